@@ -1,0 +1,226 @@
+package proto
+
+import (
+	"net/netip"
+
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+// Evidence is one reason for a value: which attribute, which value, which
+// protocol said so, when first and last, how often, and how much it weighs (0..1).
+type Evidence struct {
+	Attribute string  `json:"attribute"`
+	Value     string  `json:"value"`
+	Protocol  string  `json:"protocol"`
+	First     Time    `json:"first"`
+	Last      Time    `json:"last"`
+	Count     uint64  `json:"count"`
+	Weight    float64 `json:"weight"`
+}
+
+// Summary is what the endpoint fold knows of one endpoint. It goes, under the
+// endpoint's id, to the lane of the group's oldest endpoint (Group), where the
+// device fold makes a device of it.
+type Summary struct {
+	Endpoint  ID
+	Group     ID
+	Site      string
+	MAC       MAC
+	IPs       []netip.Addr // every address held, in order of first use
+	Hostnames []string
+	AETitles  []string
+	Gateway   ID // the endpoint that it sits behind
+	FirstSeen Time
+	LastSeen  Time
+	Version   uint64 // counts up per endpoint
+	Evidence  []Evidence
+}
+
+// EncodeMsgpack writes an array of 12 fields.
+func (s *Summary) EncodeMsgpack(e *msgpack.Encoder) error {
+	w := writer{e: e}
+	w.array(12)
+	w.id(s.Endpoint)
+	w.id(s.Group)
+	w.string(s.Site)
+	w.mac(s.MAC)
+	w.array(len(s.IPs))
+	for _, a := range s.IPs {
+		w.addr(a)
+	}
+	w.strings(s.Hostnames)
+	w.strings(s.AETitles)
+	w.id(s.Gateway)
+	w.int(int64(s.FirstSeen))
+	w.int(int64(s.LastSeen))
+	w.uint(s.Version)
+	w.evidence(s.Evidence)
+	return w.err
+}
+
+// DecodeMsgpack reads any version.
+func (s *Summary) DecodeMsgpack(d *msgpack.Decoder) error {
+	r := reader{d: d}
+	n := r.array()
+	*s = Summary{}
+	r.fixed(s.Endpoint[:])
+	r.fixed(s.Group[:])
+	s.Site = r.string()
+	r.fixed(s.MAC[:])
+	if r.more() {
+		for range r.inner() {
+			b := r.raw()
+			a, ok := netip.AddrFromSlice(b)
+			if !ok || r.err != nil {
+				break
+			}
+			s.IPs = append(s.IPs, a)
+		}
+	}
+	s.Hostnames = r.strings()
+	s.AETitles = r.strings()
+	r.fixed(s.Gateway[:])
+	s.FirstSeen = Time(r.int())
+	s.LastSeen = Time(r.int())
+	s.Version = r.uint()
+	s.Evidence = r.evidence()
+	r.end(n)
+	return r.err
+}
+
+func (w *writer) evidence(list []Evidence) {
+	w.array(len(list))
+	for i := range list {
+		v := &list[i]
+		w.array(7)
+		w.string(v.Attribute)
+		w.string(v.Value)
+		w.string(v.Protocol)
+		w.int(int64(v.First))
+		w.int(int64(v.Last))
+		w.uint(v.Count)
+		w.float(v.Weight)
+	}
+}
+
+func (r *reader) evidence() []Evidence {
+	if !r.more() {
+		return nil
+	}
+	var list []Evidence
+	for range r.inner() {
+		in := reader{d: r.d}
+		n := in.array()
+		v := Evidence{Attribute: in.word(), Value: in.string(), Protocol: in.word(), First: Time(in.int()), Last: Time(in.int()), Count: in.uint(), Weight: in.float()}
+		in.end(n)
+		if r.fail(in.err); r.err != nil {
+			return nil
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+// Binding tells every other fold, on the endpoint's lane, which device an
+// endpoint belongs to, and the device's short profile.
+type Binding struct {
+	Endpoint    ID
+	Device      ID
+	Site        string
+	Category    string
+	Type        string
+	Criticality string // "", low, medium, high, life_sustaining
+	Location    string
+	Gateway     ID
+	Version     uint64
+}
+
+// EncodeMsgpack writes an array of 9 fields.
+func (b *Binding) EncodeMsgpack(e *msgpack.Encoder) error {
+	w := writer{e: e}
+	w.array(9)
+	w.id(b.Endpoint)
+	w.id(b.Device)
+	w.string(b.Site)
+	w.string(b.Category)
+	w.string(b.Type)
+	w.string(b.Criticality)
+	w.string(b.Location)
+	w.id(b.Gateway)
+	w.uint(b.Version)
+	return w.err
+}
+
+// DecodeMsgpack reads any version.
+func (b *Binding) DecodeMsgpack(d *msgpack.Decoder) error {
+	r := reader{d: d}
+	n := r.array()
+	*b = Binding{}
+	r.fixed(b.Endpoint[:])
+	r.fixed(b.Device[:])
+	b.Site = r.string()
+	b.Category = r.word()
+	b.Type = r.word()
+	b.Criticality = r.word()
+	b.Location = r.string()
+	r.fixed(b.Gateway[:])
+	b.Version = r.uint()
+	r.end(n)
+	return r.err
+}
+
+// Fact is a fused attribute of a device: null in JSON when unknown.
+type Fact struct {
+	Value      string  `json:"value"`
+	Confidence float64 `json:"confidence"`
+	Sources    Strings `json:"sources"`
+}
+
+// Behaviour is what a device acts like, when its traffic says so.
+type Behaviour struct {
+	Label      string  `json:"label"`
+	Confidence float64 `json:"confidence"`
+	Features   Strings `json:"features"`
+}
+
+// Device is a device as it stands; the keys are those of devices.jsonl, and of
+// the record value on wardflow.devices.
+type Device struct {
+	DeviceID        ID         `json:"device_id"`
+	Aliases         IDs        `json:"aliases"`
+	Site            string     `json:"site"`
+	MACs            Strings    `json:"macs"`
+	IPs             Strings    `json:"ips"`
+	Hostnames       Strings    `json:"hostnames"`
+	AETitles        Strings    `json:"ae_titles"`
+	Gateway         ID         `json:"gateway"`
+	Category        *Fact      `json:"category"`
+	Type            *Fact      `json:"type"`
+	Manufacturer    *Fact      `json:"manufacturer"`
+	Model           *Fact      `json:"model"`
+	OS              *Fact      `json:"os"`
+	OSVersion       *Fact      `json:"os_version"`
+	HardwareVersion *Fact      `json:"hardware_version"`
+	SoftwareVersion *Fact      `json:"software_version"`
+	Serial          *Fact      `json:"serial"`
+	Location        *Fact      `json:"location"`
+	Behaviour       *Behaviour `json:"behaviour"`
+	FirstSeen       Time       `json:"first_seen"`
+	LastSeen        Time       `json:"last_seen"`
+	LastState       string     `json:"last_state"`
+	Evidence        Evidences  `json:"evidence"`
+	Endpoints       IDs        `json:"endpoints"`
+	Version         uint64     `json:"version"`
+}
+
+// IDs is a list that is [] and never null in JSON.
+type IDs []ID
+
+// MarshalJSON writes [] for an empty list.
+func (s IDs) MarshalJSON() ([]byte, error) { return marshalList([]ID(s)) }
+
+// Evidences is a list that is [] and never null in JSON.
+type Evidences []Evidence
+
+// MarshalJSON writes [] for an empty list.
+func (s Evidences) MarshalJSON() ([]byte, error) { return marshalList([]Evidence(s)) }

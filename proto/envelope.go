@@ -1,0 +1,135 @@
+package proto
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+// Envelope travels in the Kafka record header HeaderEnvelope of every derived
+// record (traffic batches carry the like in their value). Producer and Seq let
+// every consumer drop what a refold emits a second time.
+type Envelope struct {
+	Schema   uint8
+	Kind     string // which message the value is: summary, progress, binding, device, detection, ...
+	Producer string // the fold and its partition, for example "endpoint/3"
+	Seq      uint64 // counts up per producer; 0 is never used
+	Cause    Cause
+	Time     Time   // event time
+	Domain   string // time domain of the cause
+}
+
+// HeaderEnvelope is the record header's key.
+const HeaderEnvelope = "wf"
+
+// The values of Envelope.Kind.
+const (
+	KindSummary   = "summary"
+	KindProgress  = "progress"
+	KindBinding   = "binding"
+	KindDevice    = "device"
+	KindDetection = "detection"
+	KindAlert     = "alert"
+	KindRisk      = "risk"
+	KindRollup    = "rollup"
+	KindControl   = "control"
+	KindDead      = "deadletter"
+)
+
+// Append appends the encoded envelope to b.
+func (v *Envelope) Append(b []byte) ([]byte, error) {
+	buf := bytes.NewBuffer(b)
+	e := msgpack.GetEncoder()
+	defer msgpack.PutEncoder(e)
+	e.Reset(buf)
+	w := writer{e: e}
+	w.array(9)
+	w.uint(uint64(v.Schema))
+	w.string(v.Kind)
+	w.string(v.Producer)
+	w.uint(v.Seq)
+	w.int(int64(v.Cause.Partition))
+	w.int(v.Cause.Offset)
+	w.int(int64(v.Cause.Index))
+	w.int(int64(v.Time))
+	w.string(v.Domain)
+	return buf.Bytes(), w.err
+}
+
+// Parse reads what Append wrote.
+func (v *Envelope) Parse(b []byte) error {
+	r, done := newReader(b)
+	defer done()
+	n := r.array()
+	*v = Envelope{}
+	v.Schema = uint8(r.uint())
+	v.Kind = r.word()
+	v.Producer = r.word()
+	v.Seq = r.uint()
+	v.Cause.Partition = int32(r.int())
+	v.Cause.Offset = r.int()
+	v.Cause.Index = int32(r.int())
+	v.Time = Time(r.int())
+	v.Domain = r.word()
+	r.end(n)
+	if r.err != nil {
+		return fmt.Errorf("read envelope: %w", r.err)
+	}
+	return nil
+}
+
+// newReader reads b with a pooled decoder; done gives it back.
+func newReader(b []byte) (*reader, func()) {
+	d := msgpack.GetDecoder()
+	d.Reset(bytes.NewReader(b))
+	return &reader{d: d}, func() { msgpack.PutDecoder(d) }
+}
+
+// Marshal encodes a message that has a msgpack codec.
+func Marshal(m msgpack.CustomEncoder) ([]byte, error) {
+	var buf bytes.Buffer
+	e := msgpack.GetEncoder()
+	defer msgpack.PutEncoder(e)
+	e.Reset(&buf)
+	if err := m.EncodeMsgpack(e); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
+}
+
+// Unmarshal decodes a message that has a msgpack codec; trailing bytes are an error.
+func Unmarshal(b []byte, m msgpack.CustomDecoder) error {
+	d := msgpack.GetDecoder()
+	defer msgpack.PutDecoder(d)
+	br := bytes.NewReader(b)
+	d.Reset(br)
+	if err := m.DecodeMsgpack(d); err != nil {
+		return err
+	}
+	if br.Len() > 0 {
+		return fmt.Errorf("%w: %d bytes after the message", ErrCorrupt, br.Len())
+	}
+	return nil
+}
+
+// EncodeMsgpack writes progress as an array of 5 fields.
+func (p *Progress) EncodeMsgpack(e *msgpack.Encoder) error {
+	w := writer{e: e}
+	w.array(5)
+	w.string(p.Fold)
+	w.int(int64(p.Partition))
+	w.int(int64(p.Via))
+	w.int(p.Next.Offset)
+	w.int(int64(p.Next.Index))
+	return w.err
+}
+
+// DecodeMsgpack reads any version.
+func (p *Progress) DecodeMsgpack(d *msgpack.Decoder) error {
+	r := reader{d: d}
+	n := r.array()
+	*p = Progress{Fold: r.word(), Partition: int32(r.int()), Via: int32(r.int()), Next: Position{Offset: r.int(), Index: int32(r.int())}}
+	r.end(n)
+	return r.err
+}

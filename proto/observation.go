@@ -1,0 +1,188 @@
+package proto
+
+import (
+	"encoding/json"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+// Attribute is one fact of an observation: a single Value, or a List where the
+// protocol gives several.
+type Attribute struct {
+	Name  string
+	Value string
+	List  []string // not nil: a JSON array
+}
+
+// Attributes are the facts of an observation, sorted by name, names unique.
+// In JSON they are one object.
+type Attributes []Attribute
+
+// Set adds or replaces a single-valued attribute; an empty value is not a fact and is left out.
+func (a *Attributes) Set(name, value string) {
+	if value == "" {
+		return
+	}
+	a.put(Attribute{Name: name, Value: value})
+}
+
+// SetList adds or replaces a list attribute; an empty list is left out.
+func (a *Attributes) SetList(name string, values []string) {
+	if len(values) == 0 {
+		return
+	}
+	a.put(Attribute{Name: name, List: values})
+}
+
+func (a *Attributes) put(v Attribute) {
+	i, found := slices.BinarySearchFunc(*a, v.Name, func(x Attribute, n string) int { return strings.Compare(x.Name, n) })
+	if found {
+		(*a)[i] = v
+		return
+	}
+	*a = slices.Insert(*a, i, v)
+}
+
+// Get gives a single value, "" when absent.
+func (a Attributes) Get(name string) string {
+	if i, ok := slices.BinarySearchFunc(a, name, func(x Attribute, n string) int { return strings.Compare(x.Name, n) }); ok {
+		return a[i].Value
+	}
+	return ""
+}
+
+// List gives a list attribute, nil when absent.
+func (a Attributes) List(name string) []string {
+	if i, ok := slices.BinarySearchFunc(a, name, func(x Attribute, n string) int { return strings.Compare(x.Name, n) }); ok {
+		return a[i].List
+	}
+	return nil
+}
+
+// MarshalJSON writes one object with sorted keys.
+func (a Attributes) MarshalJSON() ([]byte, error) {
+	b := []byte{'{'}
+	for i, v := range a {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		k, err := json.Marshal(v.Name)
+		if err != nil {
+			return nil, err
+		}
+		var x []byte
+		if v.List != nil {
+			x, err = json.Marshal(v.List)
+		} else {
+			x, err = json.Marshal(v.Value)
+		}
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(append(b, k...), ':'), x...)
+	}
+	return append(b, '}'), nil
+}
+
+// Observation is one protocol fact about one endpoint: what a dissector read.
+// Device facts only; never a patient's.
+type Observation struct {
+	Time          Time       `json:"time"`
+	ObservationID ID         `json:"observation_id"`
+	Site          string     `json:"site"`
+	Sensor        string     `json:"sensor"`
+	FlowID        ID         `json:"flow_id"` // null outside IP
+	Device        ID         `json:"device"`  // filled when read
+	Protocol      string     `json:"protocol"`
+	Kind          string     `json:"kind"` // the protocol's own message: discover, ack, reply, associate_rq, oru_r01
+	Attributes    Attributes `json:"attributes"`
+	Endpoint      ID         `json:"endpoint"` // whom the fact is about; its lane carries the observation
+	IP            netip.Addr `json:"ip"`       // of the endpoint, where known
+	MAC           MAC        `json:"mac"`
+	VLAN          VLAN       `json:"vlan"`
+	Gateway       ID         `json:"gateway"` // the endpoint that spoke for it, when it did not speak itself
+	Peer          ID         `json:"peer"`    // the other end's endpoint, where there is one inside
+}
+
+const observationFields = 12
+
+// Identify sets ObservationID from what the observation says, so that it is the
+// same in every run.
+func (o *Observation) Identify() {
+	var t [8]byte
+	for i := range t {
+		t[i] = byte(uint64(o.Time) >> (8 * i))
+	}
+	attrs, err := o.Attributes.MarshalJSON()
+	if err != nil { // strings always marshal; invalid UTF-8 is replaced
+		attrs = nil
+	}
+	o.ObservationID = HashID("observation", []byte(o.Site), t[:], o.FlowID[:], o.Endpoint[:], []byte(o.Protocol), []byte(o.Kind), attrs)
+}
+
+// EncodeMsgpack writes an array of 12 fields; Site and Sensor are the batch's.
+func (o *Observation) EncodeMsgpack(e *msgpack.Encoder) error {
+	w := writer{e: e}
+	w.array(observationFields)
+	w.int(int64(o.Time))
+	w.id(o.ObservationID)
+	w.id(o.FlowID)
+	w.string(o.Protocol)
+	w.string(o.Kind)
+	w.array(len(o.Attributes) * 2)
+	for _, a := range o.Attributes {
+		w.string(a.Name)
+		if a.List != nil {
+			w.strings(a.List)
+		} else {
+			w.string(a.Value)
+		}
+	}
+	w.id(o.Endpoint)
+	w.addr(o.IP)
+	w.mac(o.MAC)
+	w.uint(uint64(o.VLAN))
+	w.id(o.Gateway)
+	w.id(o.Peer)
+	return w.err
+}
+
+// DecodeMsgpack reads any version.
+func (o *Observation) DecodeMsgpack(d *msgpack.Decoder) error {
+	r := reader{d: d}
+	n := r.array()
+	*o = Observation{}
+	o.Time = Time(r.int())
+	r.fixed(o.ObservationID[:])
+	r.fixed(o.FlowID[:])
+	o.Protocol = r.word()
+	o.Kind = r.word()
+	if r.more() {
+		m := r.inner() / 2
+		for range m {
+			a := Attribute{Name: r.name()}
+			if r.isArray() {
+				if a.List = r.list(); a.List == nil {
+					a.List = []string{}
+				}
+			} else {
+				a.Value = r.text()
+			}
+			if r.err != nil {
+				return r.err
+			}
+			o.Attributes = append(o.Attributes, a)
+		}
+	}
+	r.fixed(o.Endpoint[:])
+	o.IP = r.addr()
+	r.fixed(o.MAC[:])
+	o.VLAN = VLAN(r.uint())
+	r.fixed(o.Gateway[:])
+	r.fixed(o.Peer[:])
+	r.end(n)
+	return r.err
+}
