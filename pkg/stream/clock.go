@@ -1,0 +1,163 @@
+package stream
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+	"time"
+
+	"github.com/wardflow/wardflow/proto"
+)
+
+// The bounds on sensors' clocks.
+const (
+	// sensorQuiet is how long a sensor counts after its last heartbeat.
+	sensorQuiet = 10 * time.Second
+	// suspectAfter is how far a live sensor's clock may be off the broker's.
+	suspectAfter = 60 * time.Second
+)
+
+// clock is the event time of one site in one time domain. Its watermark is the
+// minimum over the sensors heard from lately; a capture file is its own domain,
+// with one sensor.
+type clock struct {
+	site, domain string
+	sensors      []sensorClock // sorted by name
+	watermark    proto.Time
+	timers       timerHeap
+}
+
+type sensorClock struct {
+	name    string
+	clock   proto.Time
+	arrival proto.Time
+	suspect bool
+}
+
+// beat takes a heartbeat in and reports whether the watermark moved.
+func (c *clock) beat(sensor string, at, arrival proto.Time) bool {
+	i, found := slices.BinarySearchFunc(c.sensors, sensor, func(s sensorClock, n string) int { return cmp.Compare(s.name, n) })
+	if !found {
+		c.sensors = slices.Insert(c.sensors, i, sensorClock{name: sensor})
+	}
+	s := &c.sensors[i]
+	s.clock, s.arrival = max(s.clock, at), arrival
+	off := arrival.Sub(at)
+	s.suspect = c.domain == proto.LiveDomain && (off > suspectAfter || off < -suspectAfter)
+	if s.suspect {
+		s.clock = at // it may be set right later, backwards too
+	}
+	low, any := proto.Time(0), false
+	for _, s := range c.sensors {
+		if s.suspect || (c.domain == proto.LiveDomain && arrival.Sub(s.arrival) > sensorQuiet) {
+			continue
+		}
+		if !any || s.clock < low {
+			low, any = s.clock, true
+		}
+	}
+	if !any || low <= c.watermark {
+		return false
+	}
+	c.watermark = low
+	return true
+}
+
+func (c *clock) isSuspect(sensor string) bool {
+	i, found := slices.BinarySearchFunc(c.sensors, sensor, func(s sensorClock, n string) int { return cmp.Compare(s.name, n) })
+	return found && c.sensors[i].suspect
+}
+
+// timer is a Timer as it is kept.
+type timer struct {
+	at           proto.Time
+	site, domain string
+	key          string
+}
+
+// timerHeap orders by time, then key.
+type timerHeap []timer
+
+func (h timerHeap) Len() int { return len(h) }
+func (h timerHeap) Less(i, j int) bool {
+	if h[i].at != h[j].at {
+		return h[i].at < h[j].at
+	}
+	return h[i].key < h[j].key
+}
+func (h timerHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+
+// Push is container/heap's.
+func (h *timerHeap) Push(x any) { *h = append(*h, x.(timer)) }
+
+// Pop is container/heap's.
+func (h *timerHeap) Pop() any {
+	old := *h
+	t := old[len(old)-1]
+	old[len(old)-1] = timer{}
+	*h = old[:len(old)-1]
+	return t
+}
+
+func (p *Partition) clockOf(site, domain string) *clock {
+	k := site + "\x00" + domain
+	c, ok := p.clocks[k]
+	if !ok {
+		c = &clock{site: site, domain: domain}
+		p.clocks[k] = c
+	}
+	return c
+}
+
+// setTimer keeps a timer. Setting the same one twice is setting it once.
+func (p *Partition) setTimer(t timer) {
+	tx := &Tx{p: p}
+	key := t.stateKey()
+	if timers.Get(tx, key) != nil {
+		return
+	}
+	timers.Edit(tx, key)
+	heap.Push(&p.clockOf(t.site, t.domain).timers, t)
+}
+
+// loadTimers fills the clocks from the store.
+func (p *Partition) loadTimers() {
+	p.each([]byte{idTimers}, func(full, _ []byte) bool {
+		t, ok := parseTimer(full[1:])
+		if ok {
+			c := p.clockOf(t.site, t.domain)
+			c.timers = append(c.timers, t)
+		}
+		return true
+	})
+	p.each([]byte{idClocks}, func(full, val []byte) bool {
+		var s clockState
+		if err := s.Parse(val); err != nil {
+			p.fail(err)
+			return false
+		}
+		c := p.clockOf(s.site, s.domain)
+		c.sensors, c.watermark = s.sensors, s.watermark
+		return true
+	})
+	for _, c := range p.clocks {
+		heap.Init(&c.timers)
+	}
+}
+
+// fire calls the fold for the timers of c that are due, at most n; it reports
+// whether all have been.
+func (p *Partition) fire(c *clock, cause proto.Cause, n *int) bool {
+	for len(c.timers) > 0 && c.timers[0].at <= c.watermark {
+		if *n <= 0 {
+			return false
+		}
+		*n--
+		t := heap.Pop(&c.timers).(timer)
+		tx := &Tx{p: p, cause: cause, time: t.at, domain: t.domain, site: t.site}
+		timers.Delete(tx, t.stateKey())
+		p.stats.Timers++
+		p.fold.Fire(tx, Timer{At: t.at, Key: []byte(t.key), Domain: t.domain, Site: t.site})
+	}
+	return true
+}

@@ -1,0 +1,115 @@
+package stream
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/wardflow/wardflow/proto"
+)
+
+// decode makes the events of a record. What cannot be used comes back with dead
+// set, and costs nothing else.
+func decode(r Record) []pending {
+	if r.Topic == proto.TopicTraffic {
+		return decodeBatch(r)
+	}
+	pd := pending{pos: proto.Position{Offset: r.Offset}, arrival: r.Time, size: len(r.Value)}
+	pd.ev.Topic = r.Topic
+	pd.ev.Cause = proto.Cause{Partition: -1}
+	var env proto.Envelope
+	if err := env.Parse(r.Envelope); err != nil {
+		pd.dead = "no readable envelope: " + reason(err)
+		return []pending{pd}
+	}
+	pd.producer, pd.seq = env.Producer, env.Seq
+	pd.ev.Cause, pd.ev.Time, pd.ev.Domain = env.Cause, env.Time, env.Domain
+	pd.decodeValue(env.Kind, r.Value)
+	return []pending{pd}
+}
+
+func (pd *pending) decodeValue(kind string, value []byte) {
+	var err error
+	switch kind {
+	case proto.KindProgress:
+		pd.progress = new(proto.Progress)
+		if err = proto.Unmarshal(value, pd.progress); err != nil {
+			pd.progress = nil
+		}
+	case proto.KindSummary:
+		m := new(proto.Summary)
+		err = proto.Unmarshal(value, m)
+		pd.ev.Msg, pd.ev.Site = m, m.Site
+	case proto.KindBinding:
+		m := new(proto.Binding)
+		err = proto.Unmarshal(value, m)
+		pd.ev.Msg, pd.ev.Site = m, m.Site
+	case proto.KindDetection:
+		m := new(proto.Detection)
+		err = json.Unmarshal(value, m)
+		pd.ev.Msg, pd.ev.Site = m, m.Site
+	case proto.KindControl:
+		m := new(proto.Control)
+		err = json.Unmarshal(value, m)
+		pd.ev.Msg = m
+		if m.Policy != nil {
+			pd.ev.Site = m.Policy.Site
+		}
+	default:
+		// A newer writer's message: skipped, as the design asks.
+		pd.ev.Msg = nil
+	}
+	if err != nil {
+		pd.dead = fmt.Sprintf("unreadable %s: %s", kind, reason(err))
+	}
+}
+
+func decodeBatch(r Record) []pending {
+	var b proto.Batch
+	if err := proto.Unmarshal(r.Value, &b); err != nil {
+		return []pending{{
+			pos: proto.Position{Offset: r.Offset}, arrival: r.Time, size: len(r.Value),
+			dead: "unreadable traffic batch: " + reason(err),
+			ev:   Event{Topic: r.Topic, Cause: proto.Cause{Partition: r.Partition, Position: proto.Position{Offset: r.Offset}}},
+		}}
+	}
+	out := make([]pending, len(b.Items))
+	for i := range b.Items {
+		it := &b.Items[i]
+		pd := &out[i]
+		pd.pos = proto.Position{Offset: r.Offset, Index: int32(i)}
+		pd.producer, pd.seq, pd.arrival, pd.sensor = b.Producer, b.FirstSeq+uint64(i), r.Time, b.Sensor
+		pd.ev = Event{Topic: r.Topic, Cause: proto.Cause{Partition: r.Partition, Position: pd.pos}, Domain: b.Domain, Site: b.Site, Mirror: it.Mirror}
+		switch {
+		case it.Flow != nil:
+			pd.ev.Time, pd.ev.Msg = it.Flow.End, it.Flow
+		case it.Observation != nil:
+			pd.ev.Time, pd.ev.Msg = it.Observation.Time, it.Observation
+		case it.Heartbeat != nil:
+			pd.ev.Time, pd.beat = it.Heartbeat.Clock, it.Heartbeat
+		}
+	}
+	return out
+}
+
+// reason cuts an error down to what may be published: decoding errors tell
+// offsets and types, and a quoted piece of input is taken out.
+func reason(err error) string {
+	s := err.Error()
+	if i := strings.IndexAny(s, `"'`); i >= 0 {
+		s = s[:i] + "(input not shown)"
+	}
+	if len(s) > 200 {
+		s = s[:200]
+	}
+	return s
+}
+
+// deadOutput is the dead-letter record of d.
+func deadOutput(d proto.Deadletter) Output {
+	val, err := json.Marshal(d)
+	if err != nil { // numbers and text always marshal
+		val = []byte("{}")
+	}
+	return Output{Topic: proto.TopicDeadletter, Kind: proto.KindDead, Lane: proto.Lane(d.Partition), Value: val, Time: d.Time}
+}

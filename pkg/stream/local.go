@@ -1,0 +1,129 @@
+package stream
+
+import (
+	"math"
+	"time"
+
+	"github.com/wardflow/wardflow/proto"
+)
+
+// Local runs folds in memory, depth-first: what an item causes is applied
+// everywhere before the next fold sees the item. This is the order that offsets
+// fix in the running system, so both compute the same.
+type Local struct {
+	parts []*Partition
+	out   func(Emitted)
+	next  proto.Position
+	stats Stats
+}
+
+// NewLocal runs folds, upstream folds first; out gets every output, in order.
+func NewLocal(out func(Emitted), folds ...Fold) (*Local, error) {
+	l := &Local{out: out}
+	for _, f := range folds {
+		p, err := OpenPartition(f, 0, Options{Stats: &l.stats})
+		if err != nil {
+			return nil, err
+		}
+		l.parts = append(l.parts, p)
+	}
+	return l, nil
+}
+
+// Item applies one item of a batch; of b only the naming fields are used.
+func (l *Local) Item(b *proto.Batch, it proto.Item) error {
+	pos := proto.Position{Offset: l.next.Offset}
+	l.next.Offset++
+	pd := pending{pos: pos, sensor: b.Sensor}
+	pd.ev = Event{Topic: proto.TopicTraffic, Cause: proto.Cause{Position: pos}, Domain: b.Domain, Site: b.Site, Mirror: it.Mirror}
+	switch {
+	case it.Flow != nil:
+		pd.ev.Time, pd.ev.Msg = it.Flow.End, it.Flow
+	case it.Observation != nil:
+		pd.ev.Time, pd.ev.Msg = it.Observation.Time, it.Observation
+	case it.Heartbeat != nil:
+		pd.ev.Time, pd.beat = it.Heartbeat.Clock, it.Heartbeat
+	}
+	for _, p := range l.parts {
+		if p.inputs[0].Topic != proto.TopicTraffic {
+			continue
+		}
+		p.inputs[0].queue, p.inputs[0].at = []pending{pd}, 0
+		if err := l.drain(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Control applies a control event to every fold that reads wardflow.control.
+func (l *Local) Control(c *proto.Control) error {
+	site := ""
+	if c.Policy != nil {
+		site = c.Policy.Site
+	}
+	ev := Event{Topic: proto.TopicControl, Cause: proto.Cause{Partition: -1}, Site: site, Msg: c}
+	for _, p := range l.parts {
+		for _, in := range p.inputs {
+			if in.Topic == proto.TopicControl {
+				p.apply(in, &pending{ev: ev})
+				if err := l.drain(p); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// drain runs p to the end of its input and delivers what it emits.
+func (l *Local) drain(p *Partition) error {
+	for _, in := range p.inputs[1:] {
+		for via := range in.gate {
+			delete(in.gate, via)
+		}
+		in.Upstream = "" // order is fixed by the calls here
+	}
+	for {
+		left := math.MaxInt
+		if p.sweep(&left) && p.firing == nil {
+			if !p.step(&left, 1, time.Time{}) {
+				break
+			}
+		}
+		if p.err != nil {
+			return p.err
+		}
+	}
+	for _, e := range p.TakeOutputs() {
+		l.out(e)
+		if err := l.deliver(e); err != nil {
+			return err
+		}
+	}
+	return p.err
+}
+
+func (l *Local) deliver(e Emitted) error {
+	if e.Topic == proto.TopicDeadletter {
+		return nil
+	}
+	for _, p := range l.parts {
+		for _, in := range p.inputs {
+			if in.Topic != e.Topic {
+				continue
+			}
+			pd := pending{}
+			pd.ev = Event{Topic: e.Topic, Cause: e.Envelope.Cause, Time: e.Time, Domain: e.Envelope.Domain}
+			pd.decodeValue(e.Kind, e.Value)
+			p.apply(in, &pd)
+			if err := l.drain(p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Stats tells what has been done.
+func (l *Local) Stats() Stats { return l.stats }

@@ -1,0 +1,306 @@
+package stream
+
+import (
+	"fmt"
+	"sort"
+	"time"
+
+	"github.com/wardflow/wardflow/proto"
+)
+
+// maxRollupRows bounds one record of wardflow.rollups (about 100 bytes a row).
+const maxRollupRows = 4096
+
+// Emitted is an output with its number and cause.
+type Emitted struct {
+	Output
+	Envelope proto.Envelope
+}
+
+// Change is one changed key of a partition's state; Value is nil when it was deleted.
+type Change struct {
+	Key   []byte
+	Value []byte
+}
+
+// Store keeps a partition's committed state.
+type Store interface {
+	// Get gives the value of a key of the partition; the slice is the caller's.
+	Get(partition int32, key []byte) ([]byte, bool, error)
+	// Each calls f for the keys with a prefix in order, until it returns false;
+	// the slices are valid during the call only.
+	Each(partition int32, prefix []byte, f func(key, val []byte) bool) error
+}
+
+// Partition is the state and the inputs of a fold for one partition. It is used
+// by one goroutine at a time.
+type Partition struct {
+	id       int32
+	fold     Fold
+	inputs   []*input
+	store    Store // nil: everything stays in the overlay (replay)
+	producer string
+	stats    *Stats
+
+	cache map[string]*entry
+	dirty []*entry
+	fresh map[string][]*entry // dirty keys that the store lacks, by table and scan prefix
+	key   []byte              // scratch
+
+	seq          uint64
+	commits      uint64
+	outputs      []Emitted
+	rollups      []proto.Rollup
+	rollupSeq    uint64 // of the last row; rows are numbered on their own, so that a batch has no gaps
+	rollupCause  proto.Cause
+	rollupTime   proto.Time
+	rollupDomain string
+
+	clocks   map[string]*clock
+	firing   *clock // timers of this clock are being fired before the heartbeat at hand is done
+	sweeps   []sweep
+	sweeping []string // keys still to do of sweeps[0]
+
+	gateWait  time.Duration
+	blocked   time.Time // since when the primary head waits for an upstream; zero: it does not
+	forwarded map[int32]proto.Position
+	err       error
+}
+
+// Stats counts what partitions do; shared by the partitions of a runner.
+type Stats struct {
+	Events       uint64 // applied
+	Duplicates   uint64 // dropped by producer number
+	Dead         uint64 // could not be used
+	GateExpired  uint64 // applied without having waited for the upstream
+	LateSides    uint64 // side events applied after their cause
+	Timers       uint64
+	Swept        uint64
+	SuspectClock uint64 // events that took their arrival time
+}
+
+// Options are a partition's surroundings.
+type Options struct {
+	Store    Store
+	GateWait time.Duration // how long a primary event waits for an upstream; 0: for ever
+	Stats    *Stats
+}
+
+// OpenPartition makes a fold's partition as its store has it.
+func OpenPartition(f Fold, id int32, o Options) (*Partition, error) {
+	p := &Partition{
+		id: id, fold: f, store: o.Store, gateWait: o.GateWait, stats: o.Stats,
+		producer:  fmt.Sprintf("%s/%d", f.Name(), id),
+		cache:     map[string]*entry{},
+		fresh:     map[string][]*entry{},
+		clocks:    map[string]*clock{},
+		forwarded: map[int32]proto.Position{},
+	}
+	if p.stats == nil {
+		p.stats = new(Stats)
+	}
+	for i, in := range f.Inputs() {
+		p.inputs = append(p.inputs, newInput(in, i == 0))
+	}
+	if err := p.restore(); err != nil {
+		return nil, fmt.Errorf("open %s: %w", p.producer, err)
+	}
+	return p, nil
+}
+
+func (p *Partition) restore() error {
+	tx := &Tx{p: p}
+	if m := marks.Get(tx, nil); m != nil {
+		p.seq, p.rollupSeq, p.commits, p.sweeps = m.seq, m.rollupSeq, m.commits, m.sweeps
+		for _, in := range p.inputs {
+			in.start(m.positions[in.Topic])
+		}
+	}
+	for _, in := range p.inputs {
+		gates.Scan(tx, gatePrefix(in.Topic), func(key []byte, g *position) bool {
+			in.gate[gateVia(key)] = g.Position
+			return true
+		})
+	}
+	p.loadTimers()
+	return p.err
+}
+
+// fail keeps the first error that makes the partition unusable.
+func (p *Partition) fail(err error) {
+	if p.err == nil {
+		p.err = err
+	}
+}
+
+func (p *Partition) tableKey(table byte, key []byte) []byte {
+	p.key = append(append(p.key[:0], table), key...)
+	return p.key
+}
+
+func (p *Partition) load(full []byte) ([]byte, bool) {
+	if p.store == nil {
+		return nil, false
+	}
+	val, ok, err := p.store.Get(p.id, full)
+	if err != nil {
+		p.fail(fmt.Errorf("read state: %w", err))
+	}
+	return val, ok
+}
+
+func (p *Partition) each(prefix []byte, f func(key, val []byte) bool) {
+	if p.store == nil {
+		return
+	}
+	if err := p.store.Each(p.id, append([]byte(nil), prefix...), f); err != nil {
+		p.fail(fmt.Errorf("scan state: %w", err))
+	}
+}
+
+func (p *Partition) insert(table byte, key []byte) *entry {
+	full := p.tableKey(table, key)
+	e := &entry{key: string(full)}
+	p.cache[e.key] = e
+	return e
+}
+
+func (p *Partition) deadEvent(tx *Tx, reason string) {
+	p.stats.Dead++
+	in := p.inputs[0]
+	p.emitDead(tx, proto.Deadletter{
+		Topic: in.Topic, Partition: p.id, Offset: in.head().pos.Offset, Index: in.head().pos.Index,
+		Consumer: p.fold.Name(), Reason: reason,
+	})
+}
+
+func (p *Partition) emitDead(tx *Tx, d proto.Deadletter) {
+	tx.Emit(deadOutput(d))
+}
+
+func (p *Partition) cutRollups() {
+	if len(p.rollups) == 0 {
+		return
+	}
+	val, err := proto.Marshal(&proto.RollupBatch{Rows: p.rollups})
+	if err != nil {
+		p.fail(fmt.Errorf("encode rollups: %w", err))
+		return
+	}
+	p.outputs = append(p.outputs, Emitted{
+		Output: Output{Topic: proto.TopicRollups, Kind: proto.KindRollup, Lane: proto.Lane(p.id), Value: val, Time: p.rollupTime},
+		Envelope: proto.Envelope{Schema: proto.SchemaDerived, Kind: proto.KindRollup, Producer: p.producer + "/rollup", Seq: p.rollupSeq + 1 - uint64(len(p.rollups)),
+			Cause: p.rollupCause, Time: p.rollupTime, Domain: p.rollupDomain},
+	})
+	p.rollups = p.rollups[:0]
+}
+
+// Commit is what one transaction of a partition consists of. It is handed out by
+// Prepare and becomes the partition's stored state with Committed.
+type Commit struct {
+	Outputs   []Emitted
+	Progress  []proto.Progress
+	Changes   []Change
+	Number    uint64
+	Positions map[string]proto.Position // next position to read, per topic
+}
+
+// Prepare collects what has happened since the last commit. It returns nil when
+// nothing has.
+func (p *Partition) Prepare(minNumber uint64) (*Commit, error) {
+	p.cutRollups()
+	if p.err != nil {
+		return nil, p.err
+	}
+	if len(p.dirty) == 0 && len(p.outputs) == 0 && !p.moved() {
+		return nil, nil
+	}
+	tx := &Tx{p: p}
+	p.saveGates(tx)
+	m := marks.Edit(tx, nil)
+	m.commits = max(p.commits+1, minNumber)
+	m.seq, m.rollupSeq, m.sweeps = p.seq, p.rollupSeq, p.sweeps
+	m.positions = map[string]proto.Position{}
+	for _, in := range p.inputs {
+		m.positions[in.Topic] = in.resume()
+	}
+	c := &Commit{Outputs: p.outputs, Number: m.commits, Positions: m.positions, Progress: p.progress()}
+	c.Changes = make([]Change, 0, len(p.dirty))
+	for _, e := range p.dirty {
+		if e.obj == nil {
+			if e.stored {
+				c.Changes = append(c.Changes, Change{Key: []byte(e.key)})
+			}
+			continue
+		}
+		c.Changes = append(c.Changes, Change{Key: []byte(e.key), Value: e.enc(e.obj, nil)})
+	}
+	return c, p.err
+}
+
+func (p *Partition) moved() bool {
+	for _, in := range p.inputs {
+		if in.movedSince {
+			return true
+		}
+	}
+	return len(p.forwarded) > 0
+}
+
+// progress says to downstream folds how far this partition has come.
+func (p *Partition) progress() []proto.Progress {
+	var out []proto.Progress
+	primary := p.inputs[0]
+	if primary.Topic == proto.TopicTraffic {
+		return append(out, proto.Progress{Fold: p.fold.Name(), Partition: p.id, Via: p.id, Next: primary.resume()})
+	}
+	for part, next := range p.forwarded {
+		out = append(out, proto.Progress{Fold: p.fold.Name(), Partition: part, Via: p.id, Next: next})
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Partition < out[j].Partition })
+	return out
+}
+
+// Committed tells the partition that c is durable and stored. maxEntries bounds
+// the clean entries that stay in memory.
+func (p *Partition) Committed(c *Commit, maxEntries int) {
+	p.commits = c.Number
+	for _, e := range p.dirty {
+		e.dirty = false
+		if e.obj == nil {
+			delete(p.cache, e.key)
+			continue
+		}
+		e.stored = true
+	}
+	p.dirty = p.dirty[:0]
+	p.outputs = nil
+	clear(p.fresh)
+	clear(p.forwarded)
+	for _, in := range p.inputs {
+		in.movedSince = false
+	}
+	for k := range p.cache { // any entries will do: the store has them all
+		if len(p.cache) <= maxEntries {
+			break
+		}
+		delete(p.cache, k)
+	}
+}
+
+// TakeOutputs hands out and forgets what was emitted; for use without a store.
+func (p *Partition) TakeOutputs() []Emitted {
+	p.cutRollups()
+	out := p.outputs
+	p.outputs = nil
+	return out
+}
+
+// Err is the error that made the partition unusable.
+func (p *Partition) Err() error { return p.err }
+
+// Seq is the number of the last output.
+func (p *Partition) Seq() uint64 { return p.seq }
+
+// Commits is the number of the last commit.
+func (p *Partition) Commits() uint64 { return p.commits }

@@ -1,0 +1,186 @@
+package stream
+
+import (
+	"math"
+	"time"
+
+	"github.com/wardflow/wardflow/proto"
+)
+
+// Offer hands a record of one of the inputs to the partition, in offset order
+// per topic.
+func (p *Partition) Offer(r Record) {
+	for _, in := range p.inputs {
+		if in.Topic == r.Topic {
+			in.offer(r)
+			return
+		}
+	}
+}
+
+// Waiting is how many records and events an input holds that wait to be applied.
+func (p *Partition) Waiting(topic string) int {
+	for _, in := range p.inputs {
+		if in.Topic == topic {
+			return in.waiting()
+		}
+	}
+	return 0
+}
+
+// Run applies up to n events in order and gives how many it did. partitions is
+// the partition count of the topics; now is the wall time, for the bounded wait
+// only. It stops early where it must wait for input or for an upstream.
+func (p *Partition) Run(n, partitions int, now time.Time) int {
+	left := n
+	for left > 0 && p.err == nil {
+		if !p.sweep(&left) {
+			break
+		}
+		if p.firing != nil {
+			if !p.finishBeat(&left) {
+				break
+			}
+			continue
+		}
+		if !p.step(&left, partitions, now) {
+			break
+		}
+	}
+	return n - left
+}
+
+// step applies one event: a side event that is due, else the primary head.
+func (p *Partition) step(left *int, partitions int, now time.Time) bool {
+	primary := p.inputs[0]
+	head := primary.head()
+	at := primary.next // side events caused before it are due in any case
+	if head != nil {
+		at = head.pos
+	} else if at.Index > 0 {
+		at.Index--
+	} else {
+		at = proto.Position{Offset: at.Offset - 1, Index: math.MaxInt32}
+	}
+	for _, in := range p.inputs[1:] {
+		if pd := in.side(p.id, at); pd != nil {
+			*left--
+			p.apply(in, pd)
+			in.popSide(pd.producer)
+			return true
+		}
+	}
+	if head == nil {
+		return false
+	}
+	if !p.mayPass(head.pos, partitions, now) {
+		return false
+	}
+	*left--
+	if head.beat != nil {
+		return p.beat(head, left)
+	}
+	if head.progress != nil { // only of a re-keyed primary
+		if f := p.forwarded[head.progress.Partition]; f.Less(head.progress.Next) {
+			p.forwarded[head.progress.Partition] = head.progress.Next
+		}
+	} else {
+		p.apply(primary, head)
+	}
+	primary.pop()
+	return true
+}
+
+// mayPass holds the primary head until every upstream has passed it, or the
+// bounded wait is over.
+func (p *Partition) mayPass(at proto.Position, partitions int, now time.Time) bool {
+	for _, in := range p.inputs[1:] {
+		if in.passed(at, partitions) {
+			continue
+		}
+		if p.blocked.IsZero() {
+			p.blocked = now
+		}
+		if p.gateWait == 0 || now.Sub(p.blocked) < p.gateWait {
+			return false
+		}
+		p.stats.GateExpired++
+		return true // stays blocked since then: the following events do not wait again
+	}
+	p.blocked = time.Time{}
+	return true
+}
+
+// Blocked tells since when the primary input waits for an upstream; zero when it does not.
+func (p *Partition) Blocked() time.Time { return p.blocked }
+
+// apply gives one event to the fold, unless it has been applied before or cannot be used.
+func (p *Partition) apply(in *input, pd *pending) {
+	if pd.dead != "" {
+		p.stats.Dead++
+		p.emitDead(&Tx{p: p, cause: pd.ev.Cause, time: pd.arrival}, proto.Deadletter{
+			Time: pd.arrival, Topic: in.Topic, Partition: p.id, Offset: pd.pos.Offset, Index: -1, Consumer: p.fold.Name(), Reason: pd.dead, Size: pd.size,
+		})
+		return
+	}
+	if !p.takeNumber(in, pd) || pd.ev.Msg == nil {
+		return
+	}
+	if pd.sensor != "" && p.clockOf(pd.ev.Site, pd.ev.Domain).isSuspect(pd.sensor) {
+		p.stats.SuspectClock++
+		pd.ev.Time = pd.arrival
+	}
+	p.stats.Events++
+	p.fold.Apply(&Tx{p: p, cause: pd.ev.Cause, time: pd.ev.Time, domain: pd.ev.Domain, site: pd.ev.Site}, &pd.ev)
+}
+
+// takeNumber keeps the highest number per producer and reports whether this one is new.
+func (p *Partition) takeNumber(in *input, pd *pending) bool {
+	if pd.producer == "" {
+		return true
+	}
+	tx := &Tx{p: p}
+	key := in.producerKey(pd.producer)
+	if s := seen.Get(tx, key); s != nil && pd.seq <= s.N {
+		p.stats.Duplicates++
+		return false
+	}
+	seen.Edit(tx, key).N = pd.seq
+	return true
+}
+
+// beat takes a sensor's heartbeat: the watermark moves and due timers fire. The
+// heartbeat is done when they all have.
+func (p *Partition) beat(head *pending, left *int) bool {
+	in := p.inputs[0]
+	if s := seen.Get(&Tx{p: p}, in.producerKey(head.producer)); s != nil && head.seq <= s.N {
+		p.stats.Duplicates++
+		in.pop()
+		return true
+	}
+	c := p.clockOf(head.ev.Site, head.ev.Domain)
+	c.beat(head.sensor, head.beat.Clock, head.arrival)
+	p.firing = c
+	return p.finishBeat(left)
+}
+
+func (p *Partition) finishBeat(left *int) bool {
+	in := p.inputs[0]
+	head := in.head()
+	if !p.fire(p.firing, head.ev.Cause, left) {
+		return false
+	}
+	c := p.firing
+	p.firing = nil
+	tx := &Tx{p: p}
+	p.takeNumber(in, head)
+	st := clocks.Edit(tx, []byte(c.site+"\x00"+c.domain))
+	st.site, st.domain, st.sensors, st.watermark = c.site, c.domain, c.sensors, c.watermark
+	if head.beat.End {
+		head.ev.Msg = head.beat
+		p.stats.Events++
+		p.fold.Apply(&Tx{p: p, cause: head.ev.Cause, time: head.ev.Time, domain: head.ev.Domain, site: head.ev.Site}, &head.ev)
+	}
+	in.pop()
+	return true
+}
