@@ -1,0 +1,76 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Reader reads partitions from an offset to the end that they have at the call.
+type Reader struct {
+	cl  *kgo.Client
+	adm *kadm.Client
+}
+
+// NewReader makes a reader of committed records.
+func NewReader(c Config) (*Reader, error) {
+	cl, err := c.client(kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{cl: cl, adm: kadm.NewClient(cl)}, nil
+}
+
+// Close gives the connections up.
+func (r *Reader) Close() { r.cl.Close() }
+
+// Read calls f for every committed record of a partition from offset on, up to
+// the end seen at the call, and gives that end. An offset that retention has
+// overtaken starts at what is left.
+func (r *Reader) Read(ctx context.Context, topic string, partition int32, offset int64, f func(Record) error) (int64, error) {
+	ends, err := r.adm.ListCommittedOffsets(ctx, topic)
+	if err != nil {
+		return 0, fmt.Errorf("list end of %s: %w", topic, err)
+	}
+	e, ok := ends.Lookup(topic, partition)
+	if !ok || e.Err != nil {
+		return 0, fmt.Errorf("list end of %s/%d: %w", topic, partition, e.Err)
+	}
+	starts, err := r.adm.ListStartOffsets(ctx, topic)
+	if err != nil {
+		return 0, fmt.Errorf("list start of %s: %w", topic, err)
+	}
+	if s, ok := starts.Lookup(topic, partition); ok && s.Err == nil {
+		offset = max(offset, s.Offset)
+	}
+	if offset >= e.Offset {
+		return e.Offset, nil
+	}
+	r.cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(offset)}})
+	defer r.cl.RemoveConsumePartitions(map[string][]int32{topic: {partition}})
+	for next := offset; next < e.Offset; {
+		fetches := r.cl.PollFetches(ctx)
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		for _, fe := range fetches.Errors() {
+			if fe.Topic == topic && fe.Partition == partition {
+				return 0, fmt.Errorf("read %s/%d: %w", topic, partition, fe.Err)
+			}
+		}
+		var ferr error
+		fetches.EachRecord(func(rec *kgo.Record) {
+			if ferr != nil || rec.Topic != topic || rec.Partition != partition || rec.Offset >= e.Offset {
+				return
+			}
+			next = rec.Offset + 1
+			ferr = f(fromKgo(rec))
+		})
+		if ferr != nil {
+			return 0, ferr
+		}
+	}
+	return e.Offset, nil
+}

@@ -1,0 +1,49 @@
+package bus
+
+import (
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/wardflow/wardflow/proto"
+)
+
+// Record is a record as it was read.
+type Record struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	Time      proto.Time // the record's timestamp
+	Key       []byte
+	Value     []byte
+	Envelope  []byte // header proto.HeaderEnvelope, nil when absent
+	Control   bool   // a transaction marker; only Reader gives these
+}
+
+// Message is a record to write.
+type Message struct {
+	Topic     string
+	Partition int32
+	Key       []byte
+	Value     []byte
+	Envelope  []byte
+}
+
+func fromKgo(r *kgo.Record) Record {
+	out := Record{
+		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Time: proto.TimeOf(r.Timestamp),
+		Key: r.Key, Value: r.Value, Control: r.Attrs.IsControl(),
+	}
+	for _, h := range r.Headers {
+		if h.Key == proto.HeaderEnvelope {
+			out.Envelope = h.Value
+		}
+	}
+	return out
+}
+
+func (m *Message) toKgo() *kgo.Record {
+	r := &kgo.Record{Topic: m.Topic, Partition: m.Partition, Key: m.Key, Value: m.Value}
+	if m.Envelope != nil {
+		r.Headers = []kgo.RecordHeader{{Key: proto.HeaderEnvelope, Value: m.Envelope}}
+	}
+	return r
+}

@@ -1,0 +1,398 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Committed is a group's committed offset of a partition, -1 when there is none.
+type Committed struct {
+	Offset   int64
+	Metadata string
+}
+
+// Offsets are committed offsets by topic and partition.
+type Offsets map[string]map[int32]Committed
+
+// Set keeps an offset.
+func (o Offsets) Set(topic string, partition int32, c Committed) {
+	if o[topic] == nil {
+		o[topic] = map[int32]Committed{}
+	}
+	o[topic][partition] = c
+}
+
+// Assigner is told which partitions a member of a group has. Calls never overlap
+// with the member's work between Poll and Done.
+type Assigner interface {
+	// Assigned gets the stable committed offsets of the partitions added and
+	// gives the offsets to read from.
+	Assigned(ctx context.Context, committed Offsets) (map[string]map[int32]int64, error)
+	// Revoked says that all work on these partitions since the last commit is void.
+	Revoked(partitions map[string][]int32)
+}
+
+// SessionConfig says what a session reads, and as whom.
+type SessionConfig struct {
+	Config          Config
+	Group           string
+	TransactionalID string // stable per instance: a new session of the same id ends what an old one left open
+	Topics          []string
+	Assigner        Assigner
+	SessionTimeout  time.Duration // 0: 10 s
+}
+
+// member is what a transactional session and a plain consumer share: group
+// membership with co-partitioned range assignment, and offsets that we place.
+type member struct {
+	cfg SessionConfig
+	mu  sync.Mutex // held by whoever works on assigned partitions
+
+	fetched Offsets // between onFetched and adjust
+}
+
+func (m *member) options() []kgo.Opt {
+	timeout := m.cfg.SessionTimeout
+	if timeout == 0 {
+		timeout = 10 * time.Second
+	}
+	return []kgo.Opt{
+		kgo.ConsumerGroup(m.cfg.Group),
+		kgo.ConsumeTopics(m.cfg.Topics...),
+		// Range gives a member the same partition numbers of every topic, which
+		// is what makes lanes of several topics meet in one place.
+		kgo.Balancers(kgo.RangeBalancer()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.SessionTimeout(timeout),
+		kgo.HeartbeatInterval(timeout / 5),
+		kgo.RebalanceTimeout(30 * time.Second),
+		kgo.FetchMaxWait(100 * time.Millisecond),
+		kgo.FetchMaxBytes(16 << 20),
+		kgo.FetchMaxPartitionBytes(2 << 20),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.OnOffsetsFetched(m.onFetched),
+		kgo.AdjustFetchOffsetsFn(m.adjust),
+		kgo.OnPartitionsRevoked(m.revoked),
+		kgo.OnPartitionsLost(m.revoked),
+	}
+}
+
+// onFetched keeps the metadata of committed offsets, which adjust is not given.
+func (m *member) onFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetchResponse) error {
+	m.fetched = Offsets{}
+	keep := func(topic string, partition int32, offset int64, meta *string) {
+		c := Committed{Offset: offset}
+		if meta != nil {
+			c.Metadata = *meta
+		}
+		m.fetched.Set(topic, partition, c)
+	}
+	for _, g := range resp.Groups {
+		for _, t := range g.Topics {
+			for _, p := range t.Partitions {
+				keep(t.Topic, p.Partition, p.Offset, p.Metadata)
+			}
+		}
+	}
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			keep(t.Topic, p.Partition, p.Offset, p.Metadata)
+		}
+	}
+	return nil
+}
+
+func (m *member) adjust(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	committed := Offsets{}
+	for t, parts := range offsets {
+		for p := range parts {
+			c, ok := m.fetched[t][p]
+			if !ok {
+				c = Committed{Offset: -1}
+			}
+			committed.Set(t, p, c)
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	start, err := m.cfg.Assigner.Assigned(ctx, committed)
+	if err != nil {
+		return nil, err
+	}
+	for t, parts := range start {
+		for p, at := range parts {
+			if _, ok := offsets[t][p]; ok && at >= 0 {
+				offsets[t][p] = kgo.NewOffset().At(at)
+			}
+		}
+	}
+	return offsets, nil
+}
+
+func (m *member) revoked(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
+	if len(partitions) == 0 {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.cfg.Assigner.Revoked(partitions)
+}
+
+// pollErrors keeps the errors that the client does not go on retrying by itself.
+func pollErrors(fetches kgo.Fetches) error {
+	var errs []error
+	for _, fe := range fetches.Errors() {
+		if errors.Is(fe.Err, context.Canceled) || errors.Is(fe.Err, context.DeadlineExceeded) || kerr.IsRetriable(fe.Err) {
+			continue
+		}
+		if fe.Topic == "" {
+			errs = append(errs, fe.Err)
+			continue
+		}
+		errs = append(errs, fmt.Errorf("read %s/%d: %w", fe.Topic, fe.Partition, fe.Err))
+	}
+	return errors.Join(errs...)
+}
+
+func collect(fetches kgo.Fetches) []Record {
+	out := make([]Record, 0, fetches.NumRecords())
+	fetches.EachRecord(func(r *kgo.Record) { out = append(out, fromKgo(r)) })
+	return out
+}
+
+// Session reads and writes in transactions, as a member of a group. One
+// goroutine uses it: Poll, then Begin, Produce..., Commit, then Done.
+type Session struct {
+	member
+	s *kgo.GroupTransactSession
+
+	errMu sync.Mutex
+	err   error
+}
+
+// NewSession joins the group.
+func NewSession(cfg SessionConfig) (*Session, error) {
+	s := &Session{member: member{cfg: cfg}}
+	opts, err := cfg.Config.options()
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, produceOptions()...)
+	opts = append(opts, s.options()...)
+	opts = append(opts,
+		kgo.TransactionalID(cfg.TransactionalID),
+		kgo.TransactionTimeout(30*time.Second),
+		kgo.MaxBufferedRecords(1<<20),
+	)
+	s.s, err = kgo.NewGroupTransactSession(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("join group %s: %w", cfg.Group, err)
+	}
+	return s, nil
+}
+
+// Poll waits for records, at most max, until ctx ends. After it the assignment
+// stays as it is until Done.
+func (s *Session) Poll(ctx context.Context, max int) ([]Record, error) {
+	fetches := s.s.PollRecords(ctx, max)
+	s.mu.Lock()
+	return collect(fetches), pollErrors(fetches)
+}
+
+// Done lets the group rebalance.
+func (s *Session) Done() {
+	s.mu.Unlock()
+	s.s.AllowRebalance()
+}
+
+// Begin starts a transaction.
+func (s *Session) Begin() error {
+	if err := s.s.Begin(); err != nil {
+		return fmt.Errorf("begin transaction: %w", err)
+	}
+	return nil
+}
+
+// Produce writes within the transaction; the first error makes Commit fail.
+func (s *Session) Produce(ctx context.Context, m Message) {
+	s.s.Produce(ctx, m.toKgo(), func(_ *kgo.Record, err error) {
+		if err == nil {
+			return
+		}
+		s.errMu.Lock()
+		defer s.errMu.Unlock()
+		if s.err == nil {
+			s.err = fmt.Errorf("write to %s/%d: %w", m.Topic, m.Partition, err)
+		}
+	})
+}
+
+// Flush waits until everything of the transaction is written.
+func (s *Session) Flush(ctx context.Context) error {
+	if err := s.s.Client().Flush(ctx); err != nil {
+		return fmt.Errorf("flush transaction: %w", err)
+	}
+	s.errMu.Lock()
+	defer s.errMu.Unlock()
+	return s.err
+}
+
+// Commit ends the transaction with these offsets of the group. It reports false
+// when a rebalance has made the work void. After an error the outcome is unknown
+// and the session must be closed.
+func (s *Session) Commit(ctx context.Context, offsets Offsets) (bool, error) {
+	place := kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
+		ids := map[string][16]byte{}
+		for _, t := range req.Topics {
+			ids[t.Topic] = t.TopicID
+		}
+		req.Topics = req.Topics[:0]
+		for _, topic := range slices.Sorted(maps.Keys(offsets)) {
+			t := kmsg.NewTxnOffsetCommitRequestTopic()
+			t.Topic, t.TopicID = topic, ids[topic]
+			for _, partition := range slices.Sorted(maps.Keys(offsets[topic])) {
+				c := offsets[topic][partition]
+				p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+				p.Partition, p.Offset, p.Metadata = partition, c.Offset, &c.Metadata
+				t.Partitions = append(t.Partitions, p)
+			}
+			req.Topics = append(req.Topics, t)
+		}
+		return nil
+	})
+	ok, err := s.s.End(place, kgo.TryCommit)
+	if err != nil {
+		return false, fmt.Errorf("commit transaction: %w", err)
+	}
+	return ok, nil
+}
+
+// Abort ends the transaction without effect.
+func (s *Session) Abort(ctx context.Context) error {
+	if _, err := s.s.End(ctx, kgo.TryAbort); err != nil {
+		return fmt.Errorf("abort transaction: %w", err)
+	}
+	return nil
+}
+
+// Pause stops fetching partitions of a topic; Resume goes on.
+func (s *Session) Pause(topic string, partitions ...int32) {
+	s.s.Client().PauseFetchPartitions(map[string][]int32{topic: partitions})
+}
+
+// Resume goes on fetching.
+func (s *Session) Resume(topic string, partitions ...int32) {
+	s.s.Client().ResumeFetchPartitions(map[string][]int32{topic: partitions})
+}
+
+// Close leaves the group.
+func (s *Session) Close() { s.s.CloseAllowingRebalance() }
+
+// Consumer reads as a member of a group and commits offsets with metadata, for
+// the sink. One goroutine polls; Commit may be called from several.
+type Consumer struct {
+	member
+	cl *kgo.Client
+}
+
+// NewConsumer joins the group.
+func NewConsumer(cfg SessionConfig) (*Consumer, error) {
+	c := &Consumer{member: member{cfg: cfg}}
+	opts, err := cfg.Config.options()
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, c.options()...)
+	opts = append(opts, produceOptions()...)
+	opts = append(opts, kgo.DisableAutoCommit())
+	c.cl, err = kgo.NewClient(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("join group %s: %w", cfg.Group, err)
+	}
+	return c, nil
+}
+
+// Poll waits for records, at most max, until ctx ends. After it the assignment
+// stays as it is until Done.
+func (c *Consumer) Poll(ctx context.Context, max int) ([]Record, error) {
+	fetches := c.cl.PollRecords(ctx, max)
+	c.mu.Lock()
+	return collect(fetches), pollErrors(fetches)
+}
+
+// Done lets the group rebalance.
+func (c *Consumer) Done() {
+	c.mu.Unlock()
+	c.cl.AllowRebalance()
+}
+
+// Commit stores the group's offsets of partitions of ours; it is durable when it
+// returns nil.
+func (c *Consumer) Commit(ctx context.Context, offsets Offsets) error {
+	at := map[string]map[int32]kgo.EpochOffset{}
+	for t, parts := range offsets {
+		at[t] = map[int32]kgo.EpochOffset{}
+		for p, o := range parts {
+			at[t][p] = kgo.EpochOffset{Epoch: -1, Offset: o.Offset}
+		}
+	}
+	place := kgo.PreCommitFnContext(ctx, func(req *kmsg.OffsetCommitRequest) error {
+		for i := range req.Topics {
+			t := &req.Topics[i]
+			for j := range t.Partitions {
+				meta := offsets[t.Topic][t.Partitions[j].Partition].Metadata
+				t.Partitions[j].Metadata = &meta
+			}
+		}
+		return nil
+	})
+	var failed error
+	c.cl.CommitOffsetsSync(place, at, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+		if err != nil {
+			failed = err
+			return
+		}
+		for _, t := range resp.Topics {
+			for _, p := range t.Partitions {
+				if err := kerr.ErrorForCode(p.ErrorCode); err != nil && failed == nil {
+					failed = fmt.Errorf("%s/%d: %w", t.Topic, p.Partition, err)
+				}
+			}
+		}
+	})
+	if failed != nil {
+		return fmt.Errorf("commit offsets of group %s: %w", c.cfg.Group, failed)
+	}
+	return nil
+}
+
+// Produce writes one message and waits until it is acknowledged.
+func (c *Consumer) Produce(ctx context.Context, m Message) error {
+	if err := c.cl.ProduceSync(ctx, m.toKgo()).FirstErr(); err != nil {
+		return fmt.Errorf("write to %s/%d: %w", m.Topic, m.Partition, err)
+	}
+	return nil
+}
+
+// Pause stops fetching partitions of a topic.
+func (c *Consumer) Pause(topic string, partitions ...int32) {
+	c.cl.PauseFetchPartitions(map[string][]int32{topic: partitions})
+}
+
+// Resume goes on fetching.
+func (c *Consumer) Resume(topic string, partitions ...int32) {
+	c.cl.ResumeFetchPartitions(map[string][]int32{topic: partitions})
+}
+
+// Close leaves the group.
+func (c *Consumer) Close() { c.cl.CloseAllowingRebalance() }
