@@ -58,23 +58,24 @@ var registries = [][]string{
 }
 
 func bans() []ban {
-	var all []ban
+	var hosts []string
 	for _, parts := range registries {
-		host := strings.Join(parts, ".")
-		all = append(all, ban{
-			pattern: regexp.MustCompile(`(^|[^\w.-])` + regexp.QuoteMeta(host)),
-			why:     "which registry serves a package is the setting of whoever builds, a mirror often; hashes say what is wanted",
-		})
+		hosts = append(hosts, strings.Join(parts, `\.`))
 	}
-	return append(all,
-		ban{
+	return []ban{
+		{
+			pattern: regexp.MustCompile(`(^|[^\w.-])(` + strings.Join(hosts, "|") + `)`),
+			why:     "which registry serves a package is the setting of whoever builds, a mirror often; hashes say what is wanted",
+		},
+		{
 			pattern: regexp.MustCompile(`(^|[^\w.)}-])/(root/|home/\w+/|Users/\w+/|work/(main|shared|steering|\.\w))`),
 			why:     "a path of one machine works on no other; walk up to go.mod, or take it from the environment",
 		},
-		ban{
+		{
 			pattern: regexp.MustCompile(`\btime\.Sleep\(`), suffix: "_test.go",
 			why: "a test that sleeps is slow on a fast machine and fails on a slow one; use testing/synctest, an injected clock or wait for the event itself",
-		})
+		},
+	}
 }
 
 // texts looks for banned text in all files that are text.
