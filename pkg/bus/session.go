@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/wardflow/wardflow/pkg/failpoint"
 )
 
 // Committed is a group's committed offset of a partition, -1 when there is none.
@@ -172,9 +174,14 @@ func collect(fetches kgo.Fetches) []Record {
 
 // Session reads and writes in transactions, as a member of a group. One
 // goroutine uses it: Poll, then Begin, Produce..., Commit, then Done.
+//
+// It commits offsets itself instead of through kgo's GroupTransactSession: ours
+// are positions of what has been applied, not of what was polled; they carry
+// metadata; they are committed also when nothing was polled; and a rebalance
+// between two transactions must not make the next one fail.
 type Session struct {
 	member
-	s *kgo.GroupTransactSession
+	cl *kgo.Client
 
 	errMu sync.Mutex
 	err   error
@@ -190,11 +197,12 @@ func NewSession(cfg SessionConfig) (*Session, error) {
 	opts = append(opts, produceOptions()...)
 	opts = append(opts, s.options()...)
 	opts = append(opts,
+		kgo.DisableAutoCommit(),
 		kgo.TransactionalID(cfg.TransactionalID),
 		kgo.TransactionTimeout(30*time.Second),
 		kgo.MaxBufferedRecords(1<<20),
 	)
-	s.s, err = kgo.NewGroupTransactSession(opts...)
+	s.cl, err = kgo.NewClient(opts...)
 	if err != nil {
 		return nil, fmt.Errorf("join group %s: %w", cfg.Group, err)
 	}
@@ -204,7 +212,7 @@ func NewSession(cfg SessionConfig) (*Session, error) {
 // Poll waits for records, at most max, until ctx ends. After it the assignment
 // stays as it is until Done.
 func (s *Session) Poll(ctx context.Context, max int) ([]Record, error) {
-	fetches := s.s.PollRecords(ctx, max)
+	fetches := s.cl.PollRecords(ctx, max)
 	s.mu.Lock()
 	return collect(fetches), pollErrors(fetches)
 }
@@ -212,20 +220,21 @@ func (s *Session) Poll(ctx context.Context, max int) ([]Record, error) {
 // Done lets the group rebalance.
 func (s *Session) Done() {
 	s.mu.Unlock()
-	s.s.AllowRebalance()
+	s.cl.AllowRebalance()
 }
 
 // Begin starts a transaction.
 func (s *Session) Begin() error {
-	if err := s.s.Begin(); err != nil {
+	s.err = nil
+	if err := s.cl.BeginTransaction(); err != nil {
 		return fmt.Errorf("begin transaction: %w", err)
 	}
 	return nil
 }
 
-// Produce writes within the transaction; the first error makes Commit fail.
+// Produce writes within the transaction; the first error makes Flush fail.
 func (s *Session) Produce(ctx context.Context, m Message) {
-	s.s.Produce(ctx, m.toKgo(), func(_ *kgo.Record, err error) {
+	s.cl.Produce(ctx, m.toKgo(), func(_ *kgo.Record, err error) {
 		if err == nil {
 			return
 		}
@@ -239,7 +248,7 @@ func (s *Session) Produce(ctx context.Context, m Message) {
 
 // Flush waits until everything of the transaction is written.
 func (s *Session) Flush(ctx context.Context) error {
-	if err := s.s.Client().Flush(ctx); err != nil {
+	if err := s.cl.Flush(ctx); err != nil {
 		return fmt.Errorf("flush transaction: %w", err)
 	}
 	s.errMu.Lock()
@@ -247,56 +256,120 @@ func (s *Session) Flush(ctx context.Context) error {
 	return s.err
 }
 
-// Commit ends the transaction with these offsets of the group. It reports false
-// when a rebalance has made the work void. After an error the outcome is unknown
-// and the session must be closed.
-func (s *Session) Commit(ctx context.Context, offsets Offsets) (bool, error) {
-	place := kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
-		ids := map[string][16]byte{}
-		for _, t := range req.Topics {
-			ids[t.Topic] = t.TopicID
-		}
-		req.Topics = req.Topics[:0]
-		for _, topic := range slices.Sorted(maps.Keys(offsets)) {
-			t := kmsg.NewTxnOffsetCommitRequestTopic()
-			t.Topic, t.TopicID = topic, ids[topic]
-			for _, partition := range slices.Sorted(maps.Keys(offsets[topic])) {
-				c := offsets[topic][partition]
-				p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-				p.Partition, p.Offset, p.Metadata = partition, c.Offset, &c.Metadata
-				t.Partitions = append(t.Partitions, p)
-			}
-			req.Topics = append(req.Topics, t)
-		}
-		return nil
-	})
-	ok, err := s.s.End(place, kgo.TryCommit)
-	if err != nil {
-		return false, fmt.Errorf("commit transaction: %w", err)
-	}
-	return ok, nil
-}
+// ErrFenced says that the group has rebalanced without us: the transaction was
+// aborted, and the partitions' work since the last commit is void.
+var ErrFenced = errors.New("the group has moved on")
 
-// Abort ends the transaction without effect.
-func (s *Session) Abort(ctx context.Context) error {
-	if _, err := s.s.End(ctx, kgo.TryAbort); err != nil {
-		return fmt.Errorf("abort transaction: %w", err)
+// Commit flushes, adds the group's offsets to the transaction and commits it. It
+// gives ErrFenced when a rebalance has made the work void. After any other error
+// the outcome is unknown and the session must be closed.
+func (s *Session) Commit(ctx context.Context, offsets Offsets) error {
+	if err := s.Flush(ctx); err != nil {
+		return err
+	}
+	if err := s.commitOffsets(ctx, offsets); err != nil {
+		if !fenced(err) {
+			return fmt.Errorf("commit offsets of group %s: %w", s.cfg.Group, err)
+		}
+		if aerr := s.cl.EndTransaction(ctx, kgo.TryAbort); aerr != nil {
+			return fmt.Errorf("abort transaction: %w", aerr)
+		}
+		return fmt.Errorf("%w: %w", ErrFenced, err)
+	}
+	failpoint.Hit("stream.endtxn.before")
+	if err := s.cl.EndTransaction(ctx, kgo.TryCommit); err != nil {
+		return fmt.Errorf("end transaction: %w", err)
 	}
 	return nil
 }
 
+// fenced tells the errors that mean "another generation of the group".
+func fenced(err error) bool {
+	for _, e := range []error{kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.RebalanceInProgress, kerr.FencedInstanceID, kerr.StaleMemberEpoch} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Session) commitOffsets(ctx context.Context, offsets Offsets) error {
+	id, epoch, err := s.cl.ProducerID(ctx)
+	if err != nil {
+		return fmt.Errorf("get producer id: %w", err)
+	}
+	add := kmsg.NewPtrAddOffsetsToTxnRequest()
+	add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = s.cfg.TransactionalID, id, epoch, s.cfg.Group
+	added, err := retry(ctx, func() (*kmsg.AddOffsetsToTxnResponse, error) {
+		resp, err := add.RequestWith(ctx, s.cl)
+		if err == nil {
+			err = kerr.ErrorForCode(resp.ErrorCode)
+		}
+		return resp, err
+	})
+	if err != nil {
+		return fmt.Errorf("add offsets to transaction: %w (%v)", err, added)
+	}
+	member, generation := s.cl.GroupMetadata()
+	req := kmsg.NewPtrTxnOffsetCommitRequest()
+	req.TransactionalID, req.Group, req.ProducerID, req.ProducerEpoch = s.cfg.TransactionalID, s.cfg.Group, id, epoch
+	req.MemberID, req.Generation = member, generation
+	for _, topic := range slices.Sorted(maps.Keys(offsets)) {
+		t := kmsg.NewTxnOffsetCommitRequestTopic()
+		t.Topic = topic
+		for _, partition := range slices.Sorted(maps.Keys(offsets[topic])) {
+			c := offsets[topic][partition]
+			p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+			p.Partition, p.Offset, p.Metadata = partition, c.Offset, &c.Metadata
+			t.Partitions = append(t.Partitions, p)
+		}
+		req.Topics = append(req.Topics, t)
+	}
+	_, err = retry(ctx, func() (*kmsg.TxnOffsetCommitResponse, error) {
+		resp, err := req.RequestWith(ctx, s.cl)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range resp.Topics {
+			for _, p := range t.Partitions {
+				if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+					return nil, fmt.Errorf("%s/%d: %w", t.Topic, p.Partition, err)
+				}
+			}
+		}
+		return resp, nil
+	})
+	return err
+}
+
+// retry repeats a coordinator request while the broker asks for it.
+func retry[R any](ctx context.Context, f func() (R, error)) (R, error) {
+	for wait := 5 * time.Millisecond; ; wait = min(wait*2, 200*time.Millisecond) {
+		r, err := f()
+		if err == nil || !(errors.Is(err, kerr.ConcurrentTransactions) || errors.Is(err, kerr.CoordinatorLoadInProgress) || errors.Is(err, kerr.CoordinatorNotAvailable) || errors.Is(err, kerr.NotCoordinator)) {
+			return r, err
+		}
+		select {
+		case <-ctx.Done():
+			return r, fmt.Errorf("%w: %w", ctx.Err(), err)
+		case <-time.After(wait):
+		}
+	}
+}
+
 // Pause stops fetching partitions of a topic; Resume goes on.
 func (s *Session) Pause(topic string, partitions ...int32) {
-	s.s.Client().PauseFetchPartitions(map[string][]int32{topic: partitions})
+	s.cl.PauseFetchPartitions(map[string][]int32{topic: partitions})
 }
 
 // Resume goes on fetching.
 func (s *Session) Resume(topic string, partitions ...int32) {
-	s.s.Client().ResumeFetchPartitions(map[string][]int32{topic: partitions})
+	s.cl.ResumeFetchPartitions(map[string][]int32{topic: partitions})
 }
 
-// Close leaves the group.
-func (s *Session) Close() { s.s.CloseAllowingRebalance() }
+// Close leaves the group. A transaction that is open is aborted by the next
+// session of the same id, or by its timeout.
+func (s *Session) Close() { s.cl.CloseAllowingRebalance() }
 
 // Consumer reads as a member of a group and commits offsets with metadata, for
 // the sink. One goroutine polls; Commit may be called from several.
