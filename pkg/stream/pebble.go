@@ -1,0 +1,127 @@
+package stream
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// DB is a runner's committed state on local disk: a cache of the changelogs. It
+// may be behind them, and it may be deleted; it is never ahead of a commit that
+// is known to have succeeded.
+type DB struct{ db *pebble.DB }
+
+// OpenDB opens or makes the state in a folder.
+func OpenDB(dir string) (*DB, error) {
+	db, err := pebble.Open(dir, &pebble.Options{
+		MemTableSize: 8 << 20,
+		CacheSize:    32 << 20,
+		MaxOpenFiles: 128,
+		Logger:       quiet{},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open fold state in %s: %w", dir, err)
+	}
+	return &DB{db: db}, nil
+}
+
+// quiet drops Pebble's own chatter; its errors come back from its calls.
+type quiet struct{}
+
+// Infof drops a message.
+func (quiet) Infof(string, ...any) {}
+
+// Errorf drops a message; the error itself is returned by the call.
+func (quiet) Errorf(string, ...any) {}
+
+// Fatalf is called where Pebble cannot go on.
+func (quiet) Fatalf(format string, args ...any) {
+	panic(fmt.Sprintf("fold state: "+format, args...))
+}
+
+// Close closes the state.
+func (d *DB) Close() error {
+	if err := d.db.Close(); err != nil {
+		return fmt.Errorf("close fold state: %w", err)
+	}
+	return nil
+}
+
+func dbKey(partition int32, key []byte) []byte {
+	b := make([]byte, 0, 2+len(key))
+	return append(binary.BigEndian.AppendUint16(b, uint16(partition)), key...)
+}
+
+// Get implements Store.
+func (d *DB) Get(partition int32, key []byte) ([]byte, bool, error) {
+	var scratch [128]byte
+	full := append(binary.BigEndian.AppendUint16(scratch[:0], uint16(partition)), key...)
+	val, closer, err := d.db.Get(full)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	out := append([]byte(nil), val...)
+	return out, true, closer.Close()
+}
+
+// Each implements Store.
+func (d *DB) Each(partition int32, prefix []byte, f func(key, val []byte) bool) error {
+	lower := dbKey(partition, prefix)
+	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: after(lower)})
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		if !f(it.Key()[2:], it.Value()) {
+			break
+		}
+	}
+	return it.Close()
+}
+
+// after gives the first key that does not start with prefix.
+func after(prefix []byte) []byte {
+	b := append([]byte(nil), prefix...)
+	for i := len(b) - 1; i >= 0; i-- {
+		if b[i] < 0xff {
+			b[i]++
+			return b[:i+1]
+		}
+	}
+	return nil
+}
+
+// Batch collects changes of several partitions that are stored together.
+type Batch struct{ b *pebble.Batch }
+
+// NewBatch starts a batch.
+func (d *DB) NewBatch() *Batch { return &Batch{b: d.db.NewBatch()} }
+
+// Put adds a change; a nil value deletes.
+func (b *Batch) Put(partition int32, key, val []byte) error {
+	full := dbKey(partition, key)
+	if val == nil {
+		return b.b.Delete(full, nil)
+	}
+	return b.b.Set(full, val, nil)
+}
+
+// Wipe deletes all of a partition.
+func (b *Batch) Wipe(partition int32) error {
+	p := dbKey(partition, nil)
+	return b.b.DeleteRange(p, after(p), nil)
+}
+
+// Store writes the batch. It does not wait for the disk: what a power cut takes
+// is read from the changelog again.
+func (b *Batch) Store() error {
+	if err := b.b.Commit(pebble.NoSync); err != nil {
+		return fmt.Errorf("store fold state: %w", err)
+	}
+	return nil
+}
