@@ -1,0 +1,260 @@
+package capfile
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/wardflow/wardflow/pkg/packet"
+	"github.com/wardflow/wardflow/proto"
+)
+
+// ErrNotCapture is wrapped by the error of a file that is no capture at all.
+var ErrNotCapture = errors.New("not a capture file: pcap or pcapng, plain or compressed with gzip or zstd, is needed")
+
+// ErrTruncated is wrapped by the error of a file that ends inside a record.
+var ErrTruncated = errors.New("file ends early")
+
+// ErrMalformed is wrapped by the error of a file whose records contradict themselves.
+var ErrMalformed = errors.New("malformed capture file")
+
+// Packet is one captured frame. Data is valid until the next call of Next on the
+// same Reader or Merge.
+type Packet struct {
+	Time     proto.Time // 1970 to 2200; a time stamp beyond is set to the limit
+	LinkType packet.LinkType
+	WireLen  int // bytes on the wire, at least len(Data)
+	Data     []byte
+}
+
+// maxTime keeps event times far enough from overflow that a timeout can be added.
+const maxTime = proto.Time(7_258_118_400_000_000_000) // 2200-01-01
+
+const (
+	bufferSize = 256 << 10
+	// maxRecord bounds one packet or block: 16 MiB, as in Wireshark.
+	maxRecord = 16 << 20
+)
+
+// Reader reads the packets of one capture.
+type Reader struct {
+	name    string
+	file    io.Closer
+	zstd    *zstd.Decoder
+	in      *bufio.Reader
+	next    func(*Packet) error
+	offset  int64 // of the uncompressed stream
+	packets uint64
+	big     []byte // a record that does not fit the buffer
+	skip    int    // bytes of the buffer that the last record occupied
+	err     error
+}
+
+// Open opens a capture file. The error wraps ErrNotCapture where the file has
+// another content, or ErrTruncated where it ends inside its file header.
+func Open(path string) (*Reader, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open capture: %w", err)
+	}
+	r, err := NewReader(path, f)
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	r.file = f
+	return r, nil
+}
+
+// NewReader reads a capture from in; name is what errors call it.
+func NewReader(name string, in io.Reader) (*Reader, error) {
+	r := &Reader{name: name, in: bufio.NewReaderSize(in, bufferSize)}
+	if err := r.decompress(); err != nil {
+		return nil, err
+	}
+	if err := r.header(); err != nil {
+		r.closeZstd()
+		return nil, fmt.Errorf("read capture %s: %w", name, err)
+	}
+	return r, nil
+}
+
+// decompress puts a decompressor before the buffer where the content asks for one.
+func (r *Reader) decompress() error {
+	head, err := r.in.Peek(4)
+	if err != nil {
+		return fmt.Errorf("read capture %s: %w: it has %d bytes%s", r.name, ErrNotCapture, len(head), because(err))
+	}
+	switch {
+	case head[0] == 0x1f && head[1] == 0x8b:
+		z, err := gzip.NewReader(r.in)
+		if err != nil {
+			return fmt.Errorf("read capture %s: gzip header: %w", r.name, err)
+		}
+		r.in = bufio.NewReaderSize(z, bufferSize)
+	case binary.LittleEndian.Uint32(head) == 0xfd2fb528:
+		z, err := zstd.NewReader(r.in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(64<<20))
+		if err != nil {
+			return fmt.Errorf("read capture %s: zstd header: %w", r.name, err)
+		}
+		r.zstd = z
+		r.in = bufio.NewReaderSize(z, bufferSize)
+	}
+	return nil
+}
+
+// because adds a reading error that is more than the end of the file.
+func because(err error) string {
+	if errors.Is(err, io.EOF) {
+		return ""
+	}
+	return " (" + err.Error() + ")"
+}
+
+// header reads the file header and so decides the format.
+func (r *Reader) header() error {
+	head, err := r.in.Peek(4)
+	if err != nil {
+		return fmt.Errorf("%w: it has %d bytes%s", ErrNotCapture, len(head), because(err))
+	}
+	if binary.BigEndian.Uint32(head) == blockSection {
+		ng := &ngReader{Reader: r}
+		r.next = ng.next
+		return ng.begin()
+	}
+	p, ok := newPcap(r, head)
+	if !ok {
+		return fmt.Errorf("%w; this one begins with % x", ErrNotCapture, head)
+	}
+	r.next = p.next
+	return p.begin()
+}
+
+// Next reads the next packet into p. At the end it returns io.EOF, and where the
+// file is damaged an error that says what and where, after every packet before
+// it; the error stays.
+func (r *Reader) Next(p *Packet) error {
+	if r.err != nil {
+		return r.err
+	}
+	err := r.next(p)
+	if err == nil {
+		r.packets++
+		return nil
+	}
+	if errors.Is(err, io.EOF) && !errors.Is(err, ErrTruncated) {
+		r.err = io.EOF
+	} else {
+		r.err = fmt.Errorf("read capture %s: after packet %d, at byte %d: %w", r.name, r.packets, r.offset, err)
+	}
+	return r.err
+}
+
+// Packets is how many packets have been read.
+func (r *Reader) Packets() uint64 { return r.packets }
+
+// Name is what errors call the capture.
+func (r *Reader) Name() string { return r.name }
+
+// Close closes the file.
+func (r *Reader) Close() error {
+	r.closeZstd()
+	if r.file == nil {
+		return nil
+	}
+	if err := r.file.Close(); err != nil {
+		return fmt.Errorf("close capture: %w", err)
+	}
+	return nil
+}
+
+func (r *Reader) closeZstd() {
+	if r.zstd != nil {
+		r.zstd.Close()
+	}
+}
+
+// take returns the next n bytes: a view of the buffer where they fit it. The
+// view lives until the next take or discard. what names them in errors; io.EOF
+// comes back alone where the stream ends right before them.
+func (r *Reader) take(n int, what string) ([]byte, error) {
+	if err := r.release(); err != nil {
+		return nil, err
+	}
+	if n > bufferSize {
+		return r.takeBig(n, what)
+	}
+	b, err := r.in.Peek(n)
+	if err != nil {
+		return nil, r.short(len(b), n, what, err)
+	}
+	r.skip = n
+	return b, nil
+}
+
+// release gives the last view back to the buffer.
+func (r *Reader) release() error {
+	n, err := r.in.Discard(r.skip)
+	r.offset += int64(n)
+	r.skip = 0
+	if err != nil {
+		return fmt.Errorf("skip %d bytes: %w", n, err)
+	}
+	return nil
+}
+
+// takeBig copies a record that is larger than the buffer, growing with what
+// really comes.
+func (r *Reader) takeBig(n int, what string) ([]byte, error) {
+	r.big = r.big[:0]
+	for len(r.big) < n {
+		b, err := r.in.Peek(min(n-len(r.big), bufferSize))
+		if err != nil {
+			return nil, r.short(len(r.big)+len(b), n, what, err)
+		}
+		r.big = append(r.big, b...)
+		r.skip = len(b)
+		if err := r.release(); err != nil {
+			return nil, err
+		}
+	}
+	return r.big, nil
+}
+
+// discard skips n bytes without keeping them.
+func (r *Reader) discard(n int, what string) error {
+	if err := r.release(); err != nil {
+		return err
+	}
+	m, err := r.in.Discard(n)
+	r.offset += int64(m)
+	if err != nil {
+		return r.short(m, n, what, err)
+	}
+	return nil
+}
+
+// short says that only have of the n bytes of what are there.
+func (r *Reader) short(have, n int, what string, err error) error {
+	switch {
+	case have == 0 && errors.Is(err, io.EOF):
+		return io.EOF
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: %s needs %d bytes, %d are left", ErrTruncated, what, n, have)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// inside turns the end of the stream between the parts of one record into a truncation.
+func inside(err error, what string) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: %s is missing", ErrTruncated, what)
+	}
+	return err
+}
