@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -183,6 +184,8 @@ type Session struct {
 	member
 	cl *kgo.Client
 
+	ids map[string][16]byte // of topics: newer offset commits name topics by id
+
 	errMu sync.Mutex
 	err   error
 }
@@ -294,6 +297,9 @@ func fenced(err error) bool {
 }
 
 func (s *Session) commitOffsets(ctx context.Context, offsets Offsets) error {
+	if err := s.learnTopicIDs(ctx); err != nil {
+		return err
+	}
 	id, epoch, err := s.cl.ProducerID(ctx)
 	if err != nil {
 		return fmt.Errorf("get producer id: %w", err)
@@ -316,7 +322,7 @@ func (s *Session) commitOffsets(ctx context.Context, offsets Offsets) error {
 	req.MemberID, req.Generation = member, generation
 	for _, topic := range slices.Sorted(maps.Keys(offsets)) {
 		t := kmsg.NewTxnOffsetCommitRequestTopic()
-		t.Topic = topic
+		t.Topic, t.TopicID = topic, s.ids[topic]
 		for _, partition := range slices.Sorted(maps.Keys(offsets[topic])) {
 			c := offsets[topic][partition]
 			p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
@@ -340,6 +346,24 @@ func (s *Session) commitOffsets(ctx context.Context, offsets Offsets) error {
 		return resp, nil
 	})
 	return err
+}
+
+func (s *Session) learnTopicIDs(ctx context.Context) error {
+	if s.ids != nil {
+		return nil
+	}
+	topics, err := kadm.NewClient(s.cl).ListTopics(ctx, s.cfg.Topics...)
+	if err != nil {
+		return fmt.Errorf("list topics: %w", err)
+	}
+	s.ids = map[string][16]byte{}
+	for name, t := range topics {
+		if t.Err != nil {
+			return fmt.Errorf("topic %s: %w", name, t.Err)
+		}
+		s.ids[name] = t.ID
+	}
+	return nil
 }
 
 // retry repeats a coordinator request while the broker asks for it.
