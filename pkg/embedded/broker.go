@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/wardflow/wardflow/pkg/embedded/brokerlog"
 )
 
 // BrokerConfig describes the one-node broker. It listens on 127.0.0.1 only.
@@ -97,6 +99,9 @@ func (b *Broker) Addr() string { return b.ln.Addr().String() }
 func (b *Broker) Close() {
 	b.cluster.Close()
 	_ = b.ln.Close()
+	if b.cfg.Dir != "" {
+		_ = os.Remove(filepath.Join(b.cfg.Dir, runningFile)) // if it stays, the next start is slower and no worse
+	}
 }
 
 func (b *Broker) openCluster() error {
@@ -143,10 +148,28 @@ func (b *Broker) brokerConfigs() map[string]string {
 	}
 }
 
+// runningFile is there as long as a broker has the folder open: who finds it at the start knows of a kill.
+const runningFile = "running"
+
 // prepareDir makes the data folder, or readies one from an earlier life.
 func (b *Broker) prepareDir() error {
 	if err := os.MkdirAll(b.cfg.Dir, 0o700); err != nil {
 		return fmt.Errorf("make broker folder: %w", err)
+	}
+	running := filepath.Join(b.cfg.Dir, runningFile)
+	if _, err := os.Stat(running); err == nil {
+		begun := time.Now()
+		report, err := brokerlog.Recover(b.cfg.Dir, begun)
+		if err != nil {
+			return fmt.Errorf("recover %s: %w", b.cfg.Dir, err)
+		}
+		slog.Info("broker: recovered what a kill left", "partitions", report.Partitions, "bytes", report.Bytes, "torn_bytes", report.TornBytes,
+			"transactions_aborted", report.Aborted-report.Completed, "transactions_completed", report.Completed, "took_ms", time.Since(begun).Milliseconds())
+	} else if err := brokerlog.FinishSwap(b.cfg.Dir); err != nil {
+		return err
+	}
+	if err := os.WriteFile(running, nil, 0o600); err != nil {
+		return fmt.Errorf("mark broker folder as in use: %w", err)
 	}
 	// Stored users would win over the configured one.
 	if err := os.Remove(filepath.Join(b.cfg.Dir, "sasl.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
