@@ -36,9 +36,14 @@ type Summary struct {
 	Evidence  []Evidence
 }
 
-// EncodeMsgpack writes an array of 12 fields.
-func (s *Summary) EncodeMsgpack(e *msgpack.Encoder) error {
-	w := writer{e: e}
+// EncodeMsgpack implements msgpack.CustomEncoder.
+func (s *Summary) EncodeMsgpack(e *msgpack.Encoder) error { return encodeTo(e, s) }
+
+// DecodeMsgpack implements msgpack.CustomDecoder.
+func (s *Summary) DecodeMsgpack(d *msgpack.Decoder) error { return decodeFrom(d, s) }
+
+// encode writes an array of 12 fields.
+func (s *Summary) encode(w *writer) {
 	w.array(12)
 	w.id(s.Endpoint)
 	w.id(s.Group)
@@ -55,13 +60,11 @@ func (s *Summary) EncodeMsgpack(e *msgpack.Encoder) error {
 	w.int(int64(s.LastSeen))
 	w.uint(s.Version)
 	w.evidence(s.Evidence)
-	return w.err
 }
 
-// DecodeMsgpack reads any version.
-func (s *Summary) DecodeMsgpack(d *msgpack.Decoder) error {
-	r := reader{d: d}
-	n := r.array()
+// decode reads any version.
+func (s *Summary) decode(r *reader) {
+	r.array()
 	*s = Summary{}
 	r.fixed(s.Endpoint[:])
 	r.fixed(s.Group[:])
@@ -69,12 +72,7 @@ func (s *Summary) DecodeMsgpack(d *msgpack.Decoder) error {
 	r.fixed(s.MAC[:])
 	if r.more() {
 		for range r.inner() {
-			b := r.raw()
-			a, ok := netip.AddrFromSlice(b)
-			if !ok || r.err != nil {
-				break
-			}
-			s.IPs = append(s.IPs, a)
+			s.IPs = append(s.IPs, r.address())
 		}
 	}
 	s.Hostnames = r.strings()
@@ -84,8 +82,7 @@ func (s *Summary) DecodeMsgpack(d *msgpack.Decoder) error {
 	s.LastSeen = Time(r.int())
 	s.Version = r.uint()
 	s.Evidence = r.evidence()
-	r.end(n)
-	return r.err
+	r.end()
 }
 
 func (w *writer) evidence(list []Evidence) {
@@ -109,11 +106,13 @@ func (r *reader) evidence() []Evidence {
 	}
 	var list []Evidence
 	for range r.inner() {
-		in := reader{d: r.d}
-		n := in.array()
-		v := Evidence{Attribute: in.word(), Value: in.string(), Protocol: in.word(), First: Time(in.int()), Last: Time(in.int()), Count: in.uint(), Weight: in.float()}
-		in.end(n)
-		if r.fail(in.err); r.err != nil {
+		var v Evidence
+		r.nested(func(in *reader) {
+			in.array()
+			v = Evidence{Attribute: in.word(), Value: in.string(), Protocol: in.word(), First: Time(in.int()), Last: Time(in.int()), Count: in.uint(), Weight: in.float()}
+			in.end()
+		})
+		if r.err != nil {
 			return nil
 		}
 		list = append(list, v)
@@ -135,9 +134,14 @@ type Binding struct {
 	Version     uint64
 }
 
-// EncodeMsgpack writes an array of 9 fields.
-func (b *Binding) EncodeMsgpack(e *msgpack.Encoder) error {
-	w := writer{e: e}
+// EncodeMsgpack implements msgpack.CustomEncoder.
+func (b *Binding) EncodeMsgpack(e *msgpack.Encoder) error { return encodeTo(e, b) }
+
+// DecodeMsgpack implements msgpack.CustomDecoder.
+func (b *Binding) DecodeMsgpack(d *msgpack.Decoder) error { return decodeFrom(d, b) }
+
+// encode writes an array of 9 fields.
+func (b *Binding) encode(w *writer) {
 	w.array(9)
 	w.id(b.Endpoint)
 	w.id(b.Device)
@@ -148,13 +152,11 @@ func (b *Binding) EncodeMsgpack(e *msgpack.Encoder) error {
 	w.string(b.Location)
 	w.id(b.Gateway)
 	w.uint(b.Version)
-	return w.err
 }
 
-// DecodeMsgpack reads any version.
-func (b *Binding) DecodeMsgpack(d *msgpack.Decoder) error {
-	r := reader{d: d}
-	n := r.array()
+// decode reads any version.
+func (b *Binding) decode(r *reader) {
+	r.array()
 	*b = Binding{}
 	r.fixed(b.Endpoint[:])
 	r.fixed(b.Device[:])
@@ -165,8 +167,7 @@ func (b *Binding) DecodeMsgpack(d *msgpack.Decoder) error {
 	b.Location = r.string()
 	r.fixed(b.Gateway[:])
 	b.Version = r.uint()
-	r.end(n)
-	return r.err
+	r.end()
 }
 
 // Fact is a fused attribute of a device: null in JSON when unknown.

@@ -1,7 +1,6 @@
 package proto
 
 import (
-	"bytes"
 	"fmt"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -39,11 +38,7 @@ const (
 
 // Append appends the encoded envelope to b.
 func (v *Envelope) Append(b []byte) ([]byte, error) {
-	buf := bytes.NewBuffer(b)
-	e := msgpack.GetEncoder()
-	defer msgpack.PutEncoder(e)
-	e.Reset(buf)
-	w := writer{e: e}
+	w := writer{b: b}
 	w.array(9)
 	w.uint(uint64(v.Schema))
 	w.string(v.Kind)
@@ -54,14 +49,13 @@ func (v *Envelope) Append(b []byte) ([]byte, error) {
 	w.int(int64(v.Cause.Index))
 	w.int(int64(v.Time))
 	w.string(v.Domain)
-	return buf.Bytes(), w.err
+	return w.b, w.err
 }
 
 // Parse reads what Append wrote.
 func (v *Envelope) Parse(b []byte) error {
-	r, done := newReader(b)
-	defer done()
-	n := r.array()
+	r := reader{b: b}
+	r.array()
 	*v = Envelope{}
 	v.Schema = uint8(r.uint())
 	v.Kind = r.word()
@@ -72,64 +66,32 @@ func (v *Envelope) Parse(b []byte) error {
 	v.Cause.Index = int32(r.int())
 	v.Time = Time(r.int())
 	v.Domain = r.word()
-	r.end(n)
+	r.end()
 	if r.err != nil {
 		return fmt.Errorf("read envelope: %w", r.err)
 	}
 	return nil
 }
 
-// newReader reads b with a pooled decoder; done gives it back.
-func newReader(b []byte) (*reader, func()) {
-	d := msgpack.GetDecoder()
-	d.Reset(bytes.NewReader(b))
-	return &reader{d: d}, func() { msgpack.PutDecoder(d) }
-}
+// EncodeMsgpack implements msgpack.CustomEncoder.
+func (p *Progress) EncodeMsgpack(e *msgpack.Encoder) error { return encodeTo(e, p) }
 
-// Marshal encodes a message that has a msgpack codec.
-func Marshal(m msgpack.CustomEncoder) ([]byte, error) {
-	var buf bytes.Buffer
-	e := msgpack.GetEncoder()
-	defer msgpack.PutEncoder(e)
-	e.Reset(&buf)
-	if err := m.EncodeMsgpack(e); err != nil {
-		return nil, err
-	}
-	return buf.Bytes(), nil
-}
+// DecodeMsgpack implements msgpack.CustomDecoder.
+func (p *Progress) DecodeMsgpack(d *msgpack.Decoder) error { return decodeFrom(d, p) }
 
-// Unmarshal decodes a message that has a msgpack codec; trailing bytes are an error.
-func Unmarshal(b []byte, m msgpack.CustomDecoder) error {
-	d := msgpack.GetDecoder()
-	defer msgpack.PutDecoder(d)
-	br := bytes.NewReader(b)
-	d.Reset(br)
-	if err := m.DecodeMsgpack(d); err != nil {
-		return err
-	}
-	if br.Len() > 0 {
-		return fmt.Errorf("%w: %d bytes after the message", ErrCorrupt, br.Len())
-	}
-	return nil
-}
-
-// EncodeMsgpack writes progress as an array of 5 fields.
-func (p *Progress) EncodeMsgpack(e *msgpack.Encoder) error {
-	w := writer{e: e}
+// encode writes progress as an array of 5 fields.
+func (p *Progress) encode(w *writer) {
 	w.array(5)
 	w.string(p.Fold)
 	w.int(int64(p.Partition))
 	w.int(int64(p.Via))
 	w.int(p.Next.Offset)
 	w.int(int64(p.Next.Index))
-	return w.err
 }
 
-// DecodeMsgpack reads any version.
-func (p *Progress) DecodeMsgpack(d *msgpack.Decoder) error {
-	r := reader{d: d}
-	n := r.array()
+// decode reads any version.
+func (p *Progress) decode(r *reader) {
+	r.array()
 	*p = Progress{Fold: r.word(), Partition: int32(r.int()), Via: int32(r.int()), Next: Position{Offset: r.int(), Index: int32(r.int())}}
-	r.end(n)
-	return r.err
+	r.end()
 }

@@ -74,9 +74,14 @@ const (
 
 const flowFields = 31
 
-// EncodeMsgpack writes a Flow as an array of 31 fields.
-func (f *Flow) EncodeMsgpack(e *msgpack.Encoder) error {
-	w := writer{e: e}
+// EncodeMsgpack implements msgpack.CustomEncoder.
+func (f *Flow) EncodeMsgpack(e *msgpack.Encoder) error { return encodeTo(e, f) }
+
+// DecodeMsgpack implements msgpack.CustomDecoder.
+func (f *Flow) DecodeMsgpack(d *msgpack.Decoder) error { return decodeFrom(d, f) }
+
+// encode writes a Flow as an array of 31 fields.
+func (f *Flow) encode(w *writer) {
 	w.array(flowFields)
 	w.bytes(f.FlowID[:])
 	w.uint(uint64(f.Part))
@@ -113,14 +118,12 @@ func (f *Flow) EncodeMsgpack(e *msgpack.Encoder) error {
 	w.bool(f.SrcInside)
 	w.bool(f.DstInside)
 	w.string(f.DuplicateOfSensor)
-	return w.err
 }
 
-// DecodeMsgpack reads any version: fields beyond those known are skipped, absent
+// decode reads any version: fields beyond those known are skipped, absent
 // ones stay zero.
-func (f *Flow) DecodeMsgpack(d *msgpack.Decoder) error {
-	r := reader{d: d}
-	n := r.array()
+func (f *Flow) decode(r *reader) {
+	r.array()
 	*f = Flow{}
 	r.fixed(f.FlowID[:])
 	f.Part = uint32(r.uint())
@@ -153,6 +156,5 @@ func (f *Flow) DecodeMsgpack(d *msgpack.Decoder) error {
 	f.SrcInside = r.bool()
 	f.DstInside = r.bool()
 	f.DuplicateOfSensor = r.word()
-	r.end(n)
-	return r.err
+	r.end()
 }

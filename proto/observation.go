@@ -123,9 +123,14 @@ func (o *Observation) Identify() {
 	o.ObservationID = HashID("observation", []byte(o.Site), t[:], o.FlowID[:], o.Endpoint[:], []byte(o.Protocol), []byte(o.Kind), attrs)
 }
 
-// EncodeMsgpack writes an array of 12 fields; Site and Sensor are the batch's.
-func (o *Observation) EncodeMsgpack(e *msgpack.Encoder) error {
-	w := writer{e: e}
+// EncodeMsgpack implements msgpack.CustomEncoder.
+func (o *Observation) EncodeMsgpack(e *msgpack.Encoder) error { return encodeTo(e, o) }
+
+// DecodeMsgpack implements msgpack.CustomDecoder.
+func (o *Observation) DecodeMsgpack(d *msgpack.Decoder) error { return decodeFrom(d, o) }
+
+// encode writes an array of 12 fields; Site and Sensor are the batch's.
+func (o *Observation) encode(w *writer) {
 	w.array(observationFields)
 	w.int(int64(o.Time))
 	w.id(o.ObservationID)
@@ -147,13 +152,11 @@ func (o *Observation) EncodeMsgpack(e *msgpack.Encoder) error {
 	w.uint(uint64(o.VLAN))
 	w.id(o.Gateway)
 	w.id(o.Peer)
-	return w.err
 }
 
-// DecodeMsgpack reads any version.
-func (o *Observation) DecodeMsgpack(d *msgpack.Decoder) error {
-	r := reader{d: d}
-	n := r.array()
+// decode reads any version.
+func (o *Observation) decode(r *reader) {
+	r.array()
 	*o = Observation{}
 	o.Time = Time(r.int())
 	r.fixed(o.ObservationID[:])
@@ -172,7 +175,7 @@ func (o *Observation) DecodeMsgpack(d *msgpack.Decoder) error {
 				a.Value = r.text()
 			}
 			if r.err != nil {
-				return r.err
+				return
 			}
 			o.Attributes = append(o.Attributes, a)
 		}
@@ -183,6 +186,5 @@ func (o *Observation) DecodeMsgpack(d *msgpack.Decoder) error {
 	o.VLAN = VLAN(r.uint())
 	r.fixed(o.Gateway[:])
 	r.fixed(o.Peer[:])
-	r.end(n)
-	return r.err
+	r.end()
 }

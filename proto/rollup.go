@@ -1,6 +1,7 @@
 package proto
 
 import (
+	"errors"
 	"net/netip"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -53,19 +54,25 @@ type RollupBatch struct {
 	Rows []Rollup
 }
 
-// EncodeMsgpack writes an array of rows, each an array whose first field tells its kind.
-func (b *RollupBatch) EncodeMsgpack(e *msgpack.Encoder) error {
-	w := writer{e: e}
+// EncodeMsgpack implements msgpack.CustomEncoder.
+func (b *RollupBatch) EncodeMsgpack(e *msgpack.Encoder) error { return encodeTo(e, b) }
+
+// DecodeMsgpack implements msgpack.CustomDecoder.
+func (b *RollupBatch) DecodeMsgpack(d *msgpack.Decoder) error { return decodeFrom(d, b) }
+
+// encode writes an array of rows, each an array whose first field tells its kind.
+func (b *RollupBatch) encode(w *writer) {
 	w.array(len(b.Rows))
 	for i := range b.Rows {
 		switch r := b.Rows[i]; {
 		case r.Pair != nil:
-			r.Pair.encode(&w)
+			r.Pair.encode(w)
 		case r.Activity != nil:
-			r.Activity.encode(&w)
+			r.Activity.encode(w)
+		default:
+			w.fail(errors.New("encode rollups: row without content"))
 		}
 	}
-	return w.err
 }
 
 const (
@@ -109,30 +116,32 @@ func (a *Activity) encode(w *writer) {
 	w.int(int64(a.Last))
 }
 
-// DecodeMsgpack reads any version; a row of an unknown kind is kept empty.
-func (b *RollupBatch) DecodeMsgpack(d *msgpack.Decoder) error {
-	r := reader{d: d}
-	n := r.array()
+// decode reads any version; a row of an unknown kind is kept empty, so that the
+// numbers stay right.
+func (b *RollupBatch) decode(r *reader) {
 	b.Rows = nil
+	n := r.arrayLen()
 	for range n {
-		in := reader{d: d}
-		m := in.array()
 		var row Rollup
-		switch in.uint() {
-		case rollupPair:
-			row.Pair = new(Pair)
-			row.Pair.decode(&in)
-		case rollupActivity:
-			row.Activity = new(Activity)
-			row.Activity.decode(&in)
-		}
-		in.end(m)
-		if r.fail(in.err); r.err != nil {
-			return r.err
+		r.nested(row.decode)
+		if r.err != nil {
+			return
 		}
 		b.Rows = append(b.Rows, row)
 	}
-	return r.err
+}
+
+func (row *Rollup) decode(r *reader) {
+	r.array()
+	switch r.uint() {
+	case rollupPair:
+		row.Pair = new(Pair)
+		row.Pair.decode(r)
+	case rollupActivity:
+		row.Activity = new(Activity)
+		row.Activity.decode(r)
+	}
+	r.end()
 }
 
 func (p *Pair) decode(r *reader) {

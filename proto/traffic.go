@@ -1,7 +1,7 @@
 package proto
 
 import (
-	"fmt"
+	"errors"
 
 	"github.com/vmihailenco/msgpack/v5"
 )
@@ -49,9 +49,21 @@ const (
 
 const batchFields = 7
 
-// EncodeMsgpack writes the batch as an array of 7 fields, the last being the items.
-func (b *Batch) EncodeMsgpack(e *msgpack.Encoder) error {
-	w := writer{e: e}
+// EncodeMsgpack implements msgpack.CustomEncoder.
+func (b *Batch) EncodeMsgpack(e *msgpack.Encoder) error { return encodeTo(e, b) }
+
+// DecodeMsgpack implements msgpack.CustomDecoder.
+func (b *Batch) DecodeMsgpack(d *msgpack.Decoder) error { return decodeFrom(d, b) }
+
+// encode writes the batch as an array of 7 fields, the last being the items.
+func (b *Batch) encode(w *writer) {
+	b.encodeHead(w, len(b.Items))
+	for i := range b.Items {
+		b.Items[i].encode(w)
+	}
+}
+
+func (b *Batch) encodeHead(w *writer, items int) {
 	w.array(batchFields)
 	w.uint(uint64(SchemaTraffic))
 	w.string(b.Site)
@@ -59,11 +71,7 @@ func (b *Batch) EncodeMsgpack(e *msgpack.Encoder) error {
 	w.string(b.Producer)
 	w.string(b.Domain)
 	w.uint(b.FirstSeq)
-	w.array(len(b.Items))
-	for i := range b.Items {
-		b.Items[i].encode(&w)
-	}
-	return w.err
+	w.array(items)
 }
 
 func (it *Item) encode(w *writer) {
@@ -73,25 +81,24 @@ func (it *Item) encode(w *writer) {
 	switch {
 	case it.Flow != nil:
 		w.uint(itemFlow)
-		w.keep(it.Flow.EncodeMsgpack(w.e))
+		it.Flow.encode(w)
 	case it.Observation != nil:
 		w.uint(itemObservation)
-		w.keep(it.Observation.EncodeMsgpack(w.e))
+		it.Observation.encode(w)
 	case it.Heartbeat != nil:
 		w.uint(itemHeartbeat)
 		w.array(2)
 		w.int(int64(it.Heartbeat.Clock))
 		w.bool(it.Heartbeat.End)
 	default:
-		w.keep(fmt.Errorf("encode batch: item without content"))
+		w.fail(errors.New("encode batch: item without content"))
 	}
 }
 
-// DecodeMsgpack reads any version. An item of an unknown kind is kept with no
+// decode reads any version. An item of an unknown kind is kept with no
 // content, so that positions and numbers stay right.
-func (b *Batch) DecodeMsgpack(d *msgpack.Decoder) error {
-	r := reader{d: d}
-	n := r.array()
+func (b *Batch) decode(r *reader) {
+	r.array()
 	b.Version = uint8(r.uint())
 	b.Site = r.word()
 	b.Sensor = r.word()
@@ -100,15 +107,9 @@ func (b *Batch) DecodeMsgpack(d *msgpack.Decoder) error {
 	b.FirstSeq = r.uint()
 	b.Items = b.Items[:0]
 	if r.more() {
-		m, err := d.DecodeArrayLen()
-		if err == nil && m > maxItems {
-			err = fmt.Errorf("batch of %d items", m)
-		}
-		r.fail(err)
-		b.decodeItems(&r, m)
+		b.decodeItems(r, r.arrayLen())
 	}
-	r.end(n)
-	return r.err
+	r.end()
 }
 
 func (b *Batch) decodeItems(r *reader, m int) {
@@ -124,7 +125,7 @@ func (b *Batch) decodeItems(r *reader, m int) {
 			slab = make([]Flow, min(m, 64))
 		}
 		var it Item
-		if r.fail(it.decode(r.d, &slab[0])); r.err != nil {
+		if r.nested(func(in *reader) { it.decode(in, &slab[0]) }); r.err != nil {
 			return
 		}
 		switch {
@@ -138,31 +139,30 @@ func (b *Batch) decodeItems(r *reader, m int) {
 	}
 }
 
-func (it *Item) decode(d *msgpack.Decoder, f *Flow) error {
-	r := reader{d: d}
-	n := r.array()
+func (it *Item) decode(r *reader, f *Flow) {
+	r.array()
 	it.Lane = Lane(r.uint())
 	it.Mirror = r.bool()
 	kind := r.uint()
 	if !r.more() {
-		return r.err
+		return
 	}
 	switch kind {
 	case itemFlow:
-		r.fail(f.DecodeMsgpack(d))
+		r.nested(f.decode)
 		it.Flow = f
 	case itemObservation:
 		it.Observation = new(Observation)
-		r.fail(it.Observation.DecodeMsgpack(d))
+		r.nested(it.Observation.decode)
 	case itemHeartbeat:
-		h := reader{d: d}
-		m := h.array()
-		it.Heartbeat = &Heartbeat{Clock: Time(h.int()), End: h.bool()}
-		h.end(m)
-		r.fail(h.err)
+		it.Heartbeat = new(Heartbeat)
+		r.nested(func(h *reader) {
+			h.array()
+			it.Heartbeat.Clock, it.Heartbeat.End = Time(h.int()), h.bool()
+			h.end()
+		})
 	default:
-		r.fail(d.Skip())
+		r.skip(maxDepth)
 	}
-	r.end(n)
-	return r.err
+	r.end()
 }

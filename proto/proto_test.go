@@ -1,0 +1,283 @@
+package proto
+
+import (
+	"encoding/json"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+var update = flag.Bool("update", false, "write the golden files of this schema version")
+
+func sampleFlow() *Flow {
+	return &Flow{
+		FlowID: ID{1, 2, 3}, Part: 7, Final: true, Start: 1763337600123456789, End: 1763337601123456789, Transport: TCP,
+		SrcIP: netip.MustParseAddr("10.41.8.31"), SrcPort: 49152, SrcMAC: MAC{0, 1, 0xe3, 0x5d, 0x31, 1}, SrcPackets: 10, SrcBytes: 4000, SrcPayloadBytes: 3400,
+		DstIP: netip.MustParseAddr("2001:db8::20"), DstPort: 104, DstMAC: MAC{0x94, 0x57, 0xa5, 0x20, 0x41, 0x14}, DstPackets: 9, DstBytes: 1 << 40, DstPayloadBytes: 88,
+		VLAN: 12, VLANInner: 3, Tunnel: Strings{"gre"}, State: "SF", Protocol: "dicom", ProtocolBy: ByContent, ProtocolInner: Strings{"dicomweb"},
+		CommunityID: CommunityID{9, 9}, SrcEndpoint: ID{4}, DstEndpoint: ID{5}, SrcInside: true, DstInside: true, DuplicateOfSensor: "tap-2",
+	}
+}
+
+func sampleBatch() *Batch {
+	o := &Observation{Time: 5, FlowID: ID{1}, Protocol: "dhcp", Kind: "request", Endpoint: ID{4}, IP: netip.MustParseAddr("10.0.0.9"), MAC: MAC{2}, VLAN: 4, Gateway: ID{8}, Peer: ID{9}}
+	o.Attributes.Set("hostname", "us1")
+	o.Attributes.SetList("parameter_list", []string{"1", "3"})
+	o.Identify()
+	return &Batch{Version: SchemaTraffic, Site: "ward-a", Sensor: "tap", Producer: "file:1", Domain: "file:1", FirstSeq: 3, Items: []Item{
+		{Lane: 5, Flow: sampleFlow()}, {Lane: 6, Mirror: true, Flow: sampleFlow()}, {Lane: 7, Observation: o}, {Heartbeat: &Heartbeat{Clock: 99, End: true}},
+	}}
+}
+
+// golden messages of every schema version stay readable.
+func goldenMessages() map[string]msgpack.CustomEncoder {
+	return map[string]msgpack.CustomEncoder{
+		"batch": sampleBatch(),
+		"summary": &Summary{
+			Endpoint: ID{1}, Group: ID{2}, Site: "s", MAC: MAC{3}, IPs: []netip.Addr{netip.MustParseAddr("10.0.0.1")}, Hostnames: []string{"h"}, AETitles: []string{"CT1"},
+			Gateway: ID{4}, FirstSeen: 1, LastSeen: 2, Version: 3, Evidence: []Evidence{{"model", "X", "dicom", 1, 2, 3, 0.5}},
+		},
+		"binding":  &Binding{Endpoint: ID{1}, Device: ID{2}, Site: "s", Category: "medical", Type: "ct", Criticality: "high", Location: "W3", Gateway: ID{3}, Version: 4},
+		"progress": &Progress{Fold: "endpoint", Partition: 3, Via: 2, Next: Position{100, 4}},
+		"rollups": &RollupBatch{Rows: []Rollup{
+			{Pair: &Pair{Site: "s", Hour: 3600, Endpoint: ID{1}, PeerID: ID{2}, ClientIP: netip.MustParseAddr("10.0.0.1"), PeerIP: netip.MustParseAddr("::1"), Transport: TCP, Port: 104, Protocol: "dicom", Flows: 1, SrcPackets: 2, SrcBytes: 3, DstPackets: 4, DstBytes: 5, First: 6, Last: 7}},
+			{Activity: &Activity{Site: "s", Hour: 3600, Endpoint: ID{1}, Flows: 1, PacketsOut: 2, BytesOut: 3, PacketsIn: 4, BytesIn: 5, First: 6, Last: 7}},
+		}},
+	}
+}
+
+func TestGoldenVersions(t *testing.T) {
+	for name, m := range goldenMessages() {
+		path := filepath.Join("testdata", name+".v1.msgpack")
+		if *update {
+			b, err := Marshal(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, b, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := reflect.New(reflect.TypeOf(m).Elem()).Interface()
+		if err := Unmarshal(b, got.(msgpack.CustomDecoder)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		want := m
+		if batch, ok := want.(*Batch); ok {
+			for i := range batch.Items { // site and sensor come from the batch
+				if f := batch.Items[i].Flow; f != nil {
+					f.Site, f.Sensor = batch.Site, batch.Sensor
+				}
+				if o := batch.Items[i].Observation; o != nil {
+					o.Site, o.Sensor = batch.Site, batch.Sensor
+				}
+			}
+		}
+		if !reflect.DeepEqual(got, any(want)) {
+			t.Errorf("%s:\n got %+v\nwant %+v", name, got, want)
+		}
+	}
+}
+
+// Whoever holds a msgpack codec reads and writes the same.
+func TestMsgpackCodec(t *testing.T) {
+	for name, m := range goldenMessages() {
+		own, err := Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs, err := msgpack.Marshal(m)
+		if err != nil || !reflect.DeepEqual(own, theirs) {
+			t.Fatalf("%s: %v: the two encodings differ", name, err)
+		}
+		got := reflect.New(reflect.TypeOf(m).Elem()).Interface()
+		if err := msgpack.Unmarshal(own, got); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		again, err := Marshal(got.(msgpack.CustomEncoder))
+		if err != nil || !reflect.DeepEqual(own, again) {
+			t.Errorf("%s: %v: decoding by the msgpack codec lost something", name, err)
+		}
+	}
+}
+
+// A newer writer may add fields; an older one lacks some.
+func TestOtherVersions(t *testing.T) {
+	for name, m := range goldenMessages() {
+		if name == "rollups" {
+			continue // an array of rows; the rows are checked below
+		}
+		b, err := Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		longer := append([]byte{}, b...)
+		switch {
+		case longer[0]&0xf0 == 0x90:
+			longer[0]++
+		default:
+			t.Fatalf("%s does not start with a short array", name)
+		}
+		longer = append(longer, 0x81, 0xa1, 'x', 0x01) // a map that nobody knows
+		got := reflect.New(reflect.TypeOf(m).Elem()).Interface().(msgpack.CustomDecoder)
+		if err := Unmarshal(longer, got); err != nil {
+			t.Errorf("%s with one more field: %v", name, err)
+		}
+		empty := reflect.New(reflect.TypeOf(m).Elem()).Interface().(msgpack.CustomDecoder)
+		if err := Unmarshal([]byte{0x90}, empty); err != nil {
+			t.Errorf("%s without fields: %v", name, err)
+		}
+	}
+}
+
+func TestBatchWriterAgrees(t *testing.T) {
+	b := sampleBatch()
+	want, err := Marshal(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := NewBatchWriter()
+	for i := range b.Items {
+		if err := w.Add(&b.Items[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Add(&Item{}); err == nil {
+		t.Error("an item without content was taken")
+	}
+	if w.Len() != len(b.Items) {
+		t.Errorf("Len = %d", w.Len())
+	}
+	got, err := w.Finish(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a, z Batch
+	if err := Unmarshal(got, &a); err != nil {
+		t.Fatal(err)
+	}
+	if err := Unmarshal(want, &z); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(a, z) {
+		t.Errorf("got %+v\nwant %+v", a, z)
+	}
+	if w.Len() != 0 || w.Size() != 0 {
+		t.Error("the writer is not empty after Finish")
+	}
+}
+
+func TestEnvelope(t *testing.T) {
+	want := Envelope{Schema: 1, Kind: KindBinding, Producer: "device/3", Seq: 9, Cause: Cause{2, Position{5, 6}}, Time: 7, Domain: LiveDomain}
+	b, err := want.Append(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got Envelope
+	if err := got.Parse(b); err != nil || got != want {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	for n := range b {
+		if err := got.Parse(b[:n]); err == nil {
+			t.Errorf("%d of %d bytes were taken for an envelope", n, len(b))
+		}
+	}
+}
+
+func TestJSONForms(t *testing.T) {
+	for _, c := range []struct {
+		v    any
+		want string
+	}{
+		{ID{}, `null`},
+		{ID{0xab}, `"ab000000000000000000000000000000"`},
+		{MAC{}, `""`},
+		{MAC{0, 0x1a, 0x4b, 0x5e, 0x91, 1}, `"00:1a:4b:5e:91:01"`},
+		{Time(1), `"1970-01-01T00:00:00.000000001Z"`},
+		{VLAN(0), `null`},
+		{VLAN(7), `7`},
+		{Strings(nil), `[]`},
+		{IDs(nil), `[]`},
+		{Object(nil), `{}`},
+		{Transport(47), `"47"`},
+		{ICMP6, `"icmp6"`},
+		{CommunityID{}, `""`},
+		{Attributes{{Name: "a", Value: "b"}, {Name: "c", List: []string{}}}, `{"a":"b","c":[]}`},
+	} {
+		b, err := json.Marshal(c.v)
+		if err != nil || string(b) != c.want {
+			t.Errorf("%T: got %s, %v; want %s", c.v, b, err, c.want)
+		}
+	}
+}
+
+// The decoders take any bytes without a panic and without believing a length.
+func FuzzDecode(f *testing.F) {
+	for _, m := range goldenMessages() {
+		b, err := Marshal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, m := range []msgpack.CustomDecoder{&Batch{}, &Summary{}, &Binding{}, &Progress{}, &RollupBatch{}} {
+			if err := Unmarshal(b, m); err != nil {
+				continue
+			}
+			again, err := Marshal(m.(msgpack.CustomEncoder))
+			if err != nil && strings.Contains(err.Error(), "without content") {
+				continue // an item or row of a newer kind cannot be written by this build
+			}
+			if err != nil {
+				t.Fatalf("%T: decoded but not encoded: %v", m, err)
+			}
+			if err := Unmarshal(again, m); err != nil {
+				t.Fatalf("%T: encoded but not decoded: %v", m, err)
+			}
+		}
+		var e Envelope
+		_ = e.Parse(b)
+	})
+}
+
+func BenchmarkBatch(b *testing.B) {
+	batch := &Batch{Site: "s", Sensor: "t", Producer: "p", Domain: "d"}
+	for range 1000 {
+		batch.Items = append(batch.Items, Item{Lane: 1, Flow: sampleFlow()})
+	}
+	enc, err := Marshal(batch)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("encode", func(b *testing.B) {
+		w := NewBatchWriter()
+		for b.Loop() {
+			for i := range batch.Items {
+				_ = w.Add(&batch.Items[i])
+			}
+			_, _ = w.Finish(batch)
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/flow")
+		b.ReportMetric(float64(len(enc))/1000, "B/flow")
+	})
+	b.Run("decode", func(b *testing.B) {
+		for b.Loop() {
+			var got Batch
+			if err := Unmarshal(enc, &got); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/flow")
+	})
+}
