@@ -104,13 +104,13 @@ func (h *migrator) record(ctx context.Context) error {
 		return nil
 	}
 	if !h.logged {
-		have, err := h.describe(ctx, h.layout.local(Migrations))
+		have, err := h.describe(ctx, h.layout.local(migrationsTable))
 		if err != nil || have == nil {
 			return err
 		}
 		h.logged = true
 	}
-	b, err := h.conn.PrepareBatch(ctx, "INSERT INTO "+h.layout.database+"."+h.layout.local(Migrations)+" (time, version, statement)")
+	b, err := h.conn.PrepareBatch(ctx, "INSERT INTO "+h.layout.database+"."+h.layout.local(migrationsTable)+" (time, version, statement)")
 	if err != nil {
 		return fmt.Errorf("record migration: %w", err)
 	}

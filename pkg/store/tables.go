@@ -4,20 +4,20 @@ import "slices"
 
 // The names of the tables.
 const (
-	Flows          = "flows"
-	Observations   = "observations"
-	PairsHourly    = "pairs_hourly"
-	ActivityHourly = "activity_hourly"
-	Bindings       = "bindings"
-	Devices        = "devices"
-	Detections     = "detections"
-	Alerts         = "alerts"
-	RiskHistory    = "risk"
-	Usage          = "usage"
-	Findings       = "findings"
-	Deadletters    = "deadletters"
-	Producers      = "producers"
-	Migrations     = "schema_migrations"
+	Flows           = "flows"
+	Observations    = "observations"
+	PairsHourly     = "pairs_hourly"
+	ActivityHourly  = "activity_hourly"
+	Bindings        = "bindings"
+	Devices         = "devices"
+	Detections      = "detections"
+	Alerts          = "alerts"
+	RiskHistory     = "risk"
+	Usage           = "usage"
+	Findings        = "findings"
+	Deadletters     = "deadletters"
+	producersTable  = "producers"
+	migrationsTable = "schema_migrations"
 )
 
 const byDay = "toYYYYMMDD(kafka_time)"
@@ -308,7 +308,7 @@ var tables = []Table{
 		),
 	},
 	{
-		Name: Producers, Version: "kafka_offset", OrderBy: "topic, topic_generation, kafka_partition, producer",
+		Name: producersTable, Version: "kafka_offset", OrderBy: "topic, topic_generation, kafka_partition, producer",
 		Comment: "Highest number stored per producer before an offset: where the sink starts after a restart.",
 		Columns: []Column{
 			wordCol("topic", "topic"),
@@ -321,7 +321,7 @@ var tables = []Table{
 		},
 	},
 	{
-		Name: Migrations, OrderBy: "time",
+		Name: migrationsTable, OrderBy: "time",
 		Comment: "Every statement that changed the schema.",
 		Columns: []Column{
 			col("time", "DateTime64(3, 'UTC')", "", "when"),

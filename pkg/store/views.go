@@ -25,7 +25,7 @@ func listText(x string) string {
 }
 
 func communityText(x string) string {
-	return "if(" + x + " = toFixedString('', 20), '', concat('1:', base64Encode(toString(" + x + "))))"
+	return "if(" + x + " = toFixedString('', 20), '', concat('1:', base64Encode(" + x + ")))"
 }
 
 // known maps every id that a device has or had to the device as it stands. An id

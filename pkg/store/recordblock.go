@@ -1,0 +1,249 @@
+package store
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/wardflow/wardflow/proto"
+)
+
+// Record is a single event as it lies on a topic.
+type Record struct {
+	Key, Value []byte
+	Envelope   proto.Envelope
+	At         Coordinates
+}
+
+// RecordBlock builds rows of a table whose topic carries one event a record.
+type RecordBlock struct {
+	Block
+	values []anything
+	read   func(*row, *Record) error
+}
+
+// row collects the values of one row in the table's order.
+type row struct {
+	at      *Coordinates
+	values  []any
+	scratch times
+	clamped bool
+}
+
+func (r *row) add(v ...any) { r.values = append(r.values, v...) }
+func (r *row) time(t proto.Time) {
+	r.clamped = r.scratch.add(t, r.at) || r.clamped
+	r.values = append(r.values, r.scratch.v[0])
+	r.scratch.reset()
+}
+
+func (r *row) ids(list []proto.ID) {
+	out := make([]uuid.UUID, len(list))
+	for i, id := range list {
+		out[i] = uuid.UUID(id)
+	}
+	r.add(out)
+}
+
+var readers = map[string]func(*row, *Record) error{
+	Bindings: readBinding, Devices: readDevice, Detections: readDetection, Alerts: readAlert, RiskHistory: readRisk, Deadletters: readDeadletter,
+}
+
+// NewRecordBlock makes an empty block of bindings, devices, detections, alerts,
+// risk or deadletters.
+func NewRecordBlock(table string) (*RecordBlock, error) {
+	read, ok := readers[table]
+	if !ok {
+		return nil, fmt.Errorf("no topic of single events fills table %q", table)
+	}
+	b := &RecordBlock{read: read, values: make([]anything, len(tableNamed(table).Columns)-len(coordinates))}
+	columns := make([]vector, len(b.values))
+	for i := range b.values {
+		columns[i] = &b.values[i]
+	}
+	b.init(table, columns...)
+	return b, nil
+}
+
+// Add decodes the record and appends its row. An error means that the record
+// cannot be used; the block is as before. It quotes nothing of the record.
+func (b *RecordBlock) Add(r *Record) error {
+	out := row{at: &r.At}
+	if err := b.read(&out, r); err != nil {
+		return err
+	}
+	for i, v := range out.values {
+		b.values[i].add(v)
+	}
+	b.at(&r.At, out.clamped)
+	return nil
+}
+
+// decode reads JSON; the error tells where, never what stood there.
+func decode(b []byte, into any) error {
+	err := json.Unmarshal(b, into)
+	if err == nil {
+		return nil
+	}
+	switch e := err.(type) {
+	case *json.SyntaxError:
+		return fmt.Errorf("malformed JSON at byte %d", e.Offset)
+	case *json.UnmarshalTypeError:
+		return fmt.Errorf("JSON field %q has the wrong type at byte %d", e.Field, e.Offset)
+	}
+	return fmt.Errorf("unreadable JSON value")
+}
+
+func encode(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil { // floats that JSON has no word for
+		return "null"
+	}
+	return string(b)
+}
+
+func list(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+func readBinding(o *row, r *Record) error {
+	var b proto.Binding
+	if len(r.Value) == 0 { // the endpoint was let go
+		id, err := keyID(r.Key)
+		if err != nil {
+			return err
+		}
+		b.Endpoint = id
+	} else if err := proto.Unmarshal(r.Value, &b); err != nil {
+		return fmt.Errorf("malformed binding")
+	}
+	o.add(uuid.UUID(b.Endpoint))
+	o.time(r.Envelope.Time)
+	o.add(uuid.UUID(b.Device), b.Site, b.Category, b.Type, b.Criticality, b.Location, uuid.UUID(b.Gateway), b.Version)
+	return nil
+}
+
+// keyID reads the id that a compacted record is kept under.
+func keyID(key []byte) (proto.ID, error) {
+	var id proto.ID
+	switch len(key) {
+	case 16:
+		copy(id[:], key)
+		return id, nil
+	case 32:
+		if _, err := hex.Decode(id[:], key); err == nil {
+			return id, nil
+		}
+	}
+	return id, fmt.Errorf("no value, and a key of %d bytes that is no id", len(key))
+}
+
+func readDevice(o *row, r *Record) error {
+	var d proto.Device
+	deleted := len(r.Value) == 0
+	if deleted {
+		id, err := keyID(r.Key)
+		if err != nil {
+			return err
+		}
+		d.DeviceID = id
+		d.FirstSeen, d.LastSeen = r.Envelope.Time, r.Envelope.Time
+	} else if err := decode(r.Value, &d); err != nil {
+		return err
+	}
+	if d.DeviceID.IsZero() {
+		return fmt.Errorf("device without device_id")
+	}
+	fact := func(f *proto.Fact) string {
+		if f == nil {
+			return ""
+		}
+		return f.Value
+	}
+	confidence := 0.0
+	if d.Type != nil {
+		confidence = d.Type.Confidence
+	}
+	o.add(uuid.UUID(d.DeviceID), deleted)
+	o.ids(d.Aliases)
+	o.add(d.Site, list(d.MACs), list(d.IPs), list(d.Hostnames), list(d.AETitles), uuid.UUID(d.Gateway),
+		fact(d.Category), fact(d.Type), fact(d.Manufacturer), fact(d.Model), fact(d.OS), fact(d.OSVersion), fact(d.HardwareVersion),
+		fact(d.SoftwareVersion), fact(d.Serial), fact(d.Location), confidence)
+	o.time(d.FirstSeen)
+	o.time(d.LastSeen)
+	o.add(d.LastState)
+	o.ids(d.Endpoints)
+	o.add(d.Version, string(r.Value), r.At.version())
+	return nil
+}
+
+func readDetection(o *row, r *Record) error {
+	var d proto.Detection
+	if err := decode(r.Value, &d); err != nil {
+		return err
+	}
+	if d.DetectionID.IsZero() {
+		return fmt.Errorf("detection without detection_id")
+	}
+	o.add(d.Site, uuid.UUID(d.DeviceID))
+	o.time(d.Time)
+	o.add(uuid.UUID(d.DetectionID), d.Rule, d.Title, d.Severity, list(d.Targets), list(d.Attack), encode(d.Evidence), d.Count)
+	o.time(d.First)
+	o.time(d.Last)
+	o.add(uuid.UUID(d.Endpoint))
+	return nil
+}
+
+// readAlert takes from an OCSF Detection Finding what a table needs to be
+// searched; OCSF gives times in milliseconds.
+func readAlert(o *row, r *Record) error {
+	var a struct {
+		TimeMS     int64 `json:"time"`
+		SeverityID uint8 `json:"severity_id"`
+		Finding    struct {
+			UID   string `json:"uid"`
+			Title string `json:"title"`
+		} `json:"finding_info"`
+	}
+	if err := decode(r.Value, &a); err != nil {
+		return err
+	}
+	if a.Finding.UID == "" {
+		return fmt.Errorf("alert without finding_info.uid")
+	}
+	o.time(proto.Time(a.TimeMS * 1e6))
+	o.add(a.Finding.UID, a.Finding.Title, a.SeverityID, string(r.Value))
+	return nil
+}
+
+func readRisk(o *row, r *Record) error {
+	var k proto.Risk
+	if err := decode(r.Value, &k); err != nil {
+		return err
+	}
+	if k.DeviceID.IsZero() {
+		return fmt.Errorf("risk without device_id")
+	}
+	o.add(k.Site, uuid.UUID(k.DeviceID))
+	o.time(k.Time)
+	o.add(k.Score, k.Tier, k.Likelihood, k.Impact, encode(k.Factors), k.Framework, k.Version, k.Cause, uuid.UUID(k.Endpoint))
+	return nil
+}
+
+func readDeadletter(o *row, r *Record) error {
+	var d proto.Deadletter
+	if err := decode(r.Value, &d); err != nil {
+		return err
+	}
+	if d.Topic == "" {
+		return fmt.Errorf("dead letter without topic")
+	}
+	o.time(d.Time)
+	o.add(d.Topic, d.Partition, d.Offset, d.Index, d.Consumer, d.Reason, uint64(max(d.Size, 0)))
+	return nil
+}
