@@ -1,0 +1,156 @@
+package fingerprint
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/wardflow/wardflow/pkg/stream"
+	"github.com/wardflow/wardflow/proto"
+)
+
+// The tables of the device fold.
+const (
+	tableDevices = 'd'
+	tableMembers = 'm'
+)
+
+// Device is the device fold.
+type Device struct{ sig *signatures }
+
+// NewDevice makes the device fold. It emits proto.Device as JSON on
+// wardflow.devices (key: the device's id) with every summary, and proto.Binding on
+// wardflow.bindings (key: the endpoint's id, lane: the endpoint's) when it changes.
+// A group of endpoints is one device; its id is the group's, which is that of the
+// group's oldest endpoint.
+func NewDevice(Config) *Device { return &Device{sig: embedded()} }
+
+// Name is "device".
+func (d *Device) Name() string { return "device" }
+
+// Inputs lists the summaries.
+func (d *Device) Inputs() []stream.Input { return []stream.Input{{Topic: proto.TopicSummaries}} }
+
+// Fire is never called: the fold sets no timers.
+func (d *Device) Fire(*stream.Tx, stream.Timer) {}
+
+// Sweep is never called.
+func (d *Device) Sweep(*stream.Tx, string, []byte) {}
+
+// Apply takes a summary in.
+func (d *Device) Apply(tx *stream.Tx, ev *stream.Event) {
+	s, ok := ev.Msg.(*proto.Summary)
+	if !ok || s.Endpoint.IsZero() {
+		return
+	}
+	key := append(s.Group[:], s.Endpoint[:]...)
+	if m := members.Get(tx, key); m != nil && m.Version >= s.Version {
+		return
+	}
+	members.Edit(tx, key).Summary = *s
+	var all []*proto.Summary
+	members.Scan(tx, s.Group[:], func(_ []byte, m *memberState) bool {
+		all = append(all, &m.Summary)
+		return true
+	})
+	d.tell(tx, s.Group, all)
+}
+
+// tell emits the device of a group, and the bindings that have changed.
+func (d *Device) tell(tx *stream.Tx, id proto.ID, all []*proto.Summary) {
+	st := devices.Edit(tx, id[:])
+	st.version++
+	dev := d.device(id, all)
+	dev.Version = st.version
+	val, err := json.Marshal(dev)
+	if err != nil { // nothing in a device can fail to encode
+		tx.Dead("device: " + err.Error())
+		return
+	}
+	tx.Emit(stream.Output{Topic: proto.TopicDevices, Kind: proto.KindDevice, Lane: id.Lane(), Key: id[:], Value: val, Time: tx.Now()})
+	for _, s := range all {
+		d.bind(tx, st, dev, s)
+	}
+}
+
+// device makes a device of the summaries of its endpoints.
+func (d *Device) device(id proto.ID, all []*proto.Summary) *proto.Device {
+	slices.SortFunc(all, func(a, b *proto.Summary) int { return slices.Compare(a.Endpoint[:], b.Endpoint[:]) })
+	dev := &proto.Device{DeviceID: id, Site: all[0].Site, FirstSeen: all[0].FirstSeen, LastSeen: all[0].LastSeen}
+	var evidence []proto.Evidence
+	for _, s := range all {
+		dev.Endpoints = append(dev.Endpoints, s.Endpoint)
+		if s.Endpoint != id {
+			dev.Aliases = append(dev.Aliases, s.Endpoint)
+		}
+		dev.FirstSeen, dev.LastSeen = min(dev.FirstSeen, s.FirstSeen), max(dev.LastSeen, s.LastSeen)
+		addNew(&dev.MACs, s.MAC.String())
+		for _, ip := range s.IPs {
+			addNew(&dev.IPs, ip.String())
+		}
+		addNew(&dev.Hostnames, s.Hostnames...)
+		addNew(&dev.AETitles, s.AETitles...)
+		if dev.Gateway.IsZero() && s.MAC.IsZero() { // a device with an interface of its own sits behind nobody
+			dev.Gateway = s.Gateway
+		}
+		evidence = append(evidence, s.Evidence...)
+		if maker := ieee().registrant(s.MAC); maker != "" {
+			n := uint64(1)
+			evidence = append(evidence,
+				proto.Evidence{Attribute: "manufacturer", Value: maker, Protocol: "oui", First: s.FirstSeen, Last: s.LastSeen, Count: n, Weight: weightOUI},
+				proto.Evidence{Attribute: "oui_vendor", Value: maker, Protocol: "oui", First: s.FirstSeen, Last: s.LastSeen, Count: n, Weight: 1})
+		}
+	}
+	slices.SortStableFunc(evidence, compareEvidence)
+	d.describe(dev, evidence)
+	dev.Evidence = slices.DeleteFunc(evidence, func(v proto.Evidence) bool { return v.Attribute == "oui_vendor" })
+	return dev
+}
+
+// weightOUI: whoever made the interface often, but not always, made the device.
+const weightOUI = 0.5
+
+func (d *Device) describe(dev *proto.Device, evidence []proto.Evidence) {
+	f := d.sig.facts(evidence)
+	dev.Category, dev.Type, dev.Manufacturer, dev.Model = f["category"], f["type"], f["manufacturer"], f["model"]
+	dev.OS, dev.OSVersion, dev.HardwareVersion, dev.SoftwareVersion = f["os"], f["os_version"], f["hardware_version"], f["software_version"]
+	dev.Serial, dev.Location = f["serial"], f["location"]
+	if dev.Type != nil && dev.Category != nil && d.sig.category[dev.Type.Value] != dev.Category.Value {
+		dev.Type = nil // the category has better reasons than any type in it
+	}
+}
+
+func addNew(list *proto.Strings, values ...string) {
+	for _, v := range values {
+		if v != "" && !slices.Contains(*list, v) {
+			*list = append(*list, v)
+		}
+	}
+}
+
+// bind emits the binding of an endpoint, when it is new or has changed.
+func (d *Device) bind(tx *stream.Tx, st *deviceState, dev *proto.Device, s *proto.Summary) {
+	b := proto.Binding{Endpoint: s.Endpoint, Device: dev.DeviceID, Site: s.Site, Category: "unknown", Gateway: dev.Gateway}
+	if dev.Category != nil {
+		b.Category = dev.Category.Value
+	}
+	if dev.Type != nil {
+		b.Type = dev.Type.Value
+		b.Criticality = d.sig.criticality[b.Type]
+	}
+	if dev.Location != nil {
+		b.Location = dev.Location.Value
+	}
+	what := strings.Join([]string{s.Endpoint.String(), b.Category, b.Type, b.Criticality, b.Location, b.Gateway.String()}, "\x00")
+	if st.told(s.Endpoint) == what {
+		return
+	}
+	b.Version = st.version
+	val, err := proto.Marshal(&b)
+	if err != nil {
+		tx.Dead("binding: " + err.Error())
+		return
+	}
+	st.tell(s.Endpoint, what)
+	tx.Emit(stream.Output{Topic: proto.TopicBindings, Kind: proto.KindBinding, Lane: s.Endpoint.Lane(), Key: s.Endpoint[:], Value: val, Time: tx.Now()})
+}

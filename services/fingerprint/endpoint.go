@@ -1,0 +1,266 @@
+package fingerprint
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/wardflow/wardflow/pkg/stream"
+	"github.com/wardflow/wardflow/proto"
+)
+
+// Config is what the folds may be told; the zero value asks for the defaults.
+type Config struct {
+	// Flush is how long counts, last_seen and hourly rows may lag behind: an
+	// endpoint is told again this long after its first untold change. Default 5 min.
+	Flush time.Duration
+}
+
+const defaultFlush = 5 * time.Minute
+
+// maxTold bounds how many summaries an endpoint may cause at once between two
+// flushes, so that one that says something new with each packet costs no more.
+const maxTold = 16
+
+// keepHours is how long after its last flow an endpoint's hours are kept open.
+const keepHours = 2 * time.Hour
+
+// Timer keys: a kind and the endpoint.
+const (
+	timerFlush = 'f'
+	timerClean = 'c'
+)
+
+// Endpoint is the endpoint fold.
+type Endpoint struct {
+	flush time.Duration
+}
+
+// NewEndpoint makes the endpoint fold. It emits proto.Summary on
+// wardflow.summaries (key: the endpoint's id, lane: the group's) and hourly rows
+// on wardflow.rollups.
+//
+// Hourly rows belong to the hour in which a flow part ended. A pair or activity
+// row that is new is told at once, later changes within Config.Flush; flows counts
+// flows begun (part 0).
+func NewEndpoint(cfg Config) *Endpoint {
+	if cfg.Flush <= 0 {
+		cfg.Flush = defaultFlush
+	}
+	return &Endpoint{flush: cfg.Flush}
+}
+
+// Name is "endpoint".
+func (e *Endpoint) Name() string { return "endpoint" }
+
+// Inputs lists traffic, and control for what policies may come.
+func (e *Endpoint) Inputs() []stream.Input {
+	return []stream.Input{{Topic: proto.TopicTraffic}, {Topic: proto.TopicControl}}
+}
+
+// Apply takes a flow, an observation or the end of a capture file in.
+func (e *Endpoint) Apply(tx *stream.Tx, ev *stream.Event) {
+	switch m := ev.Msg.(type) {
+	case *proto.Flow:
+		e.flow(tx, ev, m)
+	case *proto.Observation:
+		e.observation(tx, ev, m)
+	case *proto.Heartbeat:
+		if m.End {
+			tx.Sweep("end", tableHosts)
+		}
+	}
+}
+
+// flow counts a flow where it belongs: pairs on the client's lane, activity on
+// the lane of the end that this copy is for.
+func (e *Endpoint) flow(tx *stream.Tx, ev *stream.Event, f *proto.Flow) {
+	if f.DuplicateOfSensor != "" {
+		return
+	}
+	asServer := ev.Mirror || f.SrcEndpoint.IsZero()
+	id, mac, ip, spoken := f.SrcEndpoint, f.SrcMAC, f.SrcIP, f.SrcPackets > 0
+	if asServer {
+		id, mac, ip, spoken = f.DstEndpoint, f.DstMAC, f.DstIP, f.DstPackets > 0
+	}
+	owner := id
+	if owner.IsZero() { // both ends outside
+		if ev.Mirror {
+			return
+		}
+		owner = proto.IPEndpoint(ev.Site, f.VLAN, f.SrcIP)
+	}
+	h := hosts.Edit(tx, owner[:])
+	if h.site == "" {
+		h.site, h.anonymous = ev.Site, id.IsZero()
+	}
+	totals := h.advance(tx, owner, f.End)
+	totals.count(f, asServer)
+	if !ev.Mirror {
+		h.countPair(tx, owner, totals.hour, f)
+	}
+	news := false
+	if !h.anonymous {
+		if spoken {
+			news = h.speaks(tx, owner, mac, f.Start, f.End)
+			news = h.address(tx, owner, ip, "ip", f.Start, f.End) || news
+		}
+		news = h.role(tx, owner, f, asServer) || news
+	}
+	e.changed(tx, owner, h, news)
+}
+
+// speaks notes that the endpoint sent something from first to last, and reports
+// whether that is the first of it.
+func (h *host) speaks(tx *stream.Tx, id proto.ID, mac proto.MAC, first, last proto.Time) bool {
+	if h.spoke {
+		h.first, h.last = min(h.first, first), max(h.last, last)
+		return false
+	}
+	h.spoke, h.first, h.last = true, first, last
+	p := profiles.Edit(tx, id[:])
+	// The MAC of a frame is the endpoint's own only where capture named it by it;
+	// else it is the router's.
+	if !mac.IsZero() && proto.MACEndpoint(h.site, mac) == id {
+		p.mac = mac
+	}
+	return true
+}
+
+// address notes the address that the endpoint speaks from. The usual one, held
+// already, costs a comparison.
+func (h *host) address(tx *stream.Tx, id proto.ID, ip netip.Addr, protocol string, first, at proto.Time) bool {
+	ip = ip.Unmap()
+	if !ip.IsValid() || ip.IsUnspecified() || ip.IsMulticast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		return false
+	}
+	held := &h.ip4
+	if ip.Is6() {
+		held = &h.ip6
+	}
+	if *held == ip {
+		return false
+	}
+	p := profiles.Edit(tx, id[:])
+	if held.IsValid() { // the epoch of the one before ends with its last use
+		h.extend(p, *held)
+	}
+	*held = ip
+	return p.hold(ip, protocol, first, at)
+}
+
+// extend writes the last use of an address that is held now into its epoch.
+func (h *host) extend(p *profile, ip netip.Addr) {
+	for i := len(p.addresses) - 1; i >= 0; i-- {
+		if a := &p.addresses[i]; a.ip == ip {
+			a.last = max(a.last, h.last)
+			return
+		}
+	}
+}
+
+// changed sees to it that what has changed is told: news at once, the rest by
+// the flush timer.
+func (e *Endpoint) changed(tx *stream.Tx, id proto.ID, h *host, news bool) {
+	h.unsent = true
+	if news && h.told < maxTold {
+		h.told++
+		e.tell(tx, id, h)
+	}
+	if !h.timer {
+		h.timer = true
+		tx.Timer(tx.Now().Add(e.flush), timerKey(timerFlush, id))
+	}
+}
+
+func timerKey(kind byte, id proto.ID) []byte { return append([]byte{kind}, id[:]...) }
+
+// tell emits the endpoint's summary.
+func (e *Endpoint) tell(tx *stream.Tx, id proto.ID, h *host) {
+	h.unsent = false
+	if !h.spoke {
+		return
+	}
+	p := profiles.Edit(tx, id[:])
+	for _, ip := range [...]netip.Addr{h.ip4, h.ip6} {
+		if ip.IsValid() {
+			h.extend(p, ip)
+		}
+	}
+	p.version++
+	s := p.summary(id, h)
+	val, err := proto.Marshal(s)
+	if err != nil { // nothing in a summary can fail to encode
+		tx.Dead("summary: " + err.Error())
+		return
+	}
+	tx.Emit(stream.Output{Topic: proto.TopicSummaries, Kind: proto.KindSummary, Lane: s.Group.Lane(), Key: id[:], Value: val, Time: tx.Now()})
+}
+
+// settle tells all that is untold of an endpoint.
+func (e *Endpoint) settle(tx *stream.Tx, id proto.ID, h *host) (open bool) {
+	for i := range h.hours {
+		h.sendHour(tx, id, i)
+	}
+	open = h.sendPairs(tx, id)
+	if h.unsent {
+		e.tell(tx, id, h)
+	}
+	h.told = 0
+	return open
+}
+
+// Fire flushes an endpoint, or closes its hours.
+func (e *Endpoint) Fire(tx *stream.Tx, t stream.Timer) {
+	if len(t.Key) != 1+idLen {
+		return
+	}
+	id := proto.ID(t.Key[1:])
+	if hosts.Get(tx, id[:]) == nil {
+		return
+	}
+	h := hosts.Edit(tx, id[:])
+	switch t.Key[0] {
+	case timerFlush:
+		h.timer = false
+		if e.settle(tx, id, h) && !h.cleaning {
+			h.cleaning = true
+			tx.Timer((proto.Time(hourOf(t.At)+1) * hourNS).Add(keepHours), timerKey(timerClean, id))
+		}
+	case timerClean:
+		h.cleaning = false
+		e.clean(tx, id, h, t.At)
+	}
+}
+
+// clean lets the hours go that are over: a flow that should still come for one of
+// them counts into the oldest hour that is open.
+func (e *Endpoint) clean(tx *stream.Tx, id proto.ID, h *host, now proto.Time) {
+	open := hourOf(now) - 1
+	if h.hours[1].hour >= open { // busy: the clean after its next flush will do
+		if h.sendPairs(tx, id) {
+			h.cleaning = true
+			tx.Timer((proto.Time(hourOf(now)+1) * hourNS).Add(keepHours), timerKey(timerClean, id))
+		}
+		return
+	}
+	for i := range h.hours {
+		h.sendHour(tx, id, i)
+	}
+	h.hours = [2]hourTotals{{hour: open}, {hour: open + 1}}
+	h.pairCount = 0
+	h.sendPairs(tx, id)
+	if h.anonymous {
+		hosts.Delete(tx, id[:])
+	}
+}
+
+// Sweep settles every endpoint at the end of a capture file.
+func (e *Endpoint) Sweep(tx *stream.Tx, _ string, key []byte) {
+	h := hosts.Get(tx, key)
+	if h == nil || !(h.unsent || h.timer || h.hours[0].unsent || h.hours[1].unsent) {
+		return
+	}
+	h = hosts.Edit(tx, key)
+	h.timer, h.cleaning = false, false // timers of the file's time domain end with it
+	e.settle(tx, proto.ID(key), h)
+}

@@ -1,0 +1,166 @@
+package fingerprint
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/wardflow/wardflow/proto"
+)
+
+// MinConfidence is the confidence under which a value is not told.
+const MinConfidence = 0.2
+
+// factNames are the attributes that are fused.
+var factNames = []string{
+	"category", "type", "manufacturer", "model", "os", "os_version", "hardware_version", "software_version", "serial", "location",
+}
+
+// Vote is one reason for one value of an attribute. Votes with the same Key are
+// for the same value, whatever its spelling; the spelling that weighs most is told.
+type Vote struct {
+	Value    string
+	Key      string
+	Protocol string
+	Weight   float64
+}
+
+// hypothesis is one value and what speaks for it.
+type hypothesis struct {
+	key, value string
+	best       float64 // weight of the vote whose spelling is told
+	against    float64 // product of (1 - w) over protocols
+	sources    []string
+}
+
+// Fuse makes a fact of votes by the formula of the package comment: nil when no
+// value reaches MinConfidence. The order of votes does not matter.
+func Fuse(votes []Vote) *proto.Fact {
+	all := hypotheses(votes)
+	if len(all) == 0 {
+		return nil
+	}
+	nobody := 1.0
+	for i := range all {
+		nobody *= all[i].against
+	}
+	// With all.against > 0: s(v) * prod over u != v of (1 - s(u)) = s(v)/(1-s(v)) * nobody.
+	k, top, best := nobody, 0, -1.0
+	for i := range all {
+		m := (1 - all[i].against) / all[i].against * nobody
+		k += m
+		if m > best {
+			top, best = i, m
+		}
+	}
+	c := math.Round(best/k*1e4) / 1e4
+	if c < MinConfidence {
+		return nil
+	}
+	return &proto.Fact{Value: all[top].value, Confidence: c, Sources: all[top].sources}
+}
+
+// hypotheses groups votes by key and, within it, by protocol; sorted by key.
+func hypotheses(votes []Vote) []hypothesis {
+	votes = slices.Clone(votes)
+	slices.SortFunc(votes, func(a, b Vote) int {
+		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(b.Weight, a.Weight), cmp.Compare(a.Value, b.Value))
+	})
+	var all []hypothesis
+	for i, v := range votes {
+		if i == 0 || v.Key != votes[i-1].Key {
+			all = append(all, hypothesis{key: v.Key, against: 1})
+		}
+		h := &all[len(all)-1]
+		if len(h.sources) > 0 && h.sources[len(h.sources)-1] == v.Protocol {
+			continue // a weaker vote of the same protocol
+		}
+		w := min(v.Weight, 0.999) // nothing on the wire is certain
+		h.against *= 1 - w
+		h.sources = append(h.sources, v.Protocol)
+		if w > h.best {
+			h.best, h.value = w, v.Value
+		}
+	}
+	return all
+}
+
+// facts makes all facts of a device from its evidence.
+func (s *signatures) facts(evidence []proto.Evidence) map[string]*proto.Fact {
+	votes := map[string][]Vote{}
+	skip := foreignTags(evidence)
+	for i := range evidence {
+		v := &evidence[i]
+		if skip && v.Protocol == "dicom" && dataSetTags[v.Attribute] {
+			continue
+		}
+		s.vote(votes, v)
+	}
+	for _, v := range votes["type"] { // each type is in one category
+		votes["category"] = append(votes["category"], Vote{Value: s.category[v.Key], Key: s.category[v.Key], Protocol: v.Protocol, Weight: v.Weight})
+	}
+	out := map[string]*proto.Fact{}
+	for _, name := range factNames {
+		out[name] = Fuse(votes[name])
+	}
+	return out
+}
+
+func (s *signatures) vote(votes map[string][]Vote, v *proto.Evidence) {
+	if slices.Contains(factNames, v.Attribute) {
+		votes[v.Attribute] = append(votes[v.Attribute], Vote{Value: v.Value, Key: s.key(v.Attribute, v.Value), Protocol: v.Protocol, Weight: v.Weight})
+	}
+	for i := range s.rules[v.Attribute] {
+		r := &s.rules[v.Attribute][i]
+		at := r.is.FindStringSubmatchIndex(v.Value)
+		if at == nil {
+			continue
+		}
+		for _, say := range r.says {
+			value := say.value
+			if strings.Contains(value, "$") {
+				value = string(r.is.ExpandString(nil, value, v.Value, at))
+			}
+			votes[say.attribute] = append(votes[say.attribute], Vote{
+				Value: value, Key: s.key(say.attribute, value), Protocol: v.Protocol, Weight: v.Weight * say.weight,
+			})
+		}
+	}
+}
+
+// key is under which values of an attribute count as the same.
+func (s *signatures) key(attribute, value string) string {
+	switch attribute {
+	case "manufacturer":
+		return s.makerKey(value)
+	case "model", "os", "location":
+		return strings.ToLower(strings.Join(strings.Fields(value), " "))
+	}
+	return value
+}
+
+// dataSetTags are what a C-STORE data set says about the device that made the
+// image.
+var dataSetTags = map[string]bool{
+	"manufacturer": true, "model": true, "serial": true, "software_version": true, "station_name": true, "institution": true,
+	"department": true, "device_uid": true, "last_calibration": true, "dicom_modality": true, "location": true,
+}
+
+// foreignTags reports that the sender of data sets is not the device that made
+// them: an archive forwards what others made, as does whoever sends the images
+// of several serial numbers.
+func foreignTags(evidence []proto.Evidence) bool {
+	serials := 0
+	for i := range evidence {
+		v := &evidence[i]
+		switch {
+		case v.Protocol != "dicom":
+		case v.Attribute == "dicom_service" && (v.Value == "storage_scp" || v.Value == "query_retrieve_scp"):
+			return true
+		case v.Attribute == "serial":
+			serials++
+		}
+	}
+	return serials > 1
+}

@@ -1,0 +1,186 @@
+package fingerprint
+
+import (
+	"strings"
+
+	"github.com/wardflow/wardflow/pkg/stream"
+	"github.com/wardflow/wardflow/proto"
+)
+
+// A reading says that an attribute of an observation is a reason for something:
+// under which name it is put down, and how far it is to be trusted (1 would mean
+// that nobody ever configures it wrong).
+type reading struct {
+	attribute string // of the observation
+	evidence  string
+	weight    float64
+}
+
+// readings lists, by protocol, what observations tell about the endpoint that
+// they are about. What a device says of itself in its own protocol is close to
+// certain; a name that somebody once typed in is not.
+var readings = map[string][]reading{
+	"dhcp": { // RFC 2132: options 12, 55, 60; RFC 4702: option 81
+		{"hostname", "hostname", 0.8},
+		{"fqdn", "hostname", 0.8},
+		{"vendor_class", "dhcp_vendor_class", 0.8},
+		{"parameter_list", "dhcp_parameter_list", 0.7},
+	},
+	"dns":   {{"hostname", "hostname", 0.6}},
+	"mdns":  {{"hostname", "hostname", 0.7}},
+	"llmnr": {{"hostname", "hostname", 0.7}},
+	"hl7": { // HL7 v2.6: MSH-3, MSH-21, SFT-1..3; IHE PCD TF-2: OBX-18 and the MDC_ID observations
+		{"sending_application", "hl7_application", 0.7},
+		{"sending_facility", "hl7_facility", 0.5},
+		{"profile", "hl7_profile", 0.7},
+		{"vendor", "software_vendor", 0.8},
+		{"product", "software_product", 0.8},
+		{"software_version", "software_version", 0.9},
+		{"manufacturer", "manufacturer", 0.9},
+		{"model", "model", 0.9},
+		{"serial", "serial", 0.9},
+		{"hardware_version", "hardware_version", 0.9},
+		{"equipment_id", "equipment_id", 0.9},
+		{"equipment_type", "equipment_type", 0.9},
+		{"device_type", "equipment_type", 0.9},
+		{"location", "location", 0.8},
+	},
+	"dicom": { // DICOM PS3.3 C.7.5.1 General Equipment, PS3.7 annex D.3.3.2 implementation identification
+		{"implementation_uid", "dicom_implementation_uid", 0.8},
+		{"implementation_version", "dicom_implementation_version", 0.8},
+		{"modality", "dicom_modality", 0.9},
+		{"manufacturer", "manufacturer", 0.95},
+		{"model", "model", 0.95},
+		{"serial", "serial", 0.95},
+		{"software_version", "software_version", 0.95},
+		{"station_name", "station_name", 0.8},
+		{"institution", "institution", 0.6},
+		{"department", "department", 0.6},
+		{"location", "location", 0.8},
+		{"device_uid", "device_uid", 0.9},
+		{"last_calibration", "last_calibration", 0.9},
+	},
+}
+
+// The DICOM services that tell what a node is for (PS3.4), by the start of the
+// SOP class UID of their abstract syntax.
+var dicomServices = []struct{ prefix, service string }{
+	{"1.2.840.10008.5.1.4.1.1.", "storage"},
+	{"1.2.840.10008.5.1.4.1.2.", "query_retrieve"},
+	{"1.2.840.10008.5.1.4.31", "worklist"},
+	{"1.2.840.10008.3.1.2.3.3", "mpps"},
+	{"1.2.840.10008.3.1.2.3.4", "mpps"},
+	{"1.2.840.10008.3.1.2.3.5", "mpps"},
+	{"1.2.840.10008.1.20.1", "storage_commitment"},
+	{"1.2.840.10008.5.1.1.", "print"},
+}
+
+// observation puts down what a protocol said about its endpoint.
+func (e *Endpoint) observation(tx *stream.Tx, ev *stream.Event, o *proto.Observation) {
+	if o.Endpoint.IsZero() {
+		return
+	}
+	id := o.Endpoint
+	h := hosts.Edit(tx, id[:])
+	if h.site == "" {
+		h.site = ev.Site
+	}
+	news := false
+	if spoke(o) {
+		news = h.speaks(tx, id, o.MAC, o.Time, o.Time)
+		if o.Protocol != "arp" || o.Kind != "probe" { // RFC 5227: a probe asks whether the address is free
+			news = h.address(tx, id, o.IP, o.Protocol, o.Time, o.Time) || news
+		}
+	}
+	news = note(tx, id, o) || news
+	e.changed(tx, id, h, news)
+}
+
+// spoke reports whether the observation shows the endpoint itself at work, and
+// not only what somebody else answered about it.
+func spoke(o *proto.Observation) bool {
+	switch o.Protocol {
+	case "dns", "llmnr":
+		return o.Kind != "name"
+	case "dhcp":
+		switch o.Kind {
+		case "offer", "ack", "nak":
+			return o.Attributes.Get("role") == "server" || o.Kind == "ack"
+		}
+	}
+	return true
+}
+
+// note adds the evidence of an observation, and reports whether any of it is new.
+func note(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
+	list, known := readings[o.Protocol]
+	if !known {
+		return false
+	}
+	var p *profile
+	news := false
+	put := func(attribute, value string, weight float64) {
+		if value == "" {
+			return
+		}
+		if p == nil {
+			p = profiles.Edit(tx, id[:])
+		}
+		news = p.add(attribute, value, o.Protocol, weight, o.Time) || news
+	}
+	for _, r := range list {
+		put(r.evidence, o.Attributes.Get(r.attribute), r.weight)
+	}
+	switch o.Protocol {
+	case "dicom":
+		noteDICOM(o, put)
+	case "dhcp":
+		if o.Attributes.Get("role") == "server" {
+			put(attrServer, "dhcp", weightContent)
+		}
+	case "hl7":
+		noteHL7(o, put)
+	}
+	if !o.Gateway.IsZero() {
+		if p == nil {
+			p = profiles.Edit(tx, id[:])
+		}
+		if p.gateway != o.Gateway {
+			p.gateway, news = o.Gateway, true
+		}
+	}
+	return news
+}
+
+// noteDICOM reads the endpoint's own AE title, and the services that it asks for
+// (scu) or gives (scp).
+func noteDICOM(o *proto.Observation, put func(string, string, float64)) {
+	role, own := o.Attributes.Get("role"), "calling_ae"
+	if role == "scp" {
+		own = "called_ae"
+	}
+	if role == "" || o.Kind == "associate_rj" || o.Kind == "abort" {
+		return // a title that was refused is none
+	}
+	put("ae_title", strings.TrimSpace(o.Attributes.Get(own)), 0.9)
+	said := map[string]bool{}
+	for _, uid := range o.Attributes.List("abstract_syntaxes") {
+		for _, s := range dicomServices {
+			if strings.HasPrefix(uid, s.prefix) && !said[s.service] {
+				said[s.service] = true
+				put("dicom_service", s.service+"_"+role, 0.9)
+			}
+		}
+	}
+}
+
+// noteHL7 reads who sends device data and who takes messages.
+func noteHL7(o *proto.Observation, put func(string, string, float64)) {
+	switch {
+	case o.Kind == "ack" || strings.HasPrefix(o.Kind, "ack_"):
+		put("hl7_role", "receiver", 0.8)
+	case o.Kind == "equipment":
+	default:
+		put("hl7_role", "sender_"+o.Kind, 0.8)
+	}
+}

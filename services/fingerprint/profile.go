@@ -1,0 +1,244 @@
+package fingerprint
+
+import (
+	"cmp"
+	"math"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/wardflow/wardflow/pkg/stream"
+	"github.com/wardflow/wardflow/proto"
+)
+
+// The bounds of a profile: what a hostile or broken endpoint can make us keep.
+const (
+	maxEvidence  = 64  // entries; the weakest goes first
+	maxValues    = 8   // values of one attribute from one protocol; the least recent goes first
+	maxAddresses = 32  // epochs; the oldest goes first
+	maxText      = 128 // bytes of a value
+)
+
+// sameTenancy is the pause after which an address that comes back, while another
+// was used in between, counts as held anew.
+const sameTenancy = time.Hour
+
+// profile is the cold state of an endpoint: it changes when something new is
+// said, not with each flow. It is keyed by the endpoint and so lies on the
+// endpoint's own lane: two successive tenants of one address never meet in it.
+type profile struct {
+	mac       proto.MAC
+	gateway   proto.ID
+	group     proto.ID
+	version   uint64
+	addresses []tenancy
+	evidence  []proto.Evidence // sorted by attribute, value, protocol
+}
+
+// tenancy is an epoch of an address: it was held from first to last.
+type tenancy struct {
+	ip          netip.Addr
+	protocol    string // that showed it first
+	first, last proto.Time
+	count       uint64
+}
+
+// AppendTo encodes the profile.
+func (p *profile) AppendTo(b []byte) []byte {
+	b = append(append(append(b, p.mac[:]...), p.gateway[:]...), p.group[:]...)
+	b = stream.AppendUint(b, p.version)
+	b = stream.AppendUint(b, uint64(len(p.addresses)))
+	for i := range p.addresses {
+		a := &p.addresses[i]
+		b = stream.AppendString(appendAddr(b, a.ip), a.protocol)
+		b = stream.AppendInt(stream.AppendInt(b, int64(a.first)), int64(a.last-a.first))
+		b = stream.AppendUint(b, a.count)
+	}
+	return appendEvidence(b, p.evidence)
+}
+
+// Parse decodes the profile.
+func (p *profile) Parse(b []byte) error {
+	d := stream.NewDecoder(b)
+	*p = profile{}
+	d.Fixed(p.mac[:])
+	d.Fixed(p.gateway[:])
+	d.Fixed(p.group[:])
+	p.version = d.Uint()
+	for n := d.Uint(); n > 0 && d.More(); n-- {
+		a := tenancy{ip: readAddr(d), protocol: d.String(), first: proto.Time(d.Int())}
+		a.last = a.first + proto.Time(d.Int())
+		a.count = d.Uint()
+		p.addresses = append(p.addresses, a)
+	}
+	p.evidence = readEvidence(d)
+	return d.Err()
+}
+
+func appendEvidence(b []byte, list []proto.Evidence) []byte {
+	b = stream.AppendUint(b, uint64(len(list)))
+	for i := range list {
+		v := &list[i]
+		b = stream.AppendString(stream.AppendString(stream.AppendString(b, v.Attribute), v.Value), v.Protocol)
+		b = stream.AppendInt(stream.AppendInt(b, int64(v.First)), int64(v.Last-v.First))
+		b = stream.AppendUint(stream.AppendUint(b, v.Count), math.Float64bits(v.Weight)>>32)
+	}
+	return b
+}
+
+func readEvidence(d *stream.Decoder) []proto.Evidence {
+	var list []proto.Evidence
+	for n := d.Uint(); n > 0 && d.More(); n-- {
+		v := proto.Evidence{Attribute: d.String(), Value: d.String(), Protocol: d.String(), First: proto.Time(d.Int())}
+		v.Last = v.First + proto.Time(d.Int())
+		v.Count = d.Uint()
+		v.Weight = math.Float64frombits(d.Uint() << 32)
+		list = append(list, v)
+	}
+	return list
+}
+
+// coarse cuts a weight to what the codec keeps, so that state that has been
+// stored and read again gives the same output.
+func coarse(w float64) float64 { return math.Float64frombits(math.Float64bits(w) >> 32 << 32) }
+
+func compareEvidence(a, b proto.Evidence) int {
+	return cmp.Or(cmp.Compare(a.Attribute, b.Attribute), cmp.Compare(a.Value, b.Value), cmp.Compare(a.Protocol, b.Protocol))
+}
+
+// add takes a reason in, and reports whether it is a new one.
+func (p *profile) add(attribute, value, protocol string, weight float64, at proto.Time) bool {
+	value = clean(value)
+	if value == "" {
+		return false
+	}
+	v := proto.Evidence{Attribute: attribute, Value: value, Protocol: protocol, First: at, Last: at, Count: 1, Weight: coarse(weight)}
+	i, found := slices.BinarySearchFunc(p.evidence, v, compareEvidence)
+	if found {
+		e := &p.evidence[i]
+		e.Count++
+		e.First, e.Last = min(e.First, at), max(e.Last, at)
+		stronger := v.Weight > e.Weight // a guess by port that the content has confirmed
+		e.Weight = max(e.Weight, v.Weight)
+		return stronger
+	}
+	p.evidence = slices.Insert(p.evidence, i, v)
+	p.bound(attribute, protocol)
+	return true
+}
+
+// bound drops what is too much: of one attribute the least recent value, of all
+// the weakest, least often and least recently seen.
+func (p *profile) bound(attribute, protocol string) {
+	same, oldest := 0, -1
+	for i := range p.evidence {
+		if e := &p.evidence[i]; e.Attribute == attribute && e.Protocol == protocol {
+			same++
+			if oldest < 0 || e.Last < p.evidence[oldest].Last {
+				oldest = i
+			}
+		}
+	}
+	if same > maxValues {
+		p.evidence = slices.Delete(p.evidence, oldest, oldest+1)
+	}
+	if len(p.evidence) <= maxEvidence {
+		return
+	}
+	weakest := 0
+	for i := range p.evidence {
+		a, b := &p.evidence[i], &p.evidence[weakest]
+		if cmp.Or(cmp.Compare(a.Weight, b.Weight), cmp.Compare(a.Count, b.Count), cmp.Compare(a.Last, b.Last)) < 0 {
+			weakest = i
+		}
+	}
+	p.evidence = slices.Delete(p.evidence, weakest, weakest+1)
+}
+
+// clean bounds a value and takes control characters out of it.
+func clean(s string) string {
+	ok := len(s) <= maxText
+	for i := 0; ok && i < len(s); i++ {
+		ok = s[i] >= 0x20 && s[i] != 0x7f
+	}
+	if ok {
+		return s
+	}
+	out := make([]rune, 0, maxText)
+	n := 0
+	for _, r := range s {
+		if r < 0x20 || r == 0x7f {
+			r = ' '
+		}
+		if n += len(string(r)); n > maxText {
+			break
+		}
+		out = append(out, r)
+	}
+	return string(out)
+}
+
+// hold notes that the endpoint uses ip, and reports whether that is news.
+func (p *profile) hold(ip netip.Addr, protocol string, first, at proto.Time) bool {
+	for i := len(p.addresses) - 1; i >= 0; i-- {
+		a := &p.addresses[i]
+		if a.ip != ip {
+			continue
+		}
+		if first.Sub(a.last) > sameTenancy && p.replaced(i) {
+			break // held again, after another
+		}
+		a.first, a.last = min(a.first, first), max(a.last, at)
+		a.count++
+		return false
+	}
+	p.addresses = append(p.addresses, tenancy{ip: ip, protocol: protocol, first: first, last: at, count: 1})
+	if len(p.addresses) > maxAddresses {
+		p.addresses = slices.Delete(p.addresses, 0, 1)
+	}
+	return true
+}
+
+// replaced reports whether another address of the same family came after epoch i.
+func (p *profile) replaced(i int) bool {
+	for _, b := range p.addresses[i+1:] {
+		if b.ip.Is4() == p.addresses[i].ip.Is4() {
+			return true
+		}
+	}
+	return false
+}
+
+// summary makes what the device fold is told.
+func (p *profile) summary(id proto.ID, h *host) *proto.Summary {
+	s := &proto.Summary{
+		Endpoint: id, Group: p.group, Site: h.site, MAC: p.mac, Gateway: p.gateway, FirstSeen: h.first, LastSeen: h.last,
+		Version: p.version, Evidence: slices.Clone(p.evidence),
+	}
+	if s.Group.IsZero() {
+		s.Group = id
+	}
+	for i := range p.addresses {
+		a := &p.addresses[i]
+		if !slices.Contains(s.IPs, a.ip) {
+			s.IPs = append(s.IPs, a.ip)
+		}
+		s.Evidence = append(s.Evidence, proto.Evidence{
+			Attribute: "ip", Value: a.ip.String(), Protocol: a.protocol, First: a.first, Last: a.last, Count: a.count, Weight: 1,
+		})
+	}
+	for i := range p.evidence {
+		switch e := &p.evidence[i]; e.Attribute {
+		case "hostname":
+			if !slices.Contains(s.Hostnames, e.Value) {
+				s.Hostnames = append(s.Hostnames, e.Value)
+			}
+		case "ae_title":
+			if !slices.Contains(s.AETitles, e.Value) {
+				s.AETitles = append(s.AETitles, e.Value)
+			}
+		}
+	}
+	slices.SortStableFunc(s.Evidence, compareEvidence)
+	return s
+}

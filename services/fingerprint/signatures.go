@@ -1,0 +1,164 @@
+package fingerprint
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"go.yaml.in/yaml/v3"
+)
+
+//go:embed signatures/*.yaml
+var signatureFiles embed.FS
+
+// ruleFiles are the signature files that hold rules; a new kind of evidence is a
+// new file and its name here.
+var ruleFiles = []string{"products", "dhcp", "dicom", "hl7", "roles", "hostnames", "oui"}
+
+// A rule turns evidence into votes: where the evidence of an attribute matches,
+// it says values of facts, each with a weight that the evidence's own multiplies.
+type rule struct {
+	is   *regexp.Regexp
+	says []say // sorted by attribute, value
+}
+
+type say struct {
+	attribute, value string // value may use $1
+	weight           float64
+}
+
+// signatures is the reference data, read once.
+type signatures struct {
+	rules       map[string][]rule // by evidence attribute
+	category    map[string]string // of a type
+	criticality map[string]string // of a type
+	makers      []maker
+}
+
+type maker struct {
+	name string
+	is   *regexp.Regexp
+}
+
+var embedded = sync.OnceValue(func() *signatures {
+	s, err := loadSignatures()
+	if err != nil {
+		panic(err) // the embedded files are part of the program; a test reads them
+	}
+	return s
+})
+
+// loadSignatures reads the embedded files and reports all that is wrong in them.
+func loadSignatures() (*signatures, error) {
+	s := &signatures{rules: map[string][]rule{}, category: map[string]string{}, criticality: map[string]string{}}
+	errs := []error{s.loadTypes(), s.loadMakers()}
+	for _, name := range ruleFiles {
+		errs = append(errs, s.loadRules(name))
+	}
+	return s, errors.Join(errs...)
+}
+
+func decodeFile(name string, into any) error {
+	b, err := signatureFiles.ReadFile("signatures/" + name + ".yaml")
+	if err != nil {
+		return fmt.Errorf("read signatures: %w", err)
+	}
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	d.KnownFields(true)
+	if err := d.Decode(into); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read signatures/%s.yaml: %w", name, err)
+	}
+	return nil
+}
+
+func (s *signatures) loadTypes() error {
+	var file map[string]map[string]string
+	if err := decodeFile("types", &file); err != nil {
+		return err
+	}
+	for category, types := range file {
+		for name, criticality := range types {
+			s.category[name], s.criticality[name] = category, criticality
+		}
+	}
+	return nil
+}
+
+func (s *signatures) loadMakers() error {
+	var file []struct{ Name, Is string }
+	if err := decodeFile("makers", &file); err != nil {
+		return err
+	}
+	for _, m := range file {
+		re, err := regexp.Compile("(?i)" + m.Is)
+		if err != nil {
+			return fmt.Errorf("read signatures/makers.yaml: %s: %w", m.Name, err)
+		}
+		s.makers = append(s.makers, maker{name: m.Name, is: re})
+	}
+	return nil
+}
+
+func (s *signatures) loadRules(name string) error {
+	var file []struct {
+		When  string
+		Rules []struct {
+			Is   string
+			Says map[string]map[string]float64
+		}
+	}
+	if err := decodeFile(name, &file); err != nil {
+		return err
+	}
+	for _, group := range file {
+		for _, r := range group.Rules {
+			re, err := regexp.Compile("(?i)" + r.Is)
+			if err != nil {
+				return fmt.Errorf("read signatures/%s.yaml: %w", name, err)
+			}
+			made := rule{is: re}
+			for _, attribute := range slices.Sorted(maps.Keys(r.Says)) {
+				for _, value := range slices.Sorted(maps.Keys(r.Says[attribute])) {
+					w := r.Says[attribute][value]
+					if err := s.check(attribute, value, w); err != nil {
+						return fmt.Errorf("read signatures/%s.yaml: %s: %w", name, r.Is, err)
+					}
+					made.says = append(made.says, say{attribute: attribute, value: value, weight: w})
+				}
+			}
+			for _, evidence := range strings.Fields(group.When) {
+				s.rules[evidence] = append(s.rules[evidence], made)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *signatures) check(attribute, value string, weight float64) error {
+	switch {
+	case !slices.Contains(factNames, attribute):
+		return fmt.Errorf("%q is no attribute of a device", attribute)
+	case attribute == "type" && s.category[value] == "":
+		return fmt.Errorf("type %q is not in types.yaml", value)
+	case weight <= 0 || weight >= 1:
+		return fmt.Errorf("weight %v of %s is not between 0 and 1", weight, value)
+	}
+	return nil
+}
+
+// makerKey is under which name values of manufacturer are the same.
+func (s *signatures) makerKey(value string) string {
+	for i := range s.makers {
+		if s.makers[i].is.MatchString(value) {
+			return s.makers[i].name
+		}
+	}
+	return strings.ToLower(trimLegal(value))
+}
