@@ -55,7 +55,8 @@ func (b *killable) kill(t *testing.T) *killable {
 
 func transactional(t testing.TB, b *killable, id string) *kgo.Client {
 	t.Helper()
-	return client(t, b.Addr(), "u", "p", kgo.TransactionalID(id), kgo.TransactionTimeout(time.Minute))
+	return client(t, b.Addr(), "u", "p", kgo.TransactionalID(id), kgo.TransactionTimeout(time.Minute),
+		kgo.ProducerBatchCompression(kgo.NoCompression()))
 }
 
 func begin(t testing.TB, cl *kgo.Client, topic string, values ...string) {

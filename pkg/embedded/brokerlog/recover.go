@@ -174,19 +174,16 @@ func (s *scan) segment(base int64, buf *bytes.Buffer) error {
 		return err
 	}
 	var index []byte
-	rest, empty := buf.Bytes(), true
+	rest := buf.Bytes()
 	for {
 		b, after, ok := nextBatch(rest)
 		if !ok {
 			break
 		}
-		if empty && len(s.Segments) == 0 {
-			s.LogStartOffset = b.offset()
-			if s.CreatedAt.IsZero() {
-				s.CreatedAt = time.UnixMilli(b.baseTimestamp())
-			}
+		if s.CreatedAt.IsZero() {
+			s.CreatedAt = time.UnixMilli(b.baseTimestamp())
 		}
-		empty, rest = false, after
+		rest = after
 		s.batch(b)
 		index = append(index, indexEntry(b, s.MaxTimestamp)...)
 	}
@@ -380,7 +377,7 @@ func fenceProducers(dir string, known map[int64]producerEntry, scans []*scan, ou
 	return appendToLog(filepath.Join(dir, "pids.log"), raw)
 }
 
-// Topics reads which topics there are, with their settings.
+// Topics reads which topics there are, with those of their settings that are not the default.
 func Topics(dir string) (map[string]map[string]string, error) {
 	var file struct {
 		Topics []struct {
