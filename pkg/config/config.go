@@ -24,8 +24,8 @@ type Config struct {
 	Sensor     string            `yaml:"sensor"`   // name of this sensor within its site
 	DataDir    string            `yaml:"data_dir"` // embedded engines, local state, run file
 	Log        Log               `yaml:"log"`
-	Kafka      bus.Config        `yaml:"kafka"`
-	ClickHouse ClickHouse        `yaml:"clickhouse"`
+	Kafka      bus.Config        `yaml:"kafka"`      // no brokers: the embedded one
+	ClickHouse ClickHouse        `yaml:"clickhouse"` // no addresses: the embedded one
 	Embedded   Embedded          `yaml:"embedded"`
 	Capture    Capture           `yaml:"capture"`
 	Fold       Fold              `yaml:"fold"`
@@ -100,13 +100,16 @@ func DefaultHome() []string {
 	return []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10"}
 }
 
-// Default is a machine that runs everything itself.
+// Default is a machine that runs everything itself: no brokers and no addresses
+// of ClickHouse are named, so both are embedded.
 func Default() Config {
+	kafka, clickhouse := bus.Default(), store.Default()
+	kafka.Brokers, clickhouse.Addresses = nil, nil
 	return Config{
 		Site: "default", Sensor: "local", DataDir: ".wardflow",
 		Log:        Log{Level: "info", Format: "text"},
-		Kafka:      bus.Default(),
-		ClickHouse: ClickHouse{Config: store.Default()},
+		Kafka:      kafka,
+		ClickHouse: ClickHouse{Config: clickhouse},
 		Embedded:   Embedded{Partitions: 8, MaxTopicBytes: 2 << 30, ClickHouseMaxMemory: 2 << 30},
 		Capture: Capture{
 			Home: DefaultHome(), ActiveTimeout: time.Minute, TCPIdle: 5 * time.Minute, UDPIdle: time.Minute,

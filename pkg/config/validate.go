@@ -7,6 +7,9 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/wardflow/wardflow/pkg/bus"
+	"github.com/wardflow/wardflow/pkg/store"
 )
 
 // Validate gives every problem at once, each with its path; nil when there is none.
@@ -19,7 +22,11 @@ func (c *Config) Validate() Problems {
 	}
 	oneOf(&p, "log.level", c.Log.Level, "debug", "info", "warn", "error")
 	oneOf(&p, "log.format", c.Log.Format, "text", "json")
-	for _, err := range unjoin(c.Kafka.Validate("kafka")) {
+	kafka := c.Kafka
+	if len(kafka.Brokers) == 0 {
+		kafka.Brokers = bus.Default().Brokers // the embedded one will be meant
+	}
+	for _, err := range unjoin(kafka.Validate("kafka")) {
 		p = append(p, problem("", err))
 	}
 	p = append(p, c.ClickHouse.validate()...)
@@ -42,7 +49,11 @@ func (c *Config) Validate() Problems {
 
 func (c *ClickHouse) validate() Problems {
 	var p Problems
-	for _, err := range unjoin(c.Config.Validate()) {
+	conf := c.Config
+	if len(conf.Addresses) == 0 {
+		conf.Addresses = store.Default().Addresses // the embedded one will be meant
+	}
+	for _, err := range unjoin(conf.Validate()) {
 		p = append(p, problem("clickhouse.", err))
 	}
 	checkSecret(&p, "clickhouse.password_file", c.PasswordFile, c.Password)
