@@ -101,8 +101,8 @@ func (e *Endpoint) flow(tx *stream.Tx, ev *stream.Event, f *proto.Flow) {
 	news := false
 	if !h.anonymous {
 		if spoken {
-			news = h.speaks(tx, owner, mac, f.Start, f.End)
-			news = h.address(tx, owner, ip, "ip", f.Start, f.End) || news
+			news = h.address(tx, owner, ip, "ip", f.Start, f.End) // first: it ends an epoch with the last word so far
+			news = h.speaks(tx, owner, mac, f.Start, f.End) || news
 		}
 		news = h.role(tx, owner, f, asServer) || news
 	}

@@ -87,10 +87,10 @@ func (e *Endpoint) observation(tx *stream.Tx, ev *stream.Event, o *proto.Observa
 	}
 	news := false
 	if spoke(o) {
-		news = h.speaks(tx, id, o.MAC, o.Time, o.Time)
 		if o.Protocol != "arp" || o.Kind != "probe" { // RFC 5227: a probe asks whether the address is free
-			news = h.address(tx, id, o.IP, o.Protocol, o.Time, o.Time) || news
+			news = h.address(tx, id, o.IP, o.Protocol, o.Time, o.Time)
 		}
+		news = h.speaks(tx, id, o.MAC, o.Time, o.Time) || news
 	}
 	news = note(tx, id, o) || news
 	e.changed(tx, id, h, news)
