@@ -24,6 +24,7 @@ type clock struct {
 	site, domain string
 	sensors      []sensorClock // sorted by name
 	watermark    proto.Time
+	quiet        time.Duration // how far the last heartbeat moved it; see Timer.Quiet
 	timers       timerHeap
 }
 
@@ -157,7 +158,7 @@ func (p *Partition) fire(c *clock, cause proto.Cause, n *int) bool {
 		tx := &Tx{p: p, cause: cause, time: t.at, domain: t.domain, site: t.site}
 		timers.Delete(tx, t.stateKey())
 		p.stats.Timers++
-		p.fold.Fire(tx, Timer{At: t.at, Key: []byte(t.key), Domain: t.domain, Site: t.site})
+		p.fold.Fire(tx, Timer{At: t.at, Key: []byte(t.key), Domain: t.domain, Site: t.site, Quiet: c.quiet})
 	}
 	return true
 }

@@ -1,6 +1,10 @@
 package stream
 
-import "github.com/wardflow/wardflow/proto"
+import (
+	"time"
+
+	"github.com/wardflow/wardflow/proto"
+)
 
 // Input is a topic that a fold reads. The first input is the primary one: its
 // offsets are the fold's order. A further input with Upstream set is merged into
@@ -51,6 +55,12 @@ type Timer struct {
 	Key    []byte
 	Domain string // as set by Tx.Timer
 	Site   string
+
+	// Quiet is how far the watermark jumped with the heartbeat that made the timer
+	// due: for so long no sensor said anything, so that silence up to At need not be
+	// a device's. It is 0 when the heartbeat ended a capture file, whose time may be
+	// advanced past its last packet on purpose.
+	Quiet time.Duration
 }
 
 // Output is one event that a fold emits. Its number, cause and domain are added.

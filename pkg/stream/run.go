@@ -159,7 +159,12 @@ func (p *Partition) beat(head *pending, left *int) bool {
 		return true
 	}
 	c := p.clockOf(head.ev.Site, head.ev.Domain)
+	before := c.watermark
 	c.beat(head.sensor, head.beat.Clock, head.arrival)
+	c.quiet = 0
+	if before > 0 && !head.beat.End {
+		c.quiet = c.watermark.Sub(before)
+	}
 	p.firing = c
 	return p.finishBeat(left)
 }
