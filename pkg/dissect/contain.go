@@ -1,0 +1,83 @@
+package dissect
+
+import (
+	"fmt"
+	"path"
+	"runtime"
+	"strings"
+
+	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+)
+
+// The calls into dissectors. A panic in one costs the message in hand and is
+// counted; its value is never looked at, because it may quote the packet.
+
+func (e *Engine) frame(p *dissector.Protocol, b []byte) {
+	defer e.contain(p)
+	e.speaking = p.Name
+	p.Frame(&e.ctx, b)
+}
+
+func (e *Engine) datagram(p *dissector.Protocol, b []byte, known bool) (v dissector.Verdict) {
+	defer e.contain(p)
+	e.speaking = p.Name
+	return p.Datagram(&e.ctx, b, known)
+}
+
+func (e *Engine) recognise(p *dissector.Protocol, b []byte, midstream bool) (v dissector.Verdict) {
+	defer e.contain(p)
+	return p.Recognise(b, midstream)
+}
+
+// stream calls one method of the connection's dissector. Where that panics, a
+// new one goes on from an unknown place.
+func (e *Engine) stream(c *conn, dir int, call func(dissector.Stream, *dissector.Context)) {
+	p := c.flow.proto
+	e.speaking = p.Name
+	e.ctx.Side = Side(dir)
+	ok := false
+	defer func() {
+		if !ok {
+			c.stream = p.NewStream()
+			c.lost = true
+		}
+	}()
+	defer e.contain(p)
+	if c.lost {
+		c.lost = false
+		for d := range c.probe {
+			e.ctx.Side = Side(d)
+			c.stream.Gap(&e.ctx, -1)
+		}
+		e.ctx.Side = Side(dir)
+	}
+	call(c.stream, &e.ctx)
+	ok = true
+}
+
+// contain is deferred around every call into a dissector.
+func (e *Engine) contain(p *dissector.Protocol) {
+	if recover() == nil {
+		return
+	}
+	(*sink)(e).Count(p.Name + "_panic")
+	if e.cfg.OnPanic != nil {
+		e.cfg.OnPanic(p.Name, panicSite())
+	}
+}
+
+// panicSite is file:line of the code that panicked: the first frame outside of
+// the runtime and of this file.
+func panicSite() string {
+	var pc [32]uintptr
+	frames := runtime.CallersFrames(pc[:runtime.Callers(2, pc[:])])
+	for {
+		f, more := frames.Next()
+		if !strings.HasPrefix(f.Function, "runtime.") && path.Base(f.File) != "contain.go" {
+			return fmt.Sprintf("%s:%d", path.Base(f.File), f.Line)
+		}
+		if !more {
+			return "unknown"
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package dissect
+
+import (
+	"slices"
+
+	"github.com/wardflow/wardflow/proto"
+)
+
+// ports are the last-resort labels of flows whose content told nothing: the
+// well-known port of the protocols that outputs.md names (IANA, or the vendor's
+// documentation). Ports of the registered protocols come from themselves.
+var ports = map[proto.Transport]map[uint16]string{
+	proto.TCP: {
+		21: "ftp", 22: "ssh", 23: "telnet", 25: "smtp", 80: "http", 88: "kerberos", 111: "rpc", 139: "netbios", 389: "ldap",
+		443: "tls", 445: "smb", 502: "modbus", 515: "lpd", 554: "rtsp", 587: "smtp", 631: "ipp", 636: "tls", 1433: "tds",
+		1521: "oracle", 1883: "mqtt", 2049: "nfs", 2762: "tls", 3306: "mysql", 3389: "rdp", 5060: "sip", 5432: "postgresql",
+		5900: "vnc", 4840: "opcua", 8080: "http", 8883: "tls", 9100: "jetdirect", 20000: "dnp3", 44818: "enip", 102: "s7comm",
+	},
+	proto.UDP: {
+		69: "tftp", 88: "kerberos", 111: "rpc", 123: "ntp", 137: "netbios", 138: "netbios", 161: "snmp", 162: "snmp",
+		389: "ldap", 443: "quic", 514: "syslog", 546: "dhcpv6", 547: "dhcpv6", 1812: "radius", 1813: "radius", 1900: "ssdp",
+		2222: "enip", 3671: "knx", 3702: "ws_discovery", 5060: "sip", 20000: "dnp3", 24005: "intellivue", 24105: "intellivue",
+		44818: "enip", 47808: "bacnet",
+	},
+}
+
+// guess labels a flow by its port, the opened side's first.
+func (e *Engine) guess(p *Packet) {
+	f, h := p.Flow, p.Headers
+	if f.Protocol != "" {
+		return
+	}
+	server, client := h.DstPort, h.SrcPort
+	if !p.FromSrc {
+		server, client = client, server
+	}
+	for _, port := range []uint16{server, client} {
+		name := ports[h.Transport][port]
+		own := e.streams
+		if h.Transport == proto.UDP {
+			own = e.datagrams
+		}
+		for _, q := range own {
+			if slices.Contains(q.Ports, port) {
+				name = q.Name
+			}
+		}
+		if name != "" {
+			f.Protocol, f.By = name, proto.ByPort
+			return
+		}
+	}
+}
+
+// withdraw takes a guess back that the content has refuted: the whole beginning
+// was seen, and the protocol that the port stands for did not know it.
+func (f *Flow) withdraw(midstream bool) {
+	if midstream || f.By != proto.ByPort {
+		return
+	}
+	for _, p := range protocols {
+		if p.Name == f.Protocol && p.NewStream != nil {
+			f.Protocol, f.By = "", ""
+		}
+	}
+}

@@ -1,0 +1,22 @@
+package dissect
+
+import (
+	"github.com/wardflow/wardflow/pkg/dissect/arp"
+	"github.com/wardflow/wardflow/pkg/dissect/dhcp"
+	"github.com/wardflow/wardflow/pkg/dissect/dicom"
+	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/pkg/dissect/dns"
+	"github.com/wardflow/wardflow/pkg/dissect/hl7"
+)
+
+// protocols is the list of protocols. Where the content of two is alike, the
+// first wins (mDNS and LLMNR are DNS on their own ports).
+var protocols = []*dissector.Protocol{
+	&arp.Protocol,
+	&dhcp.Protocol,
+	&hl7.Protocol,
+	&dicom.Protocol,
+	&dns.MDNS,
+	&dns.LLMNR,
+	&dns.Protocol,
+}
