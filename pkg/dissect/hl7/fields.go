@@ -1,0 +1,103 @@
+package hl7
+
+// action is what is done with a field.
+type action uint8
+
+const (
+	drop     action = iota // never kept
+	store                  // a device fact or a delimiter
+	identity               // first components are a patient's or a person's: hashed, then forgotten
+	person                 // the first three components are: hashed, then forgotten
+)
+
+// plan is what is done with each field of a segment, by field number; fields
+// beyond it are dropped.
+type plan []action
+
+// plans lists, by segment, everything that is kept at all (HL7 v2.9 chapters 2,
+// 3, 7, 13).
+var plans = map[[3]byte]plan{
+	{'M', 'S', 'H'}: {2: store, 3: store, 4: store, 5: store, 6: store, 9: store, 12: store, 21: store},
+	{'M', 'S', 'A'}: {1: store},
+	{'S', 'F', 'T'}: {1: store, 2: store, 3: store},
+	{'O', 'B', 'X'}: {3: store, 4: store, 5: store, 16: person, 18: store},
+	{'P', 'R', 'T'}: {5: person, 10: store, 16: store},
+	{'E', 'Q', 'U'}: {1: store},
+	{'P', 'V', '1'}: {3: store, 5: identity, 7: person, 8: person, 9: person, 17: person, 19: identity, 50: identity, 52: person},
+	{'P', 'I', 'D'}: {2: identity, 3: identity, 4: identity, 5: person, 6: person, 9: person, 18: identity, 19: identity, 20: identity, 21: identity},
+	{'N', 'K', '1'}: {2: person, 30: person, 33: identity, 37: identity},
+	{'G', 'T', '1'}: {2: identity, 3: person, 4: person, 12: identity},
+	{'I', 'N', '1'}: {2: identity, 16: person, 36: identity, 49: identity},
+	{'M', 'R', 'G'}: {1: identity, 2: identity, 3: identity, 4: identity, 5: identity, 6: identity, 7: person},
+	{'O', 'R', 'C'}: {10: person, 11: person, 12: person},
+	{'O', 'B', 'R'}: {10: person, 16: person, 28: person, 32: person, 34: person},
+}
+
+// known are the segments that are counted by name: those of the standard. A
+// site's own (Z) and anything else could say whatever the sender likes.
+var known = segments("ABS ACC ADD ADJ AFF AIG AIL AIP AIS AL1 APR ARQ ARV AUT BLC BLG BPO BPX BTX BUI CDM CDO CER CM0 CM1 CM2 " +
+	"CNS CON CSP CSR CSS CTD CTI CTR DB1 DEV DG1 DMI DON DPS DRG DSC DSP DST ECD ECR EDU EQP EQU ERR EVN FAC FT1 GOL GP1 GP2 GT1 " +
+	"IAM IAR IIM ILT IN1 IN2 IN3 INV IPC IPR ISD ITM IVC IVT LAN LCC LCH LDP LOC LRL MCP MFA MFE MFI MRG MSA MSH NCK NDS NK1 NPU " +
+	"NSC NST NTE OBR OBX ODS ODT OH1 OH2 OH3 OH4 OM1 OM2 OM3 OM4 OM5 OM6 OM7 OMC ORC ORG OVR PAC PCE PCR PD1 PDA PDC PEO PES PID " +
+	"PKG PM1 PMT PR1 PRA PRB PRC PRD PRT PSG PSH PSL PSS PTH PV1 PV2 PYE QAK QID QPD QRD QRF QRI RCP RDF RDT REL RF1 RFI RGS RMI " +
+	"ROL RQ1 RQD RXA RXC RXD RXE RXG RXO RXR RXV SAC SCD SCH SCP SDD SFT SGH SGT SHP SID SLT SPM STF STZ TCC TCD TQ1 TQ2 TXA UAC " +
+	"UB1 UB2 URD URS VAR VND")
+
+func segments(s string) map[[3]byte]bool {
+	m := map[[3]byte]bool{}
+	for i := 0; i < len(s); i += 4 {
+		m[[3]byte([]byte(s[i:i+3]))] = true
+	}
+	return m
+}
+
+// quantity is what an OBX says about its device.
+type quantity uint8
+
+const (
+	none quantity = iota
+	manufacturer
+	model
+	serial
+	hardware
+	software
+	firmware
+	pumpMode
+	pumpStatus
+	pumpRate
+)
+
+// quantities are the observation identifiers of ISO/IEEE 11073-10101 whose value
+// is looked at, by code and by reference id.
+var quantities = map[string]quantity{
+	"531969": model, "MDC_ID_MODEL_NUMBER": model,
+	"531970": manufacturer, "MDC_ID_MODEL_MANUFACTURER": manufacturer,
+	"531972": serial, "MDC_ID_PROD_SPEC_SERIAL": serial,
+	"531974": hardware, "MDC_ID_PROD_SPEC_HW": hardware,
+	"531975": software, "MDC_ID_PROD_SPEC_SW": software,
+	"531976": firmware, "MDC_ID_PROD_SPEC_FW": firmware,
+	"184504": pumpMode, "MDC_PUMP_MODE": pumpMode,
+	"184508": pumpStatus, "MDC_PUMP_STAT": pumpStatus,
+	"157784": pumpRate, "MDC_FLOW_FLUID_PUMP": pumpRate,
+}
+
+// attributes are their names in a fact.
+var attributes = [...]string{
+	manufacturer: "manufacturer", model: "model", serial: "serial", hardware: "hardware_version",
+	software: "software_version", firmware: "firmware_version", pumpMode: "mode", pumpStatus: "state", pumpRate: "delivering",
+}
+
+// statusWords and modeWords are the values of MDC_PUMP_STAT and MDC_PUMP_MODE
+// (IHE PCD Technical Framework, volume 3) after their prefix. Others are "other":
+// a state is a word of this list or nothing at all.
+var (
+	statusWords = words("infusing standby ready paused stopped off delayed priming kvo idle complete completed dose-in-progress " +
+		"dose-request not-delivering alarming interrupted bolus power-off transition")
+	modeWords = words("continuous intermittent bolus loading-dose dose-rate drug-dosing multi-dose multi-channel pca-bolus pca-continuous " +
+		"pca-loading-dose pca-patient ramp-taper titrated piggyback basal tpn clinician-dose epidural")
+)
+
+const (
+	statusPrefix = "pump-status-"
+	modePrefix   = "pump-mode-"
+)
