@@ -1,0 +1,82 @@
+package dicom
+
+// tagScheduledSteps is the Scheduled Step Attributes Sequence, the one sequence
+// that is looked into: a performed procedure step names its study there.
+const tagScheduledSteps = 0x0040_0270
+
+// The identities.
+const (
+	tagStudyUID = 0x0020_000d
+)
+
+// device are the elements that may leave, and the attribute that each becomes
+// (PS3.6 chapter 6). This is the whole list.
+var device = map[uint32]string{
+	0x0008_0060: "modality",
+	0x0008_0070: "manufacturer",
+	0x0008_0080: "institution",
+	0x0008_1010: "station_name",
+	0x0008_1040: "department",
+	0x0008_1090: "model",
+	0x0018_1000: "serial",
+	0x0018_1002: "device_uid",
+	0x0018_1020: "software_version",
+	0x0018_1200: "last_calibration",
+	0x0040_0241: "station_ae",   // performed station, of a procedure step
+	0x0040_0242: "station_name", // the same
+	0x0040_0243: "location",     // the same
+	0x0040_0252: "mpps_status",
+}
+
+// persons are the elements whose words no device attribute may repeat: the
+// patient's and the physicians' names and numbers.
+var persons = map[uint32]bool{
+	0x0008_0050: true, // accession number
+	0x0008_0090: true, 0x0008_1048: true, 0x0008_1050: true, 0x0008_1060: true, 0x0008_1070: true,
+	0x0010_0010: true, 0x0010_0020: true, 0x0010_1000: true, 0x0010_1001: true, 0x0010_1005: true, 0x0010_1060: true,
+	0x0010_1090: true, 0x0038_0010: true, 0x0040_1400: true,
+}
+
+// want is how much of an element's value is kept while it is read.
+func want(e *elements, tag uint32) int {
+	switch {
+	case tag == tagStudyUID:
+		return 66
+	case persons[tag]:
+		return maxKeptData
+	case len(e.levels) == 0 && device[tag] != "":
+		return maxKeptData
+	}
+	return 0
+}
+
+// The command set's elements (PS3.7 E.1).
+const (
+	cmdAffectedClass     = 0x0000_0002
+	cmdRequestedClass    = 0x0000_0003
+	cmdField             = 0x0000_0100
+	cmdMoveDestination   = 0x0000_0600
+	cmdDataSetType       = 0x0000_0800
+	cmdStatus            = 0x0000_0900
+	cmdAffectedInstance  = 0x0000_1000
+	cmdRequestedInstance = 0x0000_1001
+
+	noDataSet = 0x0101
+)
+
+func wantCommand(_ *elements, tag uint32) int {
+	switch tag {
+	case cmdAffectedClass, cmdRequestedClass, cmdField, cmdMoveDestination, cmdDataSetType, cmdStatus, cmdAffectedInstance, cmdRequestedInstance:
+		return 66
+	}
+	return 0
+}
+
+// kinds are the requests by command field (PS3.7 E.1-1); a response has bit 15.
+var kinds = map[uint16]string{
+	0x0001: "c_store", 0x0010: "c_get", 0x0020: "c_find", 0x0021: "c_move", 0x0030: "c_echo",
+	0x0100: "n_event_report", 0x0110: "n_get", 0x0120: "n_set", 0x0130: "n_action", 0x0140: "n_create", 0x0150: "n_delete",
+	0x0fff: "c_cancel",
+}
+
+const response = 0x8000
