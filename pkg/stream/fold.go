@@ -24,12 +24,21 @@ type Fold interface {
 	Name() string
 	// Inputs lists what it reads, the primary input first.
 	Inputs() []Input
+	// Progress lists the topics on which the fold must say how far it has come,
+	// because folds downstream wait for it there; nil when none does.
+	Progress() []ProgressTo
 	// Apply takes one event in.
 	Apply(tx *Tx, ev *Event)
 	// Fire is called for a timer when its domain's watermark has passed it.
 	Fire(tx *Tx, t Timer)
 	// Sweep is called for every key of a table after Apply asked for it with Tx.Sweep.
 	Sweep(tx *Tx, name string, key []byte)
+}
+
+// ProgressTo is a topic on which a fold says how far it has come.
+type ProgressTo struct {
+	Topic string
+	All   bool // in every partition, because readers are re-keyed; else in the traffic partition's own
 }
 
 // Event is one input of a fold.

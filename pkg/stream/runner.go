@@ -60,17 +60,6 @@ type Runner struct {
 	snap   atomic.Pointer[Snapshot]
 }
 
-// ProgressTo says where a fold tells how far it has come.
-type ProgressTo struct {
-	Topic string
-	All   bool // to every partition: readers are re-keyed
-}
-
-// Progressor is a Fold that others wait for.
-type Progressor interface {
-	Progress() []ProgressTo
-}
-
 // live is a partition that this instance has.
 type live struct {
 	p         *Partition
@@ -101,10 +90,7 @@ func NewRunner(f Fold, cfg RunnerConfig) *Runner {
 	if cfg.MaxEntries == 0 {
 		cfg.MaxEntries = DefaultMaxEntries
 	}
-	r := &Runner{fold: f, cfg: cfg}
-	if p, ok := f.(Progressor); ok {
-		r.outputs = p.Progress()
-	}
+	r := &Runner{fold: f, cfg: cfg, outputs: f.Progress()}
 	r.snap.Store(&Snapshot{})
 	return r
 }

@@ -86,6 +86,7 @@ func (checker) Apply(tx *stream.Tx, ev *stream.Event) {
 		tx.Emit(stream.Output{Topic: proto.TopicDetections, Kind: proto.KindDetection, Lane: m.SrcEndpoint.Lane(), Key: m.FlowID[:], Value: d, Time: ev.Time})
 	}
 }
+func (checker) Progress() []stream.ProgressTo    { return nil }
 func (checker) Fire(*stream.Tx, stream.Timer)      {}
 func (checker) Sweep(*stream.Tx, string, []byte) {}
 
