@@ -87,7 +87,7 @@ func (checker) Apply(tx *stream.Tx, ev *stream.Event) {
 	}
 }
 func (checker) Progress() []stream.ProgressTo    { return nil }
-func (checker) Fire(*stream.Tx, stream.Timer)      {}
+func (checker) Fire(*stream.Tx, stream.Timer)    {}
 func (checker) Sweep(*stream.Tx, string, []byte) {}
 
 const (
