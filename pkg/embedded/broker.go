@@ -86,9 +86,10 @@ type Broker struct {
 	failed chan error    // it could not be opened again after a cleaning
 	once   sync.Once
 
-	mu      sync.Mutex
-	cluster *kfake.Cluster // nil when it failed
-	cleaned int64          // bytes of compacted topics after the last cleaning
+	mu        sync.Mutex
+	cluster   *kfake.Cluster // nil when it failed
+	cleaned   int64          // bytes of compacted topics after the last cleaning
+	cleanings int            // in this life
 }
 
 // OpenBroker starts a broker in this process and loads what c.Dir holds.

@@ -231,3 +231,54 @@ func TestClickHouseClusterOfTwo(t *testing.T) {
 		t.Errorf("rows of each server: %q", got)
 	}
 }
+
+// A clickhouse binary is not at hand; a script shows what one would be given.
+func TestClickHouseBinary(t *testing.T) {
+	dir := t.TempDir()
+	run, err := embedded.EnsureRunFile(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := run.ClickHouseConfig(filepath.Join(dir, "clickhouse"))
+	c.Server = filepath.Join(dir, "clickhouse.sh")
+	c.Cluster = &embedded.ClickHouseCluster{
+		Name: "wardflow", Shard: "2",
+		Shards: []embedded.ClickHouseShard{{Host: "a", TCPPort: 1, User: "u", Password: "p&<"}, {Host: "b", TCPPort: 2, User: "u", Password: "q"}},
+	}
+	args := filepath.Join(dir, "args")
+	script := "#!/bin/sh\necho \"$CLICKHOUSE_WATCHDOG_ENABLE $@\" > " + args + ".tmp && mv " + args + ".tmp " + args + "\nexec sleep 1000\n"
+	if err := os.WriteFile(c.Server, []byte(script), 0o700); err != nil { //nolint:gosec // it stands for a program
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- embedded.ServeClickHouse(ctx, c) }()
+	await(t, "start of the script", func() bool { _, err := os.Stat(args); return err == nil })
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	config, users := filepath.Join(c.Dir, "config", "config.xml"), filepath.Join(c.Dir, "config", "users.xml")
+	if got, want := read(t, args), "0 server --config-file="+config+"\n"; got != want {
+		t.Errorf("called with %q, want %q", got, want)
+	}
+	for _, path := range []string{config, users} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v %v", path, info.Mode(), err)
+		}
+	}
+	if text := read(t, users); strings.Contains(text, "no_password") || strings.Contains(text, c.Password) {
+		t.Errorf("users.xml lets in without password or shows one:\n%s", text)
+	}
+	for _, want := range []string{"<password>p&amp;&lt;</password>", "<shard>2</shard>", "<local_directory><path>" + filepath.Join(c.Dir, "data", "access"), "<max_server_memory_usage>2147483648<"} {
+		if !strings.Contains(read(t, config), want) {
+			t.Errorf("config.xml lacks %s", want)
+		}
+	}
+	for _, bad := range []string{"a b", "a<b", "1a", "a-b", "a`b"} {
+		c.Database = bad
+		if err := embedded.ServeClickHouse(t.Context(), c); err == nil || !strings.Contains(err.Error(), strconv.Quote(bad)) {
+			t.Errorf("database %q: %v", bad, err)
+		}
+	}
+}

@@ -104,6 +104,7 @@ func (b *Broker) clean(l *ledger, now time.Time) error {
 		b.failed <- openErr
 		return errors.Join(err, openErr)
 	}
+	b.cleanings++
 	b.cleaned = l.compacted - staged.Before + staged.After
 	slog.Info("broker: compacted", "bytes_before", staged.Before, "bytes_after", staged.After,
 		"took_ms", time.Since(begun).Milliseconds(), "closed_ms", time.Since(closed).Milliseconds())

@@ -36,6 +36,8 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+
 // nextBatch splits the first batch off; ok is false where the bytes end or are damaged.
 func nextBatch(b []byte) (first batch, rest []byte, ok bool) {
 	if len(b) < batchHeader {
@@ -46,7 +48,7 @@ func nextBatch(b []byte) (first batch, rest []byte, ok bool) {
 	if length < batchHeader-12 || n > maxBatch || n > int64(len(b)) || b[16] != 2 {
 		return nil, b, false
 	}
-	if binary.BigEndian.Uint32(b[17:]) != crc32.Checksum(b[21:n], castagnoli) {
+	if binary.BigEndian.Uint32(b[17:]) != checksum(b[21:n]) {
 		return nil, b, false
 	}
 	return batch(b[:n]), b[n:], true
@@ -136,7 +138,8 @@ func (b batch) each(fn func(record) error) error {
 	return nil
 }
 
-const maxDecompressed = 256 << 20
+// maxDecompressed is far above what a batch of ours holds; a partition with a larger one is not cleaned.
+const maxDecompressed = 64 << 20
 
 var zstdReader, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxDecompressed)) // fails on bad options only
 
@@ -154,6 +157,9 @@ func decompress(codec int16, b []byte) ([]byte, error) {
 	case 2:
 		if bytes.HasPrefix(b, []byte("\x82SNAPPY\x00")) { // the Java client's own framing
 			return nil, errors.New("snappy in xerial frames is not read")
+		}
+		if n, err := s2.DecodedLen(b); err != nil || n > maxDecompressed {
+			return nil, errRecord
 		}
 		return s2.Decode(nil, b)
 	case 3:
@@ -225,7 +231,7 @@ func (w *builder) appendTo(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, 0xffffffff) // no sequence
 	dst = binary.BigEndian.AppendUint32(dst, uint32(w.count))
 	dst = append(dst, records...)
-	binary.BigEndian.PutUint32(dst[at+17:], crc32.Checksum(dst[at+21:], castagnoli))
+	binary.BigEndian.PutUint32(dst[at+17:], checksum(dst[at+21:]))
 	return dst
 }
 

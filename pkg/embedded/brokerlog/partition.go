@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"net/url"
 	"os"
@@ -85,7 +84,7 @@ func indexEntry(b batch, maxTimestamp int64) []byte {
 		flags = 1
 	}
 	e = append(e, flags)
-	e[1] = byte(crc32.Checksum(e[2:], castagnoli))
+	e[1] = byte(checksum(e[2:]))
 	return e
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"hash/crc32"
 	"io/fs"
 	"os"
 )
@@ -24,7 +23,7 @@ func readFrames(raw []byte) (entries [][]byte, intact int) {
 			return entries, intact
 		}
 		length := int64(binary.LittleEndian.Uint32(b))
-		if length < 2 || length > int64(len(b)-8) || crc32.Checksum(b[8:8+length], castagnoli) != binary.LittleEndian.Uint32(b[4:]) {
+		if length < 2 || length > int64(len(b)-8) || checksum(b[8:8+length]) != binary.LittleEndian.Uint32(b[4:]) {
 			return entries, intact
 		}
 		entries = append(entries, b[frameHeader:8+length])
@@ -41,7 +40,7 @@ func appendFrame(dst []byte, v any) ([]byte, error) {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(2+len(raw)))
 	dst = append(dst, 0, 0, 0, 0, 1, 0)
 	dst = append(dst, raw...)
-	binary.LittleEndian.PutUint32(dst[at+4:], crc32.Checksum(dst[at+8:], castagnoli))
+	binary.LittleEndian.PutUint32(dst[at+4:], checksum(dst[at+8:]))
 	return dst, nil
 }
 
