@@ -18,9 +18,6 @@ type Coordinates struct {
 	Seq        uint64
 }
 
-// Position is where in a partition a row came from.
-type Position = proto.Position
-
 // version makes one number of generation, offset and index, so that the latest
 // row of a key is the highest: 8 bits, 40 bits (at 10,000 records a second three
 // years of one partition) and 16 bits (a record holds at most 512 KiB, thus
@@ -91,16 +88,16 @@ func (b *Block) Reset() {
 	}
 }
 
-// Position tells where row i came from.
-func (b *Block) Position(i int) Position {
-	return Position{Offset: int64(b.offset.v[i]), Index: int32(b.index.v[i])}
+// ID tells which row i is.
+func (b *Block) ID(i int) RowID {
+	return RowID{Offset: int64(b.offset.v[i]), Index: int32(b.index.v[i]), Seq: b.seq.v[i]}
 }
 
-// Keep drops every row for which keep is false.
-func (b *Block) Keep(keep func(Position) bool) {
+// Without drops the rows that are in have.
+func (b *Block) Without(have map[RowID]struct{}) {
 	var rows []int
 	for i := range b.offset.v {
-		if keep(b.Position(i)) {
+		if _, ok := have[b.ID(i)]; !ok {
 			rows = append(rows, i)
 		}
 	}

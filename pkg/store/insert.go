@@ -23,7 +23,7 @@ func (s *Store) Insert(ctx context.Context, b *Block, token string) error {
 	if b.Len() == 0 {
 		return nil
 	}
-	ctx = clickhouse.Context(ctx, clickhouse.WithQueryID(token), clickhouse.WithSettings(clickhouse.Settings{
+	ctx = clickhouse.Context(ctx, clickhouse.WithQueryID(s.layout.database+"/"+b.table+"/"+token), clickhouse.WithSettings(clickhouse.Settings{
 		"insert_deduplication_token": token, "insert_deduplicate": 1, "async_insert": 0,
 		// Larger than any block of ours: the server must not cut it.
 		"min_insert_block_size_rows": 0, "min_insert_block_size_bytes": 0,
@@ -91,22 +91,30 @@ func (s *Store) Count(ctx context.Context, table string, r Range) (uint64, error
 	return n, nil
 }
 
-// Positions gives the places of a range that a table has rows of.
-func (s *Store) Positions(ctx context.Context, table string, r Range) (map[Position]struct{}, error) {
+// RowID tells a row of a partition from every other: its place, and its number,
+// since a broker that lost its tail gives a place out twice.
+type RowID struct {
+	Offset int64
+	Index  int32
+	Seq    uint64
+}
+
+// Existing gives the rows of a range that a table has.
+func (s *Store) Existing(ctx context.Context, table string, r Range) (map[RowID]struct{}, error) {
 	where, args := r.where()
-	rows, err := s.shard(r.Partition).Query(s.counting(ctx), "SELECT kafka_offset, kafka_index FROM "+s.rowsOf(table)+where, args...)
+	rows, err := s.shard(r.Partition).Query(s.counting(ctx), "SELECT kafka_offset, kafka_index, seq FROM "+s.rowsOf(table)+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list rows of %s: %w", table, err)
 	}
 	defer rows.Close()
-	have := map[Position]struct{}{}
-	var offset uint64
+	have := map[RowID]struct{}{}
+	var offset, seq uint64
 	var index uint32
 	for rows.Next() {
-		if err := rows.Scan(&offset, &index); err != nil {
+		if err := rows.Scan(&offset, &index, &seq); err != nil {
 			return nil, fmt.Errorf("list rows of %s: %w", table, err)
 		}
-		have[Position{Offset: int64(offset), Index: int32(index)}] = struct{}{}
+		have[RowID{Offset: int64(offset), Index: int32(index), Seq: seq}] = struct{}{}
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("list rows of %s: %w", table, err)
@@ -206,4 +214,22 @@ func (s *Store) maxSeqOf(ctx context.Context, table string, seq map[string]uint6
 		seq[name] = max(seq[name], n)
 	}
 	return rows.Err()
+}
+
+// MaxOffset gives the highest offset, from an offset on, of which any of the
+// tables has rows; -1 when there is none.
+func (s *Store) MaxOffset(ctx context.Context, tables []string, generation uint32, partition int32, from int64) (int64, error) {
+	highest := int64(-1)
+	for _, table := range tables {
+		var n, offset uint64
+		err := s.shard(partition).QueryRow(s.counting(ctx), "SELECT count(), max(kafka_offset) FROM "+s.rowsOf(table)+
+			" WHERE topic_generation = ? AND kafka_partition = ? AND kafka_offset >= ?", generation, uint16(partition), uint64(max(from, 0))).Scan(&n, &offset)
+		if err != nil {
+			return 0, fmt.Errorf("read highest offset of %s: %w", table, err)
+		}
+		if n > 0 {
+			highest = max(highest, int64(offset))
+		}
+	}
+	return highest, nil
 }

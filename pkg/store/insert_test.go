@@ -72,17 +72,23 @@ func TestInsertTokenDropsTheSecond(t *testing.T) {
 func TestMissingRowsAreFoundAndInserted(t *testing.T) {
 	s := migrated(t)
 	part := block(25, 3, 70)
-	part.Keep(func(p store.Position) bool { return p.Offset == 71 || p.Index == 3 })
+	drop := map[store.RowID]struct{}{}
+	for i := range part.Len() {
+		if id := part.ID(i); id.Offset != 71 && id.Index != 3 {
+			drop[id] = struct{}{}
+		}
+	}
+	part.Without(drop)
 	insert(t, s, &part.Block, "a")
-	have, err := s.Positions(context.Background(), store.Flows, all(3, 70, 73))
+	have, err := s.Existing(context.Background(), store.Flows, all(3, 70, 73))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(have) != 12 {
-		t.Fatalf("%d positions, want 12", len(have))
+		t.Fatalf("%d rows, want 12", len(have))
 	}
 	rest := block(25, 3, 70)
-	rest.Keep(func(p store.Position) bool { _, ok := have[p]; return !ok })
+	rest.Without(have)
 	insert(t, s, &rest.Block, "b")
 	if n := count(t, s, all(3, 70, 73)); n != 25 {
 		t.Fatalf("%d rows, want 25", n)
@@ -211,5 +217,43 @@ func TestRecordBlocksRefuseGarbageWithoutQuotingIt(t *testing.T) {
 				t.Fatalf("%s kept part of %q", table, bad)
 			}
 		}
+	}
+}
+
+// A kill in the middle of a block of two days leaves one day: the rest may be
+// inserted under the same token, which is remembered by day.
+func TestSameTokenCompletesTheOtherDay(t *testing.T) {
+	s := migrated(t)
+	make2 := func() *store.FlowBlock {
+		b := store.NewFlowBlock()
+		for i := range 10 {
+			c := at(1, 5, int32(i))
+			if i >= 5 {
+				c.Time = noon.Add(-24 * time.Hour)
+			}
+			b.Add(&proto.Flow{Site: "north", Start: noon, End: noon}, c)
+		}
+		return b
+	}
+	r := store.Range{Generation: 1, Partition: 1, From: 5, To: 6, First: noon.Add(-24 * time.Hour), Last: noon}
+	b := make2()
+	second := map[store.RowID]struct{}{}
+	for i := 5; i < 10; i++ {
+		second[b.ID(i)] = struct{}{}
+	}
+	b.Without(second)
+	insert(t, s, &b.Block, "t1")
+	for range 2 { // the second time nothing is missing, and the token drops it
+		rest := make2()
+		insert(t, s, &rest.Block, "t1")
+		if n := count(t, s, r); n != 10 {
+			t.Fatalf("%d rows, want 10", n)
+		}
+	}
+	if n, err := s.MaxOffset(context.Background(), []string{store.Flows, store.Observations}, 1, 1, 0); err != nil || n != 5 {
+		t.Errorf("highest offset %d, %v; want 5", n, err)
+	}
+	if n, err := s.MaxOffset(context.Background(), []string{store.Flows}, 1, 1, 6); err != nil || n != -1 {
+		t.Errorf("highest offset %d, %v; want -1", n, err)
 	}
 }

@@ -1,0 +1,168 @@
+package sink
+
+import (
+	"fmt"
+
+	"github.com/wardflow/wardflow/pkg/bus"
+	"github.com/wardflow/wardflow/pkg/store"
+	"github.com/wardflow/wardflow/proto"
+)
+
+// rows builds the rows of one topic's records.
+type rows interface {
+	// add takes a record. It calls keep for each event with its producer's number,
+	// in order, and makes a row only where keep says so; dead for each event that
+	// cannot be used, with its index or -1. It makes no row of mirrors, heartbeats
+	// and progress, which are numbered all the same.
+	add(r *bus.Record, at store.Coordinates, keep keepFunc, dead deadFunc)
+	blocks() []*store.Block
+}
+
+type (
+	keepFunc func(producer string, seq uint64) bool
+	deadFunc func(index int32, reason string)
+)
+
+// route is where a topic's events go.
+type route struct {
+	tables []string
+	new    func() (rows, error)
+}
+
+var routes = map[string]route{
+	proto.TopicTraffic:    {[]string{store.Flows, store.Observations}, newTraffic},
+	proto.TopicRollups:    {[]string{store.PairsHourly, store.ActivityHourly}, newRollups},
+	proto.TopicBindings:   single(store.Bindings, proto.KindBinding),
+	proto.TopicDevices:    single(store.Devices, proto.KindDevice),
+	proto.TopicDetections: single(store.Detections, proto.KindDetection),
+	proto.TopicAlerts:     single(store.Alerts, proto.KindAlert),
+	proto.TopicRisk:       single(store.RiskHistory, proto.KindRisk),
+	proto.TopicDeadletter: single(store.Deadletters, proto.KindDead),
+}
+
+// Topics lists the topics that the sink reads.
+func Topics() []string {
+	return []string{
+		proto.TopicTraffic, proto.TopicRollups, proto.TopicBindings, proto.TopicDevices,
+		proto.TopicDetections, proto.TopicAlerts, proto.TopicRisk, proto.TopicDeadletter,
+	}
+}
+
+type traffic struct {
+	flows        *store.FlowBlock
+	observations *store.ObservationBlock
+	batch        proto.Batch
+}
+
+func newTraffic() (rows, error) {
+	return &traffic{flows: store.NewFlowBlock(), observations: store.NewObservationBlock()}, nil
+}
+
+func (t *traffic) blocks() []*store.Block {
+	return []*store.Block{&t.flows.Block, &t.observations.Block}
+}
+
+func (t *traffic) add(r *bus.Record, at store.Coordinates, keep keepFunc, dead deadFunc) {
+	if err := proto.Unmarshal(r.Value, &t.batch); err != nil {
+		dead(-1, "malformed batch")
+		return
+	}
+	at.Producer = t.batch.Producer
+	for i := range t.batch.Items {
+		it := &t.batch.Items[i]
+		at.Index, at.Seq = int32(i), t.batch.FirstSeq+uint64(i)
+		if !keep(at.Producer, at.Seq) || it.Mirror {
+			continue
+		}
+		switch {
+		case it.Flow != nil:
+			t.flows.Add(it.Flow, &at)
+		case it.Observation != nil:
+			t.observations.Add(it.Observation, &at)
+		}
+	}
+}
+
+type rollups struct {
+	pairs    *store.PairBlock
+	activity *store.ActivityBlock
+}
+
+func newRollups() (rows, error) {
+	return &rollups{pairs: store.NewPairBlock(), activity: store.NewActivityBlock()}, nil
+}
+
+func (t *rollups) blocks() []*store.Block {
+	return []*store.Block{&t.pairs.Block, &t.activity.Block}
+}
+
+func (t *rollups) add(r *bus.Record, at store.Coordinates, keep keepFunc, dead deadFunc) {
+	var env proto.Envelope
+	if !envelope(r, &env, dead) {
+		return
+	}
+	if env.Kind != proto.KindRollup {
+		keep(env.Producer, env.Seq)
+		return
+	}
+	var batch proto.RollupBatch
+	if err := proto.Unmarshal(r.Value, &batch); err != nil {
+		dead(-1, "malformed rollup batch")
+		return
+	}
+	at.Producer = env.Producer
+	for i := range batch.Rows {
+		at.Index, at.Seq = int32(i), env.Seq+uint64(i)
+		if !keep(at.Producer, at.Seq) {
+			continue
+		}
+		switch row := &batch.Rows[i]; {
+		case row.Pair != nil:
+			t.pairs.Add(row.Pair, &at)
+		case row.Activity != nil:
+			t.activity.Add(row.Activity, &at)
+		}
+	}
+}
+
+type singles struct {
+	kind  string
+	block *store.RecordBlock
+}
+
+func single(table, kind string) route {
+	return route{[]string{table}, func() (rows, error) {
+		b, err := store.NewRecordBlock(table)
+		if err != nil {
+			return nil, fmt.Errorf("prepare rows: %w", err)
+		}
+		return &singles{kind: kind, block: b}, nil
+	}}
+}
+
+func (s *singles) blocks() []*store.Block { return []*store.Block{&s.block.Block} }
+
+func (s *singles) add(r *bus.Record, at store.Coordinates, keep keepFunc, dead deadFunc) {
+	var env proto.Envelope
+	if !envelope(r, &env, dead) || !keep(env.Producer, env.Seq) || env.Kind != s.kind {
+		return
+	}
+	at.Producer, at.Seq = env.Producer, env.Seq
+	if err := s.block.Add(&store.Record{Key: r.Key, Value: r.Value, Envelope: env, At: at}); err != nil {
+		dead(-1, err.Error())
+	}
+}
+
+func envelope(r *bus.Record, env *proto.Envelope, dead deadFunc) bool {
+	switch {
+	case len(r.Envelope) == 0:
+		dead(-1, "no envelope")
+	case env.Parse(r.Envelope) != nil:
+		dead(-1, "malformed envelope")
+	case env.Seq == 0 || env.Producer == "":
+		dead(-1, "envelope without producer or number")
+	default:
+		return true
+	}
+	return false
+}
