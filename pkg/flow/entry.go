@@ -34,15 +34,14 @@ type Entry struct {
 
 // The flags of an Entry.
 const (
-	srcIsLow    uint16 = 1 << iota // the side that opened is the low end of the key
-	srcTalked                      // has sent a packet
-	dstTalked                      //
-	hasPayload                     // some payload was carried
-	hasISN                         // isn is known
-	sawSYN                         // the SYN itself was seen
-	fresh                          // the packet just added was its side's first
-	openPart                       // in the list of open parts
-	talkedShift = 1                // srcTalked << side is the side's flag
+	srcIsLow   uint16 = 1 << iota // the side that opened is the low end of the key
+	srcTalked                     // has sent a packet
+	dstTalked                     //
+	hasPayload                    // some payload was carried
+	hasISN                        // isn is known
+	fresh                         // the packet just added was its side's first
+	openPart                      // in the list of open parts
+	knownSrc                      // who opened is known, not only who spoke first
 )
 
 // SrcIP is the address of the side that opened the flow.
@@ -89,24 +88,32 @@ func (e *Entry) State() string {
 	return stateName(e.Transport(), e.ends, talked, e.HasPayload())
 }
 
-// begin makes a new entry of its first packet.
-func (e *Entry) begin(k key, srcLow bool, h *packet.Headers) {
+// begin makes a new entry of its first packet. Where that is midway in a
+// connection, asleep may still know who had opened it.
+func (e *Entry) begin(k key, srcLow bool, h *packet.Headers, asleep *sleepers) {
 	e.key = k
 	e.srcPort, e.dstPort, e.srcMAC, e.dstMAC = h.SrcPort, h.DstPort, h.SrcMAC, h.DstMAC
-	flipped := false
+	opened := srcLow
 	if h.Transport == proto.TCP {
 		switch h.TCPFlags & (packet.SYN | packet.ACK) {
 		case packet.SYN:
 			e.isn = h.Seq
-			e.flags |= hasISN | sawSYN
+			e.flags |= hasISN | knownSrc
 		case packet.SYN | packet.ACK: // the other side has opened, unseen
 			e.isn = h.Ack - 1
-			e.flags |= hasISN
-			e.srcPort, e.dstPort, e.srcMAC, e.dstMAC = h.DstPort, h.SrcPort, h.DstMAC, h.SrcMAC
-			flipped = true
+			e.flags |= hasISN | knownSrc
+			opened = !srcLow
+		default:
+			if low, known := asleep.wake(&k); known {
+				e.flags |= knownSrc
+				opened = low
+			}
 		}
 	}
-	if srcLow != flipped {
+	if opened != srcLow {
+		e.srcPort, e.dstPort, e.srcMAC, e.dstMAC = h.DstPort, h.SrcPort, h.DstMAC, h.SrcMAC
+	}
+	if opened {
 		e.flags |= srcIsLow
 	}
 }
@@ -138,9 +145,6 @@ func (e *Entry) add(h *packet.Headers, side int) {
 	}
 	if h.Transport == proto.TCP {
 		follow(&e.ends, side, h.TCPFlags)
-		if h.TCPFlags&(packet.SYN|packet.ACK|packet.RST) == packet.SYN && side == 0 {
-			e.flags |= sawSYN
-		}
 	}
 }
 

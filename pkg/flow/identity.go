@@ -62,44 +62,72 @@ func appendSeed(b []byte, h *packet.Headers) []byte {
 // between fixed ports, the ones that do repeat, are not pushed out by the many
 // whose ephemeral ports hardly ever come again.
 type generations struct {
-	fixed, ephemeral recent
+	fixed, ephemeral recent[uint64, uint32]
 }
 
 // next gives the generation of a flow whose id would be id: 0 for the first.
 func (g *generations) next(id proto.ID, k *key) uint32 {
 	low, high := binary.BigEndian.Uint16(k[keyPorts:]), binary.BigEndian.Uint16(k[keyPorts+2:])
 	const ephemeral = 32768 // the lowest such port of Linux; IANA's is higher
+	seen := &g.fixed
 	if low != high && max(low, high) >= ephemeral {
-		return g.ephemeral.next(id)
+		seen = &g.ephemeral
 	}
-	return g.fixed.next(id)
+	short := binary.BigEndian.Uint64(id[:])
+	n, again := seen.get(short)
+	if again {
+		n++
+	}
+	seen.put(short, n)
+	return n
 }
 
 // recentMax bounds each half of a recent.
 const recentMax = 1 << 15
 
-// recent is a map that forgets: what was not asked for since the younger half
-// began twice is gone.
-type recent struct {
-	young, old map[uint64]uint32
+// recent is a map that forgets: what has not been put again since the younger
+// half began twice is gone.
+type recent[K comparable, V any] struct {
+	young, old map[K]V
 }
 
-func (r *recent) next(id proto.ID) uint32 {
-	k := binary.BigEndian.Uint64(id[:])
-	n, ok := r.young[k]
+func (r *recent[K, V]) get(k K) (V, bool) {
+	v, ok := r.young[k]
 	if !ok {
-		n, ok = r.old[k]
+		v, ok = r.old[k]
 	}
-	if ok {
-		n++
-	}
+	return v, ok
+}
+
+func (r *recent[K, V]) put(k K, v V) {
 	if r.young == nil {
-		r.young, r.old = map[uint64]uint32{}, map[uint64]uint32{}
+		r.young, r.old = map[K]V{}, map[K]V{}
 	}
 	if len(r.young) >= recentMax {
 		r.young, r.old = r.old, r.young
 		clear(r.young)
 	}
-	r.young[k] = n
-	return n
+	r.young[k] = v
 }
+
+// sleepers are TCP connections that went silent without an end. When one speaks
+// again it is a new flow, but who had opened it is not forgotten: clinical links
+// stay open for days with minutes between messages, and often it is the server
+// that speaks first.
+type sleepers struct {
+	recent[key, bool] // was it the low end
+}
+
+// ended notes how a flow has ended: silent, or for good.
+func (s *sleepers) ended(e *Entry) {
+	switch {
+	case e.flags&knownSrc == 0:
+	case over(e.ends), e.ends == [2]tcpState{synSent, inactive}:
+		delete(s.young, e.key)
+		delete(s.old, e.key)
+	default:
+		s.put(e.key, e.flags&srcIsLow != 0)
+	}
+}
+
+func (s *sleepers) wake(k *key) (low, known bool) { return s.get(*k) }

@@ -74,6 +74,7 @@ type Table struct {
 	lists   [classes]list // by last packet
 	open    list          // entries with packets in a part that ends by time, by the part's start
 	ids     generations
+	asleep  sleepers
 	due     []dueEntry
 	flows   uint64
 	evicted uint64
@@ -149,7 +150,7 @@ func (t *Table) begin(hash uint32, k key, srcLow bool, h *packet.Headers) ref {
 	}
 	r := t.slab.alloc()
 	e := t.slab.at(r)
-	e.begin(k, srcLow, h)
+	e.begin(k, srcLow, h, &t.asleep)
 	var room [seedPayload + 16]byte
 	seed := appendSeed(room[:0], h)
 	e.FlowID = flowID(t.cfg.Site, &k, seed, 0)
@@ -260,14 +261,16 @@ func (t *Table) deliver() {
 			return bytes.Compare(x.FlowID[:], y.FlowID[:])
 		})
 	}
-	for _, d := range t.due {
+	// Emptied first: should the receiver panic, no entry is ended twice.
+	due := t.due
+	t.due = t.due[:0]
+	for _, d := range due {
 		e := t.slab.at(d.ref)
 		t.emit(e, d.final)
 		if d.final {
 			t.remove(d.ref, e)
 		}
 	}
-	t.due = t.due[:0]
 }
 
 // began is the start of the part at hand.
@@ -328,6 +331,7 @@ func (t *Table) emit(e *Entry, final bool) {
 
 // remove frees an entry that is on no list any more.
 func (t *Table) remove(r ref, e *Entry) {
+	t.asleep.ended(e)
 	t.index.remove(t.index.hash(&e.key), r)
 	t.slab.release(r)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/wardflow/wardflow/pkg/flow"
@@ -55,14 +56,39 @@ func TestUDPAndICMPStates(t *testing.T) {
 func TestOrientation(t *testing.T) {
 	s := newScript(flow.Config{})
 	s.Add(back(segment(0, packet.ACK|packet.SYN, 500, ""))) // SYN-ACK first: the other side has opened
-	s.Flush()
-	s.Add(back(segment(1, packet.ACK, 500, "late"))) // midway: the first sender
+	h := back(segment(1, packet.ACK, 500, "late"))          // midway: the first sender
+	h.DstPort = 40001
+	s.Add(h)
 	s.Flush()
 	want(t, s,
 		"10.0.0.1:40000>10.0.0.2:80 part 0 0-0 0/1 0/0 OTH final",
-		"10.0.0.2:80>10.0.0.1:40000 part 0 1-1 1/0 4/0 OTH final")
+		"10.0.0.2:80>10.0.0.1:40001 part 0 1-1 1/0 4/0 OTH final")
 	if s.parts[0].SrcMAC != macC || s.parts[0].DstMAC != macS {
 		t.Errorf("hardware addresses %v, %v", s.parts[0].SrcMAC, s.parts[0].DstMAC)
+	}
+}
+
+// TestSleeperKeepsItsOpener: the server speaks first after an hour of silence.
+func TestSleeperKeepsItsOpener(t *testing.T) {
+	s := newScript(flow.Config{})
+	s.history(0, "ShAD")
+	for _, hour := range []float64{3600, 7200} {
+		s.Add(back(segment(hour, packet.ACK, 500, "order")))
+		s.Add(segment(hour+1, packet.ACK, 1005, "ok"))
+	}
+	s.history(7300, "Ff") // now it is over: nothing is kept
+	s.Add(back(segment(9000, packet.ACK, 500, "stray")))
+	s.Flush()
+	var ends []string
+	for _, f := range s.parts {
+		if f.Final {
+			ends = append(ends, fmt.Sprint(f.SrcIP, " ", f.SrcMAC, " ", f.State))
+		}
+	}
+	c, v := fmt.Sprint(client, " ", macC), fmt.Sprint(server, " ", macS)
+	want := []string{c + " S1", c + " OTH", c + " SF", v + " OTH"}
+	if !slices.Equal(ends, want) {
+		t.Errorf("got %v, want %v", ends, want)
 	}
 }
 
