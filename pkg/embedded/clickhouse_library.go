@@ -105,7 +105,8 @@ func serveLibrary(ctx context.Context, c ClickHouseConfig, path string) error {
 		return nil
 	}
 	select {
-	case <-ended: // the error that its query was cancelled
+	case err := <-ended:
+		slog.Debug("ClickHouse stopped", "cause", err) // that its query was cancelled
 	case <-stop.Done():
 		slog.Warn("ClickHouse does not stop and is killed, which loses nothing", "waited_s", libraryStopTimeout.Seconds())
 	}

@@ -24,7 +24,7 @@ func copier(ctx context.Context, t *testing.T, b *killable, id int, copied *atom
 		kgo.SeedBrokers(b.Addr()), kgo.SASL(scram.Auth{User: "u", Pass: "p"}.AsSha256Mechanism()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.TransactionalID("copier-"+strconv.Itoa(id)), kgo.ConsumerGroup("copiers"), kgo.ConsumeTopics("in"),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(), kgo.FetchMaxWait(50*time.Millisecond),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(50*time.Millisecond),
 		kgo.FetchMaxPartitionBytes(4<<10),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 	)

@@ -302,7 +302,7 @@ func TestCompactionUnderLoad(t *testing.T) {
 		}
 	}
 	var want []string
-	committed.Range(func(k, _ any) bool { want = append(want, k.(string)); return true })
+	committed.Range(func(k, _ any) bool { want = append(want, fmt.Sprint(k)); return true })
 	slices.Sort(want)
 	if got := values(consume(t, b.Addr(), "u", "p", "out")); !slices.Equal(got, want) || len(want) != 2*rounds {
 		t.Errorf("%d committed, %d read, want %d", len(want), len(got), 2*rounds)
@@ -340,8 +340,10 @@ func TestBrokerOutlivesGarbage(t *testing.T) {
 		if _, err := conn.Write([]byte(raw)); err != nil {
 			t.Logf("%s: %v", name, err)
 		}
-		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
-			t.Logf("%s: %v", name, err)
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			if err := tcp.CloseWrite(); err != nil {
+				t.Logf("%s: %v", name, err)
+			}
 		}
 		if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
 			t.Fatal(err)

@@ -86,7 +86,7 @@ func (l *boundedLog) tail(n int64) string {
 	if err != nil {
 		return ""
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if info, err := f.Stat(); err == nil && info.Size() > n {
 		if _, err := f.Seek(-n, io.SeekEnd); err != nil {
 			return ""

@@ -24,7 +24,7 @@ func (c BrokerConfig) ping(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := conn.SetDeadline(deadline); err != nil {
 			return err
@@ -142,7 +142,7 @@ func roundTrip(conn net.Conn, kind kafkaRequest, prefix []byte, text string) ([]
 		return nil, err
 	}
 	if code := binary.BigEndian.Uint16(head[8:]); code != 0 {
-		return nil, fmt.Errorf("Kafka error code %d", code)
+		return nil, fmt.Errorf("error code %d of the Kafka protocol", code)
 	}
 	return body.Bytes(), nil
 }

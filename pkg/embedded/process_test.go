@@ -168,10 +168,10 @@ func TestProcessIsAskedToEnd(t *testing.T) {
 }
 
 func TestProcessLogIsBounded(t *testing.T) {
-	c := shell(t, `i=0; while [ $i -lt 3000 ]; do echo "line $i of a log that would not end"; i=$((i+1)); done; echo end; exec sleep 1000`)
+	c := shell(t, `i=0; while [ $i -lt 3000 ]; do echo "line $i of a log that would not end"; i=$((i+1)); done; echo finished; exec sleep 1000`)
 	c.LogBytes = 16 << 10
 	c.Ready = func(context.Context) error {
-		if !strings.HasSuffix(read(t, c.LogFile), "end\n") {
+		if !strings.HasSuffix(read(t, c.LogFile), "finished\n") {
 			return errors.New("not yet")
 		}
 		return nil

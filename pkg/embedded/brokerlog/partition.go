@@ -88,8 +88,6 @@ func indexEntry(b batch, maxTimestamp int64) []byte {
 	return e
 }
 
-const indexEntryBytes = 15
-
 // snapshot is the broker's summary of a partition (kfake persistPartSnapshot), with which it need not replay.
 type snapshot struct {
 	Version          int           `json:"version"`

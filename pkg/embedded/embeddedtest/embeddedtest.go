@@ -35,8 +35,8 @@ func init() {
 		return
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer cancel()
 	err := embedded.ServeChild(ctx, os.Stdin)
+	cancel()
 	if remove != childKeep {
 		err = errors.Join(err, os.RemoveAll(remove))
 	}
