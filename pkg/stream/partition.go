@@ -70,6 +70,7 @@ type Partition struct {
 // Stats counts what partitions do; shared by the partitions of a runner.
 type Stats struct {
 	Events       uint64 // applied
+	Traffic      uint64 // of these, flows and observations
 	Duplicates   uint64 // dropped by producer number
 	Dead         uint64 // could not be used
 	GateExpired  uint64 // applied without having waited for the upstream

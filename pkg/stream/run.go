@@ -131,6 +131,9 @@ func (p *Partition) apply(in *input, pd *pending) {
 		pd.ev.Time = pd.arrival
 	}
 	p.stats.Events++
+	if in.Topic == proto.TopicTraffic {
+		p.stats.Traffic++
+	}
 	p.fold.Apply(&Tx{p: p, cause: pd.ev.Cause, time: pd.ev.Time, domain: pd.ev.Domain, site: pd.ev.Site}, &pd.ev)
 }
 

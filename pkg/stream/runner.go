@@ -98,6 +98,12 @@ func NewRunner(f Fold, cfg RunnerConfig) *Runner {
 // Snapshot tells what the runner has done; safe at any time.
 func (r *Runner) Snapshot() Snapshot { return *r.snap.Load() }
 
+// Name is the fold's.
+func (r *Runner) Name() string { return r.fold.Name() }
+
+// ReadsTraffic tells whether the fold's order is that of wardflow.traffic.
+func (r *Runner) ReadsTraffic() bool { return r.fold.Inputs()[0].Topic == proto.TopicTraffic }
+
 // Run works until ctx ends or something fails. It may be called again after an
 // error: everything not committed is done again.
 func (r *Runner) Run(ctx context.Context) (err error) {

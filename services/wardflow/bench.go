@@ -1,0 +1,446 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/wardflow/wardflow/pkg/app"
+	"github.com/wardflow/wardflow/pkg/bus"
+	"github.com/wardflow/wardflow/pkg/config"
+	"github.com/wardflow/wardflow/pkg/flowgen"
+	"github.com/wardflow/wardflow/pkg/store"
+	"github.com/wardflow/wardflow/pkg/stream"
+	"github.com/wardflow/wardflow/proto"
+	"github.com/wardflow/wardflow/services/capture"
+)
+
+type benchCmd struct {
+	Duration time.Duration `help:"How long flows are sent as fast as they are taken." default:"10m"`
+	Latency  time.Duration `help:"How long flows are sent at half that rate, to measure freshness; 0 leaves it out." default:"2m"`
+	Only     string        `help:"all: every service; sink: capture's output and the sink alone." enum:"all,sink" default:"all"`
+	Seed     uint64        `help:"Seed of the generated hospital." default:"1"`
+	Devices  int           `help:"Devices of the generated hospital." default:"50000"`
+	Out      string        `help:"File for the result, as JSON." placeholder:"FILE"`
+	Keep     bool          `help:"Keep the data folder."`
+}
+
+// Help is shown by --help.
+func (benchCmd) Help() string {
+	return `Sends generated flows (50,000 devices, Zipf peers, 40 % east-west, 10 % IPv6) from capture's output through
+broker, services and sink into ClickHouse, everything embedded, in a data folder of its own, and prints what
+it measured: flows stored per second, seconds from publish to visible row, memory, bytes on disk.
+
+Examples:
+  wardflow bench                        ten minutes with every service
+  wardflow bench --only sink            capture and sink alone
+  wardflow bench --set embedded.fsync=true`
+}
+
+// benchResult is what is printed and written to --out.
+type benchResult struct {
+	Services         string             `json:"services"`
+	Fsync            bool               `json:"fsync"`
+	Cores            int                `json:"cores"`
+	Seconds          float64            `json:"seconds"` // from the first flow to the last row
+	FlowsSent        uint64             `json:"flows_sent"`
+	FlowsStored      uint64             `json:"flows_stored"`
+	FlowsDistinct    uint64             `json:"flows_distinct"`
+	FlowsPerS        float64            `json:"flows_per_s"`
+	FlowsPerSPerCore float64            `json:"flows_per_s_per_core"`
+	LatencyRate      float64            `json:"latency_rate_flows_per_s"`
+	LatencyP50       float64            `json:"latency_p50_s"`
+	LatencyP99       float64            `json:"latency_p99_s"`
+	LatencyMax       float64            `json:"latency_max_s"`
+	PeakMemory       map[string]uint64  `json:"peak_memory_bytes"`
+	CPU              map[string]float64 `json:"cpu_s"`
+	ChangelogBytes   map[string]float64 `json:"changelog_bytes_per_event"`
+	DiskBytesPerFlow float64            `json:"disk_bytes_per_flow"`
+	TopicBytes       int64              `json:"broker_disk_bytes"`
+	Folds            map[string]any     `json:"folds"`
+}
+
+// Run implements the command.
+func (c *benchCmd) Run(ctx context.Context, g *globals, io *streams) error {
+	s, err := g.session(io)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(s.cfg.DataDir), ".wardflow-bench-")
+	if err != nil {
+		return fmt.Errorf("make data folder: %w", err)
+	}
+	if !c.Keep {
+		defer func() { _ = os.RemoveAll(dir) }()
+	}
+	s.cfg.DataDir = dir
+	b := &bench{cmd: c, cfg: s.cfg, io: io, log: s.log}
+	if err := b.run(ctx); err != nil {
+		return err
+	}
+	return b.report()
+}
+
+type bench struct {
+	cmd     *benchCmd
+	cfg     *config.Config
+	io      *streams
+	log     *slog.Logger
+	engines *engines
+	store   *store.Store
+	runners []*stream.Runner
+	usage   *usage
+	result  benchResult
+	flows   uint64
+	items   uint64
+}
+
+func (b *bench) run(ctx context.Context) (err error) {
+	b.io.note("starting broker and ClickHouse in %s", b.cfg.DataDir)
+	if b.engines, err = startEngines(ctx, b.cfg, b.log); err != nil {
+		return err
+	}
+	defer b.engines.stop(b.log)
+	if err := b.engines.prepare(ctx, version); err != nil {
+		return err
+	}
+	if b.store, err = store.Open(ctx, b.engines.Store); err != nil {
+		return err
+	}
+	defer func() { _ = b.store.Close() }()
+	specs := []app.Spec{sinkUnit(b.cfg, b.engines, b.log)}
+	if b.cmd.Only == "all" {
+		for _, service := range []string{"risk", "anomaly", "fingerprint"} {
+			units, runners := foldUnits(b.cfg, b.engines, b.log, service, "0")
+			specs, b.runners = append(specs, units...), append(b.runners, runners...)
+		}
+	}
+	unitCtx, cancel := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- app.New(b.log, specs...).Run(unitCtx) }()
+	b.usage = watchUsage(b.engines)
+	err = b.measure(ctx)
+	b.usage.stop()
+	cancel()
+	if rerr := <-done; err == nil && ctx.Err() == nil {
+		err = rerr
+	}
+	return err
+}
+
+func (b *bench) measure(ctx context.Context) error {
+	p, err := bus.NewProducer(b.engines.Kafka, 32<<20)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	w := &timedWriter{p: p, sent: make([][]time.Time, b.engines.Kafka.Partitions), weight: make([][]int, b.engines.Kafka.Partitions)}
+	out := capture.NewOutput(w, b.engines.Kafka.Partitions, capture.Naming{Site: "bench", Sensor: "generator", Producer: "bench/generator", Domain: proto.LiveDomain})
+	gen := flowgen.New(flowgen.Config{Seed: b.cmd.Seed, Devices: b.cmd.Devices})
+	b.io.note("sending flows as fast as they are taken for %s", b.cmd.Duration)
+	begun := time.Now()
+	if err := b.send(ctx, gen, out, b.cmd.Duration, 0); err != nil {
+		return err
+	}
+	if err := b.catchUp(ctx); err != nil {
+		return err
+	}
+	b.result.Seconds = time.Since(begun).Seconds()
+	if err := b.count(ctx); err != nil {
+		return err
+	}
+	if b.cmd.Latency == 0 {
+		return nil
+	}
+	b.result.LatencyRate = b.result.FlowsPerS / 2
+	b.io.note("sending %.0f flows/s for %s", b.result.LatencyRate, b.cmd.Latency)
+	w.restart()
+	fresh := watchFreshness(ctx, b.store, w)
+	err = b.send(ctx, gen, out, b.cmd.Latency, b.result.LatencyRate)
+	b.result.LatencyP50, b.result.LatencyP99, b.result.LatencyMax = fresh.stop()
+	return err
+}
+
+// maxBehind is how many flows may be under way: beyond it the generator waits, so
+// that the rate is what all services sustain and not what the broker buffers.
+const maxBehind = 400_000
+
+// send emits flows for a time, at a rate, or as fast as services keep up.
+func (b *bench) send(ctx context.Context, gen *flowgen.Generator, out *capture.Output, d time.Duration, rate float64) error {
+	begun, flows, beat := time.Now(), uint64(0), time.Time{}
+	for now := begun; now.Sub(begun) < d && ctx.Err() == nil; now = time.Now() {
+		if now.Sub(beat) >= time.Second {
+			beat = now
+			if err := out.Emit(ctx, &proto.Item{Heartbeat: &proto.Heartbeat{Clock: proto.TimeOf(now)}}); err != nil {
+				return err
+			}
+		}
+		n := 200
+		if rate > 0 {
+			n = int(now.Sub(begun).Seconds()*rate) - int(flows)
+		}
+		for range n {
+			f, mirror := gen.Next(now)
+			if err := b.emit(ctx, out, f, mirror); err != nil {
+				return err
+			}
+		}
+		flows += uint64(n)
+		out.Tick(ctx)
+		if rate > 0 {
+			pause(ctx, 5*time.Millisecond)
+			continue
+		}
+		if b.flows%20_000 < 200 {
+			if err := b.holdBack(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return out.Flush(ctx)
+}
+
+func (b *bench) emit(ctx context.Context, out *capture.Output, f *proto.Flow, mirror bool) error {
+	b.flows++
+	b.items++
+	if err := out.Emit(ctx, &proto.Item{Lane: f.SrcEndpoint.Lane(), Flow: f}); err != nil {
+		return err
+	}
+	if !mirror {
+		return nil
+	}
+	b.items++
+	return out.Emit(ctx, &proto.Item{Lane: f.DstEndpoint.Lane(), Mirror: true, Flow: f})
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// holdBack waits while the slowest service is too far behind.
+func (b *bench) holdBack(ctx context.Context) error {
+	for ctx.Err() == nil {
+		behind, err := b.behind(ctx)
+		if err != nil {
+			return err
+		}
+		if behind < maxBehind {
+			return nil
+		}
+		pause(ctx, 20*time.Millisecond)
+	}
+	return ctx.Err()
+}
+
+// behind is how many flows (or items, for a fold that applies traffic) the
+// slowest service lacks.
+func (b *bench) behind(ctx context.Context) (uint64, error) {
+	stored, err := b.number(ctx, "SELECT count() FROM flows")
+	if err != nil {
+		return 0, err
+	}
+	behind := b.flows - min(b.flows, uint64(stored))
+	for _, r := range b.runners {
+		if n := r.Snapshot().Traffic; r.ReadsTraffic() && n < b.items {
+			behind = max(behind, b.items-n)
+		}
+	}
+	return behind, nil
+}
+
+func (b *bench) number(ctx context.Context, sql string) (float64, error) {
+	rows, err := b.store.Query(ctx, "SELECT toFloat64(x) FROM ("+sql+" AS x)")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = rows.Close() }()
+	if !rows.Next() {
+		return 0, rows.Err()
+	}
+	v, err := rows.Values()
+	if err != nil {
+		return 0, err
+	}
+	f, _ := v[0].(float64)
+	return f, nil
+}
+
+func (b *bench) catchUp(ctx context.Context) error {
+	for ctx.Err() == nil {
+		behind, err := b.behind(ctx)
+		if err != nil || behind == 0 {
+			return err
+		}
+		pause(ctx, 20*time.Millisecond)
+	}
+	return ctx.Err()
+}
+
+// count asks ClickHouse for what is stored, each flow once.
+func (b *bench) count(ctx context.Context) error {
+	r := &b.result
+	stored, err := b.number(ctx, "SELECT count() FROM flows")
+	if err != nil {
+		return err
+	}
+	distinct, err := b.number(ctx, "SELECT uniqExact(flow_id) FROM flows")
+	if err != nil {
+		return err
+	}
+	r.DiskBytesPerFlow, err = b.number(ctx, "SELECT sum(bytes_on_disk) / sum(rows) FROM system.parts WHERE active AND table = 'flows' AND database = currentDatabase()")
+	if err != nil {
+		return err
+	}
+	r.FlowsStored, r.FlowsDistinct = uint64(stored), uint64(distinct)
+	r.Services, r.Fsync, r.Cores = b.cmd.Only, b.cfg.Embedded.Fsync, runtime.NumCPU()
+	r.FlowsSent = b.flows
+	r.FlowsPerS = float64(r.FlowsStored) / r.Seconds
+	r.FlowsPerSPerCore = r.FlowsPerS / float64(r.Cores)
+	r.ChangelogBytes, r.Folds = map[string]float64{}, map[string]any{}
+	for _, f := range b.runners {
+		s := f.Snapshot()
+		r.Folds[f.Name()] = s
+		if s.Events > 0 {
+			r.ChangelogBytes[f.Name()] = float64(s.ChangelogBytes) / float64(s.Events)
+		}
+	}
+	r.TopicBytes = folderBytes(filepath.Join(b.cfg.DataDir, "broker"))
+	return nil
+}
+
+func folderBytes(dir string) (n int64) {
+	_ = filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			if info, ierr := d.Info(); ierr == nil {
+				n += info.Size()
+			}
+		}
+		return nil
+	})
+	return n
+}
+
+func (b *bench) report() error {
+	b.result.PeakMemory, b.result.CPU = b.usage.peak, b.usage.cpu
+	enc, err := json.MarshalIndent(b.result, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode result: %w", err)
+	}
+	if b.cmd.Out != "" {
+		if err := os.WriteFile(b.cmd.Out, append(enc, '\n'), 0o644); err != nil { //nolint:gosec // a result is for everybody
+			return fmt.Errorf("write result: %w", err)
+		}
+	}
+	_, err = fmt.Fprintf(b.io.out, "%s\n", enc)
+	return err
+}
+
+// timedWriter remembers when each batch was published. In a new data folder the
+// n-th batch of a partition has offset n.
+type timedWriter struct {
+	p      *bus.Producer
+	mu     sync.Mutex
+	sent   [][]time.Time
+	weight [][]int
+	from   []int // batches before the measurement
+}
+
+// Produce hands the batch on.
+func (w *timedWriter) Produce(ctx context.Context, m bus.Message, done func(error)) {
+	w.mu.Lock()
+	w.sent[m.Partition] = append(w.sent[m.Partition], time.Now())
+	w.weight[m.Partition] = append(w.weight[m.Partition], len(m.Value))
+	w.mu.Unlock()
+	w.p.Produce(ctx, m, done)
+}
+
+// Flush waits until the broker has everything.
+func (w *timedWriter) Flush(ctx context.Context) error { return w.p.Flush(ctx) }
+
+func (w *timedWriter) restart() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.from = make([]int, len(w.sent))
+	for i := range w.sent {
+		w.from[i] = len(w.sent[i])
+	}
+}
+
+// freshness measures from publish to visible row.
+type freshness struct {
+	cancel  context.CancelFunc
+	done    chan struct{}
+	samples []sample
+}
+
+type sample struct {
+	seconds float64
+	weight  int
+}
+
+// watchFreshness asks ClickHouse every 25 ms how far each partition has come.
+func watchFreshness(ctx context.Context, s *store.Store, w *timedWriter) *freshness {
+	ctx, cancel := context.WithCancel(ctx)
+	f := &freshness{cancel: cancel, done: make(chan struct{})}
+	next := slices.Clone(w.from)
+	go func() {
+		defer close(f.done)
+		for ctx.Err() == nil {
+			for p := range next {
+				visible, err := s.MaxOffset(ctx, []string{"flows"}, 1, int32(p), int64(next[p]))
+				if err != nil {
+					continue
+				}
+				now := time.Now()
+				w.mu.Lock()
+				for ; next[p] <= int(visible) && next[p] < len(w.sent[p]); next[p]++ {
+					f.samples = append(f.samples, sample{now.Sub(w.sent[p][next[p]]).Seconds(), w.weight[p][next[p]]})
+				}
+				w.mu.Unlock()
+			}
+			pause(ctx, 25*time.Millisecond)
+		}
+	}()
+	return f
+}
+
+// stop gives the median, the 99th percentile (by bytes published) and the maximum, in seconds.
+func (f *freshness) stop() (p50, p99, most float64) {
+	f.cancel()
+	<-f.done
+	slices.SortFunc(f.samples, func(a, b sample) int {
+		switch {
+		case a.seconds < b.seconds:
+			return -1
+		case a.seconds > b.seconds:
+			return 1
+		}
+		return 0
+	})
+	total := 0
+	for _, s := range f.samples {
+		total += s.weight
+	}
+	at := 0
+	for _, s := range f.samples {
+		at += s.weight
+		if p50 == 0 && at*2 >= total {
+			p50 = s.seconds
+		}
+		if p99 == 0 && at*100 >= total*99 {
+			p99 = s.seconds
+		}
+		most = s.seconds
+	}
+	return p50, p99, most
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/wardflow/wardflow/pkg/app"
+	"github.com/wardflow/wardflow/pkg/bus"
+	"github.com/wardflow/wardflow/pkg/config"
+	"github.com/wardflow/wardflow/pkg/store"
+	"github.com/wardflow/wardflow/pkg/stream"
+	"github.com/wardflow/wardflow/services/anomaly"
+	"github.com/wardflow/wardflow/services/fingerprint"
+	"github.com/wardflow/wardflow/services/sink"
+)
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
+// folds makes every fold of the running system and of replay, upstream first.
+func folds() []stream.Fold {
+	return []stream.Fold{
+		fingerprint.NewEndpoint(fingerprint.Config{}),
+		fingerprint.NewDevice(fingerprint.Config{}),
+		anomaly.New(anomaly.Config{}),
+	}
+}
+
+// foldNames are the folds' names, in the same order; each has a changelog.
+func foldNames() []string { return []string{"endpoint", "device", "anomaly"} }
+
+// foldsOf says which folds a service runs.
+var foldsOf = map[string][]string{
+	"fingerprint": {"endpoint", "device"},
+	"anomaly":     {"anomaly"},
+	"risk":        {"risk"},
+}
+
+// foldUnits makes the units of a service's folds.
+func foldUnits(cfg *config.Config, e *engines, log *slog.Logger, service, instance string) ([]app.Spec, []*stream.Runner) {
+	var specs []app.Spec
+	var runners []*stream.Runner
+	for _, f := range folds() {
+		if !slices.Contains(foldsOf[service], f.Name()) {
+			continue
+		}
+		r := stream.NewRunner(f, stream.RunnerConfig{
+			Bus: e.Kafka, Instance: instance, StateDir: filepath.Join(cfg.DataDir, "state", f.Name()+"-"+instance),
+			GateWait: cfg.Fold.GateWait, Interval: cfg.Fold.Interval, MaxEntries: cfg.Fold.MaxEntries,
+			Log: log.With("fold", f.Name()),
+		})
+		runners = append(runners, r)
+		specs = append(specs, app.Spec{
+			Unit:    app.Func(service+"/"+f.Name(), func(ctx context.Context) error { return r.Run(ctx) }),
+			Restart: app.DefaultBackoff(),
+		})
+	}
+	return specs, runners
+}
+
+// sinkUnit makes the unit of the sink.
+func sinkUnit(cfg *config.Config, e *engines, log *slog.Logger) app.Spec {
+	conf := sink.Default()
+	conf.BatchRows, conf.Interval = cfg.Sink.BatchRows, cfg.Sink.Interval
+	log = log.With("service", "sink")
+	return app.Spec{
+		Unit: app.Func("sink", func(ctx context.Context) error {
+			tables, err := store.Open(ctx, e.Store)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = tables.Close() }()
+			s := sink.New(conf, tables, log)
+			c, err := bus.NewConsumer(bus.SessionConfig{Config: e.Kafka, Group: sink.Group, Topics: sink.Topics(), Assigner: s})
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			return s.Run(ctx, c, c)
+		}),
+		Restart:    app.DefaultBackoff(),
+		StopWithin: 2 * conf.Drain,
+	}
+}

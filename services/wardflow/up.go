@@ -1,0 +1,306 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/wardflow/wardflow/pkg/app"
+	"github.com/wardflow/wardflow/pkg/bus"
+	"github.com/wardflow/wardflow/pkg/capfile"
+	"github.com/wardflow/wardflow/pkg/config"
+	"github.com/wardflow/wardflow/pkg/stream"
+	"github.com/wardflow/wardflow/proto"
+	"github.com/wardflow/wardflow/services/capture"
+	"github.com/wardflow/wardflow/services/sink"
+)
+
+// upCmd runs everything on one machine.
+type upCmd struct {
+	Demo  bool     `help:"Feed the day of a simulated ward that comes with Wardflow, once, as site ward-a."`
+	Read  []string `help:"Capture files to feed (pcap, pcapng, gzip of either); the same file twice changes nothing." type:"existingfile" placeholder:"FILE"`
+	Speed float64  `help:"Event time per wall time when feeding; 0 is as fast as possible." default:"0"`
+	Once  bool     `help:"Stop when everything fed has been stored, instead of keeping on running."`
+}
+
+// Help is shown by --help.
+func (upCmd) Help() string {
+	return `Starts the embedded broker and ClickHouse (or uses those that the configuration names) and every
+service, feeds the capture files, shows the devices found with their risk, and keeps running until Ctrl-C.
+Started again, it finds its data.
+
+Examples:
+  wardflow up --demo                    the ward's day that comes with Wardflow
+  wardflow up --read monday.pcapng      your own capture
+  wardflow devices                      in another terminal, while it runs`
+}
+
+// demoDir holds the demonstration's captures, below the working directory or the binary's.
+const demoDir = "testdata/ward-a"
+
+const demoSite = "ward-a"
+
+// Run implements the command.
+func (u *upCmd) Run(ctx context.Context, g *globals, io *streams) error {
+	s, err := g.session(io)
+	if err != nil {
+		return err
+	}
+	cfg := s.cfg
+	paths := u.Read
+	if u.Demo {
+		demo, err := demoFiles()
+		if err != nil {
+			return err
+		}
+		paths = append(paths, demo...)
+		cfg.Site = demoSite
+		if _, ok := cfg.Policy[demoSite]; !ok { // the day is learned from, the incidents of the next day are news
+			cfg.Policy = maps.Clone(cfg.Policy)
+			if cfg.Policy == nil {
+				cfg.Policy = map[string]config.Policy{}
+			}
+			cfg.Policy[demoSite] = config.Policy{LearningPeriodS: 24 * 3600}
+		}
+	}
+	say := &steps{w: s.io.err, begun: time.Now()}
+	say.step("starting broker and ClickHouse")
+	e, err := startEngines(ctx, cfg, s.log)
+	if err != nil {
+		return err
+	}
+	defer e.stop(s.log)
+	say.step("checking topics and tables")
+	if err := e.prepare(ctx, version); err != nil {
+		return err
+	}
+	if err := publishPolicies(ctx, cfg, e.Kafka); err != nil {
+		return err
+	}
+	return u.services(ctx, s, e, paths, say)
+}
+
+func (u *upCmd) services(ctx context.Context, s *session, e *engines, paths []string, say *steps) error {
+	say.step("starting services")
+	specs := allUnits(s.cfg, e, s.log, "0")
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- app.New(s.log, specs...).Run(ctx) }()
+	err := u.feed(ctx, s, e, paths, say)
+	if err == nil && !u.Once {
+		select {
+		case <-ctx.Done():
+		case err = <-done:
+			return err
+		}
+	}
+	say.step("stopping")
+	cancel()
+	err = errors.Join(err, <-done)
+	say.end()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// feed reads the files, waits until all of it is stored and shows what was found.
+func (u *upCmd) feed(ctx context.Context, s *session, e *engines, paths []string, say *steps) error {
+	if len(paths) > 0 {
+		var damaged capture.DamagedFiles
+		if err := u.read(ctx, s, e, paths, say); errors.As(err, &damaged) {
+			fmt.Fprintf(s.io.err, "%v\n", damaged)
+		} else if err != nil {
+			return err
+		}
+	}
+	say.step("storing")
+	if err := drained(ctx, e.Kafka); err != nil {
+		return err
+	}
+	say.end()
+	if err := showDevices(ctx, s, e); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.io.err, "\nReady after %.1f s. Where to look next, in another terminal:\n", time.Since(say.begun).Seconds())
+	for _, c := range [][2]string{
+		{"wardflow devices", "every device, with its risk"},
+		{"wardflow device ID", "one device, with the evidence for each value"},
+		{"wardflow detections", "what was abnormal"},
+		{"wardflow risk", "who carries risk now, and why"},
+		{"wardflow flows --since 1h", "who talked to whom"},
+		{"wardflow examples", "ten queries to start from, for `wardflow sql`"},
+	} {
+		fmt.Fprintf(s.io.err, "  %-28s %s\n", c[0], c[1])
+	}
+	if !u.Once {
+		fmt.Fprintln(s.io.err, "Running. Ctrl-C stops; started again, it finds its data.")
+	}
+	return nil
+}
+
+// read feeds capture files. What has been fed to its end before is not read again.
+func (u *upCmd) read(ctx context.Context, s *session, e *engines, paths []string, say *steps) error {
+	marker, err := feedMarker(s.cfg, paths)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(marker); err == nil {
+		say.step("captures were fed before: nothing to read")
+		return nil
+	}
+	total := int64(0)
+	for _, p := range paths {
+		if st, err := os.Stat(p); err == nil {
+			total += st.Size()
+		}
+	}
+	say.step(fmt.Sprintf("feeding %d capture files, %.1f MB", len(paths), float64(total)/1e6))
+	pc, err := processorConfig(s.cfg)
+	if err != nil {
+		return err
+	}
+	err = capture.ReadFiles(ctx, capture.FilesConfig{
+		Paths: paths, Processor: pc, Speed: u.Speed, Bus: e.Kafka, Log: s.log,
+		Progress: func(p capture.Progress) {
+			say.progress(fmt.Sprintf("%d packets, %d events, event time %s", p.Packets, p.Items, p.Clock.Std().Format("2006-01-02 15:04")))
+		},
+	})
+	var damaged capture.DamagedFiles
+	if err != nil && !errors.As(err, &damaged) {
+		return err
+	}
+	if werr := os.WriteFile(marker, nil, 0o600); werr != nil {
+		return fmt.Errorf("remember what was fed: %w", werr)
+	}
+	return err
+}
+
+// demoFiles finds the demonstration's captures.
+func demoFiles() ([]string, error) {
+	dirs := []string{demoDir}
+	if exe, err := os.Executable(); err == nil {
+		dirs = append(dirs, filepath.Join(filepath.Dir(exe), demoDir), filepath.Join(filepath.Dir(filepath.Dir(exe)), demoDir))
+	}
+	for _, dir := range dirs {
+		if files, err := filepath.Glob(filepath.Join(dir, "*.pcap*")); err == nil && len(files) > 0 {
+			return files, nil
+		}
+	}
+	return nil, fmt.Errorf("no demonstration captures in %s: run it from the project's folder, or name your own with --read", demoDir)
+}
+
+// allUnits makes every service of the one-machine mode.
+func allUnits(cfg *config.Config, e *engines, log *slog.Logger, instance string) []app.Spec {
+	specs := []app.Spec{sinkUnit(cfg, e, log)}
+	for _, service := range []string{"risk", "anomaly", "fingerprint"} {
+		units, _ := foldUnits(cfg, e, log, service, instance)
+		specs = append(specs, units...)
+	}
+	return specs
+}
+
+// drained waits until every service has taken in all of wardflow.traffic and the
+// sink has nothing more to do.
+func drained(ctx context.Context, kafka bus.Config) error {
+	var groups []string
+	for _, f := range foldNames() {
+		groups = append(groups, stream.Group(f))
+	}
+	groups = append(groups, sink.Group)
+	last, since := int64(-1), time.Now()
+	for {
+		lags, err := bus.Lags(ctx, kafka, groups...)
+		if err != nil {
+			return err
+		}
+		behind, total := int64(0), int64(0)
+		for _, topics := range lags {
+			behind += topics[proto.TopicTraffic]
+			for _, n := range topics {
+				total += n
+			}
+		}
+		// Transaction markers count as lag and never go away, so "nothing to do"
+		// is "nothing of traffic, and no change of the rest".
+		if total != last || behind > 0 {
+			last, since = total, time.Now()
+		} else if time.Since(since) > 800*time.Millisecond {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// processorConfig is the capture part of the configuration.
+func processorConfig(cfg *config.Config) (capture.Config, error) {
+	c := capture.Config{Site: cfg.Site, Sensor: cfg.Sensor}
+	for _, h := range cfg.Capture.Home {
+		p, err := netip.ParsePrefix(h)
+		if err != nil {
+			return c, fmt.Errorf("capture.home: %w", err)
+		}
+		c.Home = append(c.Home, p)
+	}
+	return c, nil
+}
+
+// steps tells a person what is going on: one line per step, and on a terminal
+// the progress of the current one.
+type steps struct {
+	w     io.Writer
+	begun time.Time
+	since time.Time
+	open  string
+}
+
+func (s *steps) step(text string) {
+	s.end()
+	s.open, s.since = text, time.Now()
+	if isTerminal(s.w) {
+		fmt.Fprintf(s.w, "%s ...", text)
+	}
+}
+
+func (s *steps) progress(text string) {
+	if isTerminal(s.w) {
+		fmt.Fprintf(s.w, "\r\x1b[K%s ... %s", s.open, text)
+	}
+}
+
+func (s *steps) end() {
+	if s.open == "" {
+		return
+	}
+	if isTerminal(s.w) {
+		fmt.Fprint(s.w, "\r\x1b[K")
+	}
+	fmt.Fprintf(s.w, "%s: %.1f s\n", s.open, time.Since(s.since).Seconds())
+	s.open = ""
+}
+
+// feedMarker is the file that remembers that these captures were fed to the end.
+func feedMarker(cfg *config.Config, paths []string) (string, error) {
+	producer, err := capfile.Producer(paths...)
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cfg.DataDir, "fed")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("make %s: %w", dir, err)
+	}
+	id := proto.HashID("fed", []byte(cfg.Site), []byte(cfg.Sensor), []byte(producer))
+	return filepath.Join(dir, id.String()), nil
+}
