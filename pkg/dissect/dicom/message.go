@@ -212,7 +212,10 @@ func (m *message) emit(c *dissector.Context, complete bool) {
 
 // describe adds what the data set said about the device.
 func (m *message) describe(c *dissector.Context, f *dissector.Fact, complete bool) {
-	if m.data.dead && m.data.syntax != deflated {
+	switch {
+	case m.data.deep:
+		c.Count("dicom_dataset_deep")
+	case m.data.dead && m.data.syntax != deflated:
 		c.Count("dicom_dataset_malformed")
 	}
 	if m.study != "" && len(c.Key) > 0 {

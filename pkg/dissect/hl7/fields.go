@@ -43,6 +43,9 @@ var known = segments("ABS ACC ADD ADJ AFF AIG AIL AIP AIS AL1 APR ARQ ARV AUT BL
 	"ROL RQ1 RQD RXA RXC RXD RXE RXG RXO RXR RXV SAC SCD SCH SCP SDD SFT SGH SGT SHP SID SLT SPM STF STZ TCC TCD TQ1 TQ2 TXA UAC " +
 	"UB1 UB2 URD URS VAR VND")
 
+// patients are the segments whose fields must never be taken for another's.
+var patients = segments("PID PD1 NK1 PV1 PV2 GT1 IN1 IN2 IN3 MRG NTE OBX OBR ORC AL1 DG1 ZPI")
+
 func segments(s string) map[[3]byte]bool {
 	m := map[[3]byte]bool{}
 	for i := 0; i < len(s); i += 4 {

@@ -128,6 +128,9 @@ func (m *message) value(v []byte) {
 	}
 }
 
+// profileLetters are what names of conformance profiles are made of.
+const profileLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-."
+
 // header takes a field of MSH.
 func (m *message) header(v []byte) {
 	switch m.field {
@@ -151,36 +154,42 @@ func (m *message) header(v []byte) {
 	case 9:
 		m.messageType, m.kind = m.kinds(v)
 	case 12:
-		if s := m.text(v, 1, 12); strings.Trim(s, "0123456789.") == "" {
+		if s := m.text(v, 1, 5); strings.HasPrefix(s, "2") && strings.Trim(s, "0123456789.") == "" {
 			m.version = s
 		}
 	case 21:
 		m.each(v, func(v []byte) {
-			if s := m.text(v, 1, 64); s != "" && len(m.profiles) < 8 {
+			if s := m.text(v, 1, 48); s != "" && strings.Trim(s, profileLetters) == "" && len(m.profiles) < 8 {
 				m.profiles = append(m.profiles, s)
 			}
 		})
 	}
 }
 
-// kinds gives MSH-9 and the kind made of it: its codes, or the structure's name.
+// kinds gives MSH-9 and the kind made of it: type^event^structure, oru_r01.
 func (m *message) kinds(v []byte) (messageType, kind string) {
-	var codes []string
-	for i := 1; i <= 3; i++ {
-		s := m.text(v, i, 8)
-		if s != "" && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
-			return "", "" // not codes
-		}
-		codes = append(codes, s)
+	code, event, structure := m.text(v, 1, 3), m.text(v, 2, 3), m.text(v, 3, 7)
+	if !upper(code) {
+		return "", ""
 	}
-	messageType = strings.TrimRight(strings.Join(codes, "^"), "^")
-	switch {
-	case codes[0] == "ACK", codes[1] == "":
-		kind = codes[0]
-	default:
-		kind = codes[0] + "_" + codes[1]
+	messageType, kind = code, code
+	if len(event) == 3 && event[0] >= 'A' && strings.Trim(event, upperDigits) == "" {
+		messageType += "^" + event
+		if code != "ACK" {
+			kind += "_" + event
+		}
+		if first, rest, ok := strings.Cut(structure, "_"); upper(first) && (!ok || (len(rest) == 3 && strings.Trim(rest, upperDigits) == "")) {
+			messageType += "^" + structure
+		}
 	}
 	return messageType, strings.ToLower(kind)
+}
+
+const upperDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+// upper holds for the three upper-case letters of a message type.
+func upper(s string) bool {
+	return len(s) == 3 && strings.Trim(s, upperDigits[:26]) == ""
 }
 
 func (m *message) endSegment() {

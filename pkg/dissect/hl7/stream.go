@@ -34,7 +34,8 @@ type half struct {
 	first   bool    // no segment of this block was read yet
 	id      [3]byte // name of the segment
 	idLen   int
-	long    bool // the field in hand is beyond maxField
+	tail    [3]byte // the last bytes of the field in hand
+	long    bool    // the field in hand is beyond maxField
 	buf     []byte
 	msg     message
 }
@@ -118,6 +119,10 @@ func (h *half) content(c *dissector.Context, b []byte) []byte {
 		}
 		h.keep(b[:i])
 		if x == sep {
+			if patients[h.tail] {
+				h.merged(c)
+				return b[i+1:]
+			}
 			h.endField(c)
 			h.enter()
 			return b[i+1:]
@@ -188,7 +193,7 @@ func (h *half) within(c *dissector.Context, b []byte) []byte {
 // enter goes to the next field of the segment.
 func (h *half) enter() {
 	h.msg.field++
-	h.long = false
+	h.long, h.tail = false, [3]byte{}
 	switch {
 	case h.msg.plan == nil:
 		h.state = skipLine
@@ -199,8 +204,19 @@ func (h *half) enter() {
 	}
 }
 
+// merged gives up a segment that runs into one with patients, for want of the
+// byte that should end it: its next fields would be taken for this one's.
+func (h *half) merged(c *dissector.Context) {
+	c.Count("hl7_segments_merged")
+	h.wipe()
+	h.state = skipLine
+}
+
 // keep adds to the field in hand.
 func (h *half) keep(b []byte) {
+	for _, x := range b[max(0, len(b)-len(h.tail)):] {
+		h.tail = [3]byte{h.tail[1], h.tail[2], x}
+	}
 	if h.state != field || h.long {
 		return
 	}

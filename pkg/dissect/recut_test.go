@@ -1,0 +1,95 @@
+package dissect_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/wardflow/wardflow/pkg/dissect"
+	. "github.com/wardflow/wardflow/pkg/dissect/dissecttest"
+	"github.com/wardflow/wardflow/pkg/packet"
+)
+
+// However a conversation is cut into segments, the same is observed.
+func TestRecut(t *testing.T) {
+	for _, file := range []string{"hl7", "dicom", "dcmtk"} {
+		t.Run(file, func(t *testing.T) {
+			for _, conv := range Conversations(Frames(t, Shared(t, "captures/clinical/"+file+".pcap"))) {
+				want := Play(dissect.Config{}, conv.Segments(true)).Text()
+				if want == "" {
+					t.Fatal("nothing is observed at all")
+				}
+				same := func(how string, x int, list []packet.Headers) {
+					t.Helper()
+					r := Play(dissect.Config{}, list)
+					if got := r.Text(); got != want || len(r.Panics) > 0 {
+						t.Fatalf("%s %d: panics %v, got\n%swant\n%s", how, x, r.Panics, got, want)
+					}
+				}
+				sizes := conv.Sizes()
+				for i := range sizes[0] + sizes[1] {
+					same("cut at", i, conv.Cut(i).Segments(true))
+				}
+				same("joined", 0, conv.Join().Segments(true))
+				rnd := rand.New(rand.NewPCG(1, 2))
+				for i := range 200 {
+					var cuts []int
+					for range 1 + rnd.IntN(40) {
+						cuts = append(cuts, rnd.IntN(sizes[0]+sizes[1]))
+					}
+					cut := conv.Join().Cut(cuts...)
+					same("cut often, seed", i, cut.Segments(true))
+					same("disordered, seed", i, disorder(rnd, cut.Segments(true)))
+				}
+				var all []int
+				for i := range sizes[0] + sizes[1] {
+					all = append(all, i)
+				}
+				same("byte by byte", 0, conv.Cut(all...).Segments(true))
+			}
+		})
+	}
+}
+
+// disorder swaps and repeats segments within runs of one side, so that the order
+// between the sides, which decides what answers what, stays.
+func disorder(rnd *rand.Rand, list []packet.Headers) []packet.Headers {
+	out := slices.Clone(list)
+	for i := 0; i < len(out); {
+		j := i
+		for j < len(out) && out[j].SrcPort == out[i].SrcPort && out[j].TCPFlags == out[i].TCPFlags {
+			j++
+		}
+		rnd.Shuffle(j-i, func(a, b int) { out[i+a], out[i+b] = out[i+b], out[i+a] })
+		if rnd.IntN(4) == 0 {
+			out = slices.Insert(out, j, out[i])
+			j++
+		}
+		i = j
+	}
+	return out
+}
+
+// A segment that was cut by the snaplen is a gap of known length: the pixels of
+// an image are stepped over and nothing is lost; in a header, the message is.
+func TestSnaplen(t *testing.T) {
+	frames := Frames(t, Shared(t, wardDay))
+	whole := Run(dissect.Config{}, frames)
+	cut := slices.Clone(frames)
+	for i := range cut {
+		if len(cut[i].Data) > 1000 {
+			cut[i].Data = cut[i].Data[:1000]
+		}
+	}
+	got := Run(dissect.Config{}, cut)
+	if a, b := len(whole.Of("dicom", "release")), len(got.Of("dicom", "release")); a != b {
+		t.Errorf("%d associations are followed to their end, want %d", b, a)
+	}
+	// hl7 messages are below the cut, images above.
+	if a, b := whole.Kinds(), got.Kinds(); a["hl7 oru_r01"] != b["hl7 oru_r01"] || a["dicom c_store"] != b["dicom c_store"] {
+		t.Errorf("got %v, want %v", b, a)
+	}
+	if got.Counters["tcp_gap"] == 0 {
+		t.Errorf("no gap was counted")
+	}
+}
