@@ -162,6 +162,10 @@ func TestFragmentBounds(t *testing.T) {
 			t.Errorf("%d evicted, want 90", got)
 		}
 	})
+	var crumbs [][]byte
+	for i := range 1026 { // every second eighth byte
+		crumbs = append(crumbs, ip4f(17, 1, 2*i|moreFragments, make([]byte, 8)))
+	}
 	for name, tt := range map[string]struct {
 		frames [][]byte
 		reason packet.Reason
@@ -170,6 +174,7 @@ func TestFragmentBounds(t *testing.T) {
 		"too long":        {[][]byte{ip4f(17, 1, 8191|moreFragments, make([]byte, 800))}, packet.FragmentMalformed, 1},
 		"not of eights":   {[][]byte{ip4f(17, 1, moreFragments, make([]byte, 801))}, packet.FragmentMalformed, 1},
 		"empty":           {[][]byte{ip4f(17, 1, moreFragments, nil)}, packet.FragmentMalformed, 1},
+		"crumbs":          {crumbs[:1025], packet.FragmentTooMany, 1025},
 		"behind the last": {[][]byte{ip4f(17, 1, 1, make([]byte, 8)), ip4f(17, 1, 4|moreFragments, make([]byte, 8))}, packet.FragmentMalformed, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
