@@ -30,6 +30,7 @@ type Entry struct {
 	ends             [2]tcpState
 	flags            uint16
 	class            class
+	Mute             bool // the receiver's own mark; the table never looks at it
 }
 
 // The flags of an Entry.

@@ -387,7 +387,7 @@ func BenchmarkIdleFlowMemory(b *testing.B) {
 }
 
 func TestEntrySize(t *testing.T) {
-	if got := flow.EntrySize; got > 192 {
-		t.Errorf("an entry has %d bytes, 192 are planned for", got)
+	if got := flow.EntrySize; got > 184 {
+		t.Errorf("an entry has %d bytes, 184 are planned for", got)
 	}
 }

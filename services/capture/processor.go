@@ -75,7 +75,6 @@ type Processor struct {
 type session struct {
 	dissect.Flow
 	ends *[2]end // as the first part was sent: later ones stay on its lanes
-	mute bool    // a packet of it made us panic: it is counted and no more
 }
 
 // New makes a Processor.
@@ -125,7 +124,7 @@ func (p *Processor) Packet(link packet.LinkType, t proto.Time, frame []byte, wir
 	if e.Fresh() {
 		p.segment.learn(h.VLAN, h.SrcMAC, h.SrcIP, sighting{at: p.clock, routed: routed(h.TTL)})
 	}
-	if s.mute {
+	if e.Mute {
 		return
 	}
 	p.current = e
@@ -183,10 +182,8 @@ func (p *Processor) contain() {
 		return
 	}
 	p.counts.panics++
-	if p.current != nil {
-		if s, ok := p.current.App.(*session); ok {
-			s.mute = true
-		}
+	if p.current != nil { // whose dissectors may be in any state now: it is counted and no more
+		p.current.Mute = true
 	}
 	p.heardPanic(panicPlace())
 }
@@ -246,7 +243,7 @@ func (p *Processor) part(e *flow.Entry, f *proto.Flow) {
 
 // close lets the dissectors end a flow. A panic there costs what they held.
 func (p *Processor) close(e *flow.Entry, s *session) {
-	if s.mute {
+	if e.Mute {
 		return
 	}
 	defer p.contain()
