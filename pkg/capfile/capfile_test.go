@@ -72,14 +72,20 @@ func TestFormats(t *testing.T) {
 		"gzip":                {gzipped(t, pcapFile(little, 0xa1b2c3d4, recs...)), micro},
 		"gzip of two members": {slices.Concat(gzipped(t, ng(big)[:50]), gzipped(t, ng(big)[50:])), micro},
 		"zstd":                {zstdded(t, ng(little)), micro},
-		"pcapng obsolete and simple": {slices.Concat(section(big), iface(big, 101), block(big, 2, u16(big, 0), u16(big, 3), u32(big, 0), u32(big, 1_000_500), u32(big, 3), u32(big, 3), []byte("one")), block(big, 3, u32(big, 5), []byte("12345"))),
-			[]string{"1000500000 3 101 one", "1000500000 5 101 12345"}},
-		"pcapng interfaces": {slices.Concat(section(little), iface(little, 1, option(little, 9, []byte{9})), iface(little, 113, option(little, 2, []byte("eth0")), option(little, 9, []byte{0x80 | 10}), option(little, 14, []byte{100, 0, 0, 0, 0, 0, 0, 0})),
-			enhanced(little, 0, 1234567890, 1, []byte("a")), enhanced(little, 1, 1024+512, 1, []byte("b"))),
-			[]string{"1234567890 1 1 a", "101500000000 1 113 b"}},
-		"pcapng time out of range": {slices.Concat(section(little), iface(little, 1, option(little, 9, []byte{0})), iface(little, 1, option(little, 9, []byte{0xff})), iface(little, 1, option(little, 9, []byte{127})),
-			enhanced(little, 0, 1<<63, 1, []byte("a")), enhanced(little, 1, 1<<63, 1, []byte("b")), enhanced(little, 2, 1<<63, 1, []byte("c"))),
-			[]string{"7258118400000000000 1 1 a", "0 1 1 b", "0 1 1 c"}},
+		"pcapng obsolete and simple": {
+			slices.Concat(section(big), iface(big, 101), block(big, 2, u16(big, 0), u16(big, 3), u32(big, 0), u32(big, 1_000_500), u32(big, 3), u32(big, 3), []byte("one")), block(big, 3, u32(big, 5), []byte("12345"))),
+			[]string{"1000500000 3 101 one", "1000500000 5 101 12345"},
+		},
+		"pcapng interfaces": {
+			slices.Concat(section(little), iface(little, 1, option(little, 9, []byte{9})), iface(little, 113, option(little, 2, []byte("eth0")), option(little, 9, []byte{0x80 | 10}), option(little, 14, []byte{100, 0, 0, 0, 0, 0, 0, 0})),
+				enhanced(little, 0, 1234567890, 1, []byte("a")), enhanced(little, 1, 1024+512, 1, []byte("b"))),
+			[]string{"1234567890 1 1 a", "101500000000 1 113 b"},
+		},
+		"pcapng time out of range": {
+			slices.Concat(section(little), iface(little, 1, option(little, 9, []byte{0})), iface(little, 1, option(little, 9, []byte{0xff})), iface(little, 1, option(little, 9, []byte{127})),
+				enhanced(little, 0, 1<<63, 1, []byte("a")), enhanced(little, 1, 1<<63, 1, []byte("b")), enhanced(little, 2, 1<<63, 1, []byte("c"))),
+			[]string{"7258118400000000000 1 1 a", "0 1 1 b", "0 1 1 c"},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -117,8 +123,10 @@ func TestDamaged(t *testing.T) {
 		"block of 4 GB":          {slices.Concat(ng, u32(little, 99), u32(little, 0xfffffffc)), 1, capfile.ErrMalformed, "4294967292"},
 		"block that disagrees":   {slices.Concat(ng, u32(little, 6), u32(little, 32), make([]byte, 20), u32(little, 36)), 1, capfile.ErrMalformed, "says 36 at its end"},
 		"interface that is none": {slices.Concat(ng, enhanced(little, 1, 1, 3, []byte("one"))), 1, capfile.ErrMalformed, "packet of interface 1, the section describes 1"},
-		"packet beyond its block": {slices.Concat(ng, block(little, 6, u32(little, 0), u32(little, 0), u32(little, 0), u32(little, 9), u32(little, 9), make([]byte, 8))),
-			1, capfile.ErrMalformed, "packet of 9 bytes in a block with room for 8"},
+		"packet beyond its block": {
+			slices.Concat(ng, block(little, 6, u32(little, 0), u32(little, 0), u32(little, 0), u32(little, 9), u32(little, 9), make([]byte, 8))),
+			1, capfile.ErrMalformed, "packet of 9 bytes in a block with room for 8",
+		},
 		"byte order": {block(little, 0x0a0d0d0a, u32(little, 0x11223344), make([]byte, 12)), 0, capfile.ErrMalformed, "byte order magic"},
 		"version":    {block(little, 0x0a0d0d0a, u32(little, 0x1a2b3c4d), u16(little, 2), u16(little, 0), make([]byte, 8)), 0, capfile.ErrMalformed, "version 2"},
 	}

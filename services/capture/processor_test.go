@@ -120,10 +120,14 @@ func TestEndpointsOfFlows(t *testing.T) {
 		dstIn    bool
 		mirror   bool
 	}{
-		"two on the segment": {play: func(b *bench) { b.send(0, talk()); b.send(1, talk().back()) },
-			src: byMAC(pumpMAC), dst: byMAC(serverMAC), srcIn: true, dstIn: true, mirror: true},
-		"no answer, so the MAC may be a router's": {play: func(b *bench) { b.send(0, talk()) },
-			src: byMAC(pumpMAC), dst: byIP(server), srcIn: true, dstIn: true, mirror: true},
+		"two on the segment": {
+			play: func(b *bench) { b.send(0, talk()); b.send(1, talk().back()) },
+			src:  byMAC(pumpMAC), dst: byMAC(serverMAC), srcIn: true, dstIn: true, mirror: true,
+		},
+		"no answer, so the MAC may be a router's": {
+			play: func(b *bench) { b.send(0, talk()) },
+			src:  byMAC(pumpMAC), dst: byIP(server), srcIn: true, dstIn: true, mirror: true,
+		},
 		"no answer, but ARP has told": {play: func(b *bench) {
 			raw := arp(serverMAC, server)
 			b.Packet(packet.LinkEthernet, at(0), raw, len(raw))
@@ -264,21 +268,25 @@ func TestPartsStayOnTheirLanes(t *testing.T) {
 }
 
 func TestLabels(t *testing.T) {
-	for want, f := range map[string]frame{
-		"telnet port":  {flags: packet.SYN, dp: 23},
-		"unknown ":     {flags: packet.SYN, dp: 9999},
-		"dicom port":   {flags: packet.SYN, dp: 11112},
-		"dns content":  {dp: 53, payload: "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x03com\x00\x00\x01\x00\x01"},
-		"syslog port":  {dp: 514, payload: "<14>hello"},
-		"unknown none": {dp: 9998, payload: "?"},
+	const question = "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x03com\x00\x00\x01\x00\x01"
+	for _, tt := range []struct {
+		name, by string
+		frame    frame
+	}{
+		{"telnet", proto.ByPort, frame{flags: packet.SYN, dp: 23}},
+		{"unknown", "", frame{flags: packet.SYN, dp: 9999}},
+		{"dicom", proto.ByPort, frame{flags: packet.SYN, dp: 11112}},
+		{"dns", proto.ByContent, frame{dp: 53, payload: question}},
+		{"syslog", proto.ByPort, frame{dp: 514, payload: "<14>hello"}},
+		{"unknown", "", frame{dp: 9998, payload: "?"}},
 	} {
 		b := newBench(Config{})
+		f := tt.frame
 		f.from, f.to, f.src, f.dst, f.sp = pumpMAC, serverMAC, pump, server, 40000
 		b.send(0, f)
 		b.End()
-		v := b.flows()[0].Flow
-		if got := v.Protocol + " " + v.ProtocolBy; got != want && !(want == "unknown none" && got == "unknown ") {
-			t.Errorf("%s, want %s", got, want)
+		if v := b.flows()[0].Flow; v.Protocol != tt.name || v.ProtocolBy != tt.by {
+			t.Errorf("port %d: %s by %q, want %s by %q", f.dp, v.Protocol, v.ProtocolBy, tt.name, tt.by)
 		}
 	}
 }
