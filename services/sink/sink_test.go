@@ -350,7 +350,7 @@ func TestLateBlockOfADeadInstance(t *testing.T) {
 	log := newLog()
 	w := newTraffic(log, 1, 5)
 	s := openStore(t)
-	for range 50 {
+	for range 12 { // less than a poll
 		w.step()
 	}
 	type late struct {
@@ -365,6 +365,9 @@ func TestLateBlockOfADeadInstance(t *testing.T) {
 	i := startLeaky(t, log, first)
 	l := <-caught
 	i.kill()
+	for range 50 { // without the plan, the next range would be another
+		w.step()
+	}
 	start(t, config(), log, s, 1)
 	log.wait(t)
 	if err := s.Insert(context.Background(), l.b, l.token); err != nil {
@@ -422,6 +425,40 @@ func TestCommitsLostByTheBroker(t *testing.T) {
 		log.wait(t)
 		i.kill()
 		w.check(t, s)
+	}
+}
+
+func TestRestartRemembersNumbers(t *testing.T) {
+	log := newLog()
+	w := newTraffic(log, 2, 10)
+	s := openStore(t)
+	for round := range 3 {
+		for range 100 {
+			w.step()
+		}
+		cfg := config()
+		cfg.SaveEvery = []time.Duration{time.Hour, time.Millisecond, time.Millisecond}[round]
+		i := start(t, cfg, log, s, 2)
+		log.wait(t)
+		i.stop()
+		if err := <-i.done; err != nil {
+			t.Fatal(err)
+		}
+		i.done <- nil
+		for p := range int32(2) {
+			for range 10 {
+				w.again(p)
+			}
+		}
+	}
+	i := start(t, config(), log, s, 2)
+	log.wait(t)
+	w.check(t, s)
+	if got := one(t, s, "SELECT count() > 0 FROM producers"); got != "true" && got != "1" {
+		t.Errorf("producers' numbers were not saved: %s", got)
+	}
+	if i.Counters()["dropped_repeated"] == 0 {
+		t.Error("nothing was sent again")
 	}
 }
 
