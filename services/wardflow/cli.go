@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+
+	"github.com/wardflow/wardflow/pkg/config"
+)
+
+// cli is every command. A command is a struct with a method
+// Run(ctx context.Context, g *globals, io *streams) error, of which it takes what
+// it needs, and a method Help() that teaches with examples.
+type cli struct {
+	globals
+
+	Devices    devicesCmd    `cmd:"" group:"look" help:"List the devices, those of most risk first."`
+	Device     deviceCmd     `cmd:"" group:"look" help:"Show all that is known of one device, and why."`
+	Flows      flowsCmd      `cmd:"" group:"look" help:"List flows, the latest first."`
+	Detections detectionsCmd `cmd:"" group:"look" help:"List detections, the latest first."`
+	Risk       riskCmd       `cmd:"" group:"look" help:"List risk scores with what makes them up."`
+	SQL        sqlCmd        `cmd:"" name:"sql" group:"look" help:"Ask ClickHouse in SQL, read-only."`
+	Examples   examplesCmd   `cmd:"" group:"look" help:"Show example queries, or run one."`
+
+	Replay replayCmd `cmd:"" group:"files" help:"Turn capture files into devices, detections and risk, as JSON lines, without broker and database."`
+
+	Config  configCmd  `cmd:"" group:"rest" help:"Check or print the configuration."`
+	Version versionCmd `cmd:"" group:"rest" help:"Print the version."`
+
+	serviceCommands
+}
+
+// globals are the flags of every command.
+type globals struct {
+	ConfigFile string   `name:"config" short:"c" placeholder:"FILE" env:"WARDFLOW_CONFIG" help:"Configuration file; without it ./wardflow.yaml, if there is one."`
+	Set        []string `placeholder:"PATH=VALUE" sep:"none" help:"Set one setting, over file and environment; may be repeated. For example --set kafka.partitions=16."`
+	DataDir    string   `placeholder:"DIR" help:"Data folder of the embedded engines; the same as --set data_dir=DIR."`
+	LogLevel   string   `placeholder:"LEVEL" help:"debug, info, warn or error; the same as --set log.level=LEVEL."`
+}
+
+// streams are what a command reads and writes.
+type streams struct {
+	in      io.Reader
+	out     io.Writer
+	err     io.Writer
+	environ []string
+}
+
+func (s *streams) getenv(name string) string {
+	for _, kv := range s.environ {
+		if k, v, ok := strings.Cut(kv, "="); ok && k == name {
+			return v
+		}
+	}
+	return ""
+}
+
+// note tells a person something beside the output.
+func (s *streams) note(format string, args ...any) { fmt.Fprintf(s.err, format+"\n", args...) }
+
+func (s *streams) screen() *screen { return newScreen(s.out, s.getenv) }
+
+// The exit statuses.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// usageError is wrong usage: the command was not begun.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// errReported ends a command with status 1 when everything has been said.
+var errReported = errors.New("reported")
+
+const defaultConfigFile = "wardflow.yaml"
+
+// load reads the configuration.
+func (g *globals) load(io *streams) (*config.Loaded, error) {
+	return config.Load(g.source(g.ConfigFile, io))
+}
+
+func (g *globals) source(file string, io *streams) config.Source {
+	src := config.Source{File: file, Environ: io.environ, Set: g.Set}
+	if src.File == "" {
+		if _, err := os.Stat(defaultConfigFile); err == nil {
+			src.File = defaultConfigFile
+		}
+	}
+	if g.DataDir != "" {
+		src.Set = append(src.Set, "data_dir="+g.DataDir)
+	}
+	if g.LogLevel != "" {
+		src.Set = append(src.Set, "log.level="+g.LogLevel)
+	}
+	return src
+}
+
+// isTerminal tells whether a person looks at w.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// logger writes to stderr as the configuration says.
+func logger(c *config.Config, io *streams) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Log.Level)); err != nil { // validated before
+		level = slog.LevelInfo
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	if c.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(io.err, opts))
+	}
+	return slog.New(slog.NewTextHandler(io.err, opts))
+}
+
+const description = `Wardflow watches a health network's traffic without touching it, and tells what every connected device is, what it does, and how much risk it carries.
+
+Begin with:
+
+    wardflow up                     start everything on this machine
+    wardflow devices                what is connected
+    wardflow device ID              why it is taken for what it is
+    wardflow detections             what is out of the ordinary
+    wardflow replay FILE --site S --out DIR   a capture file, without starting anything
+
+Each command explains itself: wardflow COMMAND --help.`
+
+var groups = []kong.Group{
+	{Key: "run", Title: "Run:"},
+	{Key: "look", Title: "Look:"},
+	{Key: "files", Title: "Work on files:"},
+	{Key: "services", Title: "Services, one at a time, as a cluster runs them:"},
+	{Key: "rest", Title: "Everything else:"},
+}
+
+// exit is how kong's --help leaves the parser.
+type exit int
+
+func newParser(c *cli, io *streams, more ...kong.Option) (*kong.Kong, error) {
+	return kong.New(c, append([]kong.Option{
+		kong.Name("wardflow"), kong.Description(description), kong.Writers(io.out, io.err),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 110}),
+		kong.ExplicitGroups(groups), kong.Vars{"device": deviceHelp},
+		kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.Bind(&c.globals, io),
+	}, more...)...)
+}
+
+// run is the program: it gives the exit status.
+func run(ctx context.Context, args []string, io *streams) (code int) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case exit:
+			code = int(r)
+		default:
+			panic(r)
+		}
+	}()
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	var c cli
+	parser, err := newParser(&c, io, kong.BindTo(ctx, (*context.Context)(nil)))
+	if err != nil { // a mistake in our structs, found by every test
+		io.note("wardflow: %v", err)
+		return exitUsage
+	}
+	k, err := parser.Parse(args)
+	if err != nil {
+		io.note("wardflow: %v", err)
+		var bad *kong.ParseError
+		if at := "wardflow"; errors.As(err, &bad) {
+			if n := bad.Context.Selected(); n != nil {
+				at = "wardflow " + n.Path()
+			}
+			io.note("See: %s --help", at)
+		}
+		return exitUsage
+	}
+	err = k.Run()
+	var usage usageError
+	var problems config.Problems
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errReported):
+		return exitFailed
+	case errors.As(err, &usage):
+		io.note("wardflow: %v", err)
+		io.note("See: wardflow %s --help", k.Selected().Path())
+		return exitUsage
+	case errors.As(err, &problems):
+		io.note("wardflow: the configuration cannot be used:\n%v", err)
+		return exitFailed
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		io.note("wardflow: interrupted")
+		return exitFailed
+	}
+	io.note("wardflow: %v", err)
+	return exitFailed
+}

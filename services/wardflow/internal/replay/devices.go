@@ -1,0 +1,102 @@
+package replay
+
+import (
+	"cmp"
+	"slices"
+	"sort"
+
+	"github.com/wardflow/wardflow/proto"
+)
+
+// registry knows the devices as they stand, and which device an endpoint
+// belonged to when. It answers as the views of pkg/store do.
+type registry struct {
+	devices  map[proto.ID]*proto.Device
+	bindings map[proto.ID][]binding
+	current  map[proto.ID]proto.ID // every id a device has or had -> the device
+}
+
+// binding holds from since on; the first of an endpoint also holds before, since
+// what it rests on was seen before it was made.
+type binding struct {
+	since  proto.Time
+	device proto.ID
+}
+
+func newRegistry() *registry {
+	return &registry{devices: map[proto.ID]*proto.Device{}, bindings: map[proto.ID][]binding{}}
+}
+
+func (r *registry) bind(b *proto.Binding, since proto.Time) {
+	list := r.bindings[b.Endpoint]
+	if n := len(list); n > 0 && list[n-1].device == b.Device && list[n-1].since <= since {
+		return // only its profile has changed
+	}
+	r.bindings[b.Endpoint] = append(list, binding{since, b.Device})
+}
+
+// settle is to be called when all is known, before any question.
+func (r *registry) settle() {
+	for id, list := range r.bindings {
+		slices.SortStableFunc(list, func(a, b binding) int { return cmp.Compare(a.since, b.since) })
+		kept := list[:0]
+		for i, b := range list {
+			if i+1 < len(list) && list[i+1].since == b.since {
+				continue // the later word of the same moment counts
+			}
+			kept = append(kept, b)
+		}
+		r.bindings[id] = kept
+	}
+	r.current = map[proto.ID]proto.ID{}
+	for _, d := range r.sorted() {
+		if _, taken := r.current[d.DeviceID]; !taken {
+			r.current[d.DeviceID] = d.DeviceID
+		}
+	}
+	for _, d := range r.sorted() { // an id that one gave up and another took as alias belongs to the latter
+		for _, a := range d.Aliases {
+			r.current[a] = d.DeviceID
+		}
+	}
+}
+
+func (r *registry) sorted() []*proto.Device {
+	list := make([]*proto.Device, 0, len(r.devices))
+	for _, d := range r.devices {
+		list = append(list, d)
+	}
+	slices.SortFunc(list, func(a, b *proto.Device) int {
+		return cmp.Or(cmp.Compare(a.FirstSeen, b.FirstSeen), slices.Compare(a.DeviceID[:], b.DeviceID[:]))
+	})
+	return list
+}
+
+// final lists the devices that there are in the end, in order of first sight.
+func (r *registry) final() []*proto.Device {
+	var list []*proto.Device
+	for _, d := range r.sorted() {
+		if r.now(d.DeviceID) == d.DeviceID {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// now is the device that id has become.
+func (r *registry) now(id proto.ID) proto.ID {
+	if d, ok := r.current[id]; ok {
+		return d
+	}
+	return id
+}
+
+// at is the device that an endpoint belonged to; zero for none.
+func (r *registry) at(endpoint proto.ID, t proto.Time) proto.ID {
+	list := r.bindings[endpoint]
+	if len(list) == 0 {
+		return proto.ID{}
+	}
+	i := sort.Search(len(list), func(i int) bool { return list[i].since > t })
+	return r.now(list[max(i-1, 0)].device)
+}

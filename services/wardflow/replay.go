@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/wardflow/wardflow/pkg/config"
+	"github.com/wardflow/wardflow/proto"
+	"github.com/wardflow/wardflow/services/capture"
+	"github.com/wardflow/wardflow/services/wardflow/internal/check"
+	"github.com/wardflow/wardflow/services/wardflow/internal/replay"
+)
+
+type replayCmd struct {
+	Files         []string `arg:"" optional:"" help:"Capture files: pcap, pcapng, compressed or not; several are merged by time."`
+	Site          string   `placeholder:"SITE" help:"Name of the site; it is part of every id."`
+	Out           string   `placeholder:"DIR" help:"Folder for the output; it is made where needed."`
+	Home          []string `placeholder:"CIDR" help:"What is inside; may be repeated. Default: RFC 1918, 100.64/10, 169.254/16, fc00::/7, fe80::/10."`
+	Sensor        []string `placeholder:"NAME=FILE" sep:"none" help:"A file as another sensor saw it; may be repeated. The sensor of the others is called replay."`
+	Baseline      []string `placeholder:"FILE" sep:"none" help:"Learn from this file first; nothing in it is a detection. May be repeated."`
+	BaselineUntil string   `placeholder:"TIME" help:"Learn from everything before this time."`
+	Advisories    string   `placeholder:"DIR" help:"CSAF, KEV, EPSS, CVE and NVD files, told apart by content. They are read and counted; no service uses them yet."`
+	Context       string   `placeholder:"FILE" help:"YAML: sites, subnets, policies; roster, business, controls and framework are accepted, and not used yet."`
+	Until         string   `placeholder:"TIME" help:"Let event time go on to here; without it, it ends at the last packet."`
+	Key           string   `placeholder:"FILE" help:"Key of the HMACs that stand for identities; derived from the site by default."`
+	Check         string   `placeholder:"DIR" help:"Validate an output folder against the JSON Schema, and do nothing else."`
+}
+
+// Help is shown by --help.
+func (replayCmd) Help() string {
+	return `Reads captures through the very same capture code and folds as the running system, in memory, in event time, and
+writes JSON lines: flows, observations, devices, usage, detections, findings, risk, and summary.json. The same input
+gives the same bytes. It needs no privileges and no network.
+
+Exit status: 0 done; 1 no input file could be read; 2 wrong usage. A damaged file among others is told on standard
+error, and the rest goes on.
+
+Examples:
+
+    wardflow replay monday.pcapng --site st-alban --out monday/
+    wardflow replay incident.pcap --baseline day.pcapng --site ward-a --out incident/
+    wardflow replay a.pcap --sensor core=b.pcap --site ward-a --out both/ --until 2026-11-18T06:00:00Z
+    wardflow replay --check monday/
+
+The context file:
+
+    sites: [{site: ward-a, home: [10.41.8.0/24]}]
+    subnets: [{cidr: 10.41.9.0/24, site: ward-a, vlan: 9, name: Radiology}]
+    policies: [{site: ward-a, learning_period_s: 86400, trusted_externals: [192.0.2.0/24]}]
+
+Where to look next: jq on the files; wardflow up --read FILE to browse the same in ClickHouse.`
+}
+
+// Run replays or checks.
+func (c *replayCmd) Run(ctx context.Context, io *streams) error {
+	if c.Check != "" {
+		if len(c.Files) > 0 || c.Out != "" {
+			return usagef("--check validates a folder and replays nothing: give it alone")
+		}
+		return checkFolder(c.Check, io)
+	}
+	o, err := c.options(io)
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	tell := &progressLine{w: io.err, live: isTerminal(io.err), begun: begun}
+	o.Progress, o.Note = tell.progress, tell.note
+	o.Folds = folds()
+	res, err := replay.Run(ctx, *o)
+	tell.clear()
+	if err != nil {
+		return err
+	}
+	s := &res.Summary
+	io.note("%d packets, %s, %s of event time: %d flows, %d devices, %d detections in %s, after %.1f s",
+		s.Packets, size(s.Bytes), time.Duration(s.Seconds*float64(time.Second)).Round(time.Second), s.Flows, s.Devices, s.Detections, c.Out, time.Since(begun).Seconds())
+	return nil
+}
+
+// options turns flags into options; every error is wrong usage.
+func (c *replayCmd) options(io *streams) (*replay.Options, error) {
+	var problems []error
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	o := &replay.Options{Site: c.Site, Out: c.Out}
+	if c.Site == "" {
+		bad("--site is missing: name the site of the capture")
+	} else if p := config.ValidateSite("--site", c.Site); len(p) > 0 {
+		bad("%w", p)
+	}
+	if c.Out == "" {
+		bad("--out is missing: name a folder for the output")
+	}
+	c.files(o, bad)
+	if len(o.Files) == 0 {
+		bad("no capture file is named")
+	}
+	var err error
+	for _, s := range c.Home {
+		x, err := netip.ParsePrefix(s)
+		if err != nil {
+			bad("--home %s is no CIDR such as 10.0.0.0/8", s)
+			continue
+		}
+		o.Home = append(o.Home, x.Masked())
+	}
+	if o.Learn, err = eventTime(c.BaselineUntil); err != nil {
+		bad("--baseline-until %w", err)
+	}
+	if o.Until, err = eventTime(c.Until); err != nil {
+		bad("--until %w", err)
+	}
+	if c.Key != "" {
+		if o.Key, err = os.ReadFile(c.Key); err != nil {
+			bad("read key: %w", err)
+		} else if len(o.Key) < 16 {
+			bad("--key %s holds %d bytes: want at least 16 random ones", c.Key, len(o.Key))
+		}
+	}
+	if err := c.surroundings(o, io); err != nil {
+		bad("%w", err)
+	}
+	if len(problems) > 0 {
+		return nil, usageError{errors.Join(problems...)}
+	}
+	return o, nil
+}
+
+// files gives each file its sensor. --sensor may name a file that is listed
+// already, or one more.
+func (c *replayCmd) files(o *replay.Options, bad func(string, ...any)) {
+	sensors := map[string]string{}
+	var named []string
+	for _, s := range c.Sensor {
+		name, file, ok := strings.Cut(s, "=")
+		if !ok || name == "" || file == "" {
+			bad("--sensor %s: want NAME=FILE", s)
+			continue
+		}
+		if p := config.ValidateSite("--sensor", name); len(p) > 0 {
+			bad("%w", p)
+		}
+		sensors[filepath.Clean(file)] = name
+		named = append(named, file)
+	}
+	listed := map[string]bool{}
+	add := func(list *[]replay.File, file string) {
+		listed[filepath.Clean(file)] = true
+		*list = append(*list, replay.File{Path: file, Sensor: sensors[filepath.Clean(file)]})
+	}
+	for _, f := range c.Baseline {
+		add(&o.Baseline, f)
+	}
+	for _, f := range c.Files {
+		add(&o.Files, f)
+	}
+	for _, f := range named {
+		if !listed[filepath.Clean(f)] {
+			add(&o.Files, f)
+		}
+	}
+}
+
+// surroundings reads what else is known of the site.
+func (c *replayCmd) surroundings(o *replay.Options, io *streams) error {
+	if c.Advisories != "" {
+		a, err := replay.LoadAdvisories(c.Advisories)
+		if err != nil {
+			return err
+		}
+		for _, err := range a.Unknown {
+			io.note("advisories: %v", err)
+		}
+		io.note("advisories: %s; no service uses advisories yet", a)
+	}
+	if c.Context == "" {
+		return nil
+	}
+	x, err := replay.LoadContext(c.Context)
+	if err != nil {
+		return err
+	}
+	if home := x.Home(o.Site); len(home) > 0 {
+		if len(o.Home) == 0 {
+			o.Home = capture.DefaultHome()
+		}
+		o.Home = append(o.Home, home...)
+	}
+	if unused := x.Unused(); len(unused) > 0 {
+		io.note("context: no service uses %s yet", strings.Join(unused, ", "))
+	}
+	o.Policies, err = x.Protos()
+	return err
+}
+
+func eventTime(s string) (proto.Time, error) {
+	if s == "" {
+		return 0, nil
+	}
+	var t proto.Time
+	if err := t.UnmarshalText([]byte(s)); err != nil {
+		return 0, fmt.Errorf("%q is no time such as 2026-11-18T06:00:00Z", s)
+	}
+	return t, nil
+}
+
+func checkFolder(dir string, io *streams) error {
+	n := 0
+	lines, err := check.Dir(dir, func(p check.Problem) {
+		n++
+		io.note("%s", p)
+	})
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		io.note("%s: %d problems in %d lines", dir, n, lines)
+		return errReported
+	}
+	_, err = fmt.Fprintf(io.out, "%s: good, %d lines\n", dir, lines)
+	return err
+}
+
+// progressLine is one line that is written over on a terminal, and now and then
+// a line of its own elsewhere.
+type progressLine struct {
+	w interface {
+		Write([]byte) (int, error)
+	}
+	live  bool
+	begun time.Time
+	last  time.Time
+}
+
+const tellEvery = 10 * time.Second
+
+func (l *progressLine) progress(p replay.Progress) {
+	what := fmt.Sprintf("%d packets, %s, event time %s", p.Packets, size(p.Bytes), showTime(p.Clock.String()))
+	if p.Writing {
+		what += ", writing"
+	}
+	now := time.Now()
+	switch {
+	case l.live:
+		fmt.Fprintf(l.w, "\r\x1b[K%s", what)
+	case now.Sub(l.begun) > tellEvery && now.Sub(l.last) > tellEvery:
+		l.last = now
+		fmt.Fprintln(l.w, what)
+	}
+}
+
+func (l *progressLine) note(format string, args ...any) {
+	l.clear()
+	fmt.Fprintf(l.w, format+"\n", args...)
+}
+
+func (l *progressLine) clear() {
+	if l.live {
+		fmt.Fprint(l.w, "\r\x1b[K")
+	}
+}
+
+// size is bytes for people.
+func size(n uint64) string {
+	switch {
+	case n >= 1e9:
+		return fmt.Sprintf("%.1f GB", float64(n)/1e9)
+	case n >= 1e6:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+}
