@@ -49,7 +49,8 @@ type partition struct {
 	doubtfulTo  int64             // tables have rows up to here that no plan of ours made
 	sinceSaved  time.Time
 	spare       rows
-	incomplete  bool // building is the found plan's range, of which records are still to come
+	incomplete  bool   // building is the found plan's range, of which records are still to come
+	sealed      *batch // the found plan's range, complete: goes before building
 	building    *batch
 	inFlight    *batch
 	doneTo      int64             // all before it is stored
@@ -133,6 +134,7 @@ func (p *partition) closeFound() {
 	p.incomplete = false
 	if p.building != nil {
 		p.building.to = p.found.To
+		p.sealed, p.building = p.building, nil
 	} else {
 		p.doneTo = p.found.To
 	}
@@ -165,12 +167,34 @@ func (p *partition) batch(r *bus.Record, s *Sink) (*batch, error) {
 
 // due says whether the batch that is being built should go now.
 func (p *partition) due(s *Sink) bool {
-	b := p.building
-	if b == nil || p.inFlight != nil || p.incomplete {
+	if p.inFlight != nil || p.incomplete {
 		return false
 	}
-	n := b.len()
-	return b.planned || n >= s.cfg.BatchRows || s.now().Sub(b.begun) >= s.cfg.Interval
+	if p.sealed != nil {
+		return true
+	}
+	b := p.building
+	return b != nil && (b.len() >= s.cfg.BatchRows || s.now().Sub(b.begun) >= s.cfg.Interval)
+}
+
+// launch takes the batch that is due.
+func (p *partition) launch() *batch {
+	if p.sealed != nil {
+		p.inFlight, p.sealed = p.sealed, nil
+	} else {
+		p.inFlight, p.building = p.building, nil
+	}
+	return p.inFlight
+}
+
+// waiting is the number of rows that are built and not under way.
+func (p *partition) waiting() (n int) {
+	for _, b := range []*batch{p.sealed, p.building} {
+		if b != nil {
+			n += b.len()
+		}
+	}
+	return n
 }
 
 // settled moves the batch in flight to what is done.

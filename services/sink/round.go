@@ -49,8 +49,7 @@ func (s *Sink) gather() *round {
 	for _, p := range s.assigned() {
 		switch {
 		case p.due(s):
-			b := p.building
-			p.building, p.inFlight = nil, b
+			b := p.launch()
 			// A plan that was found is committed already; so is what it begins with.
 			r.jobs = append(r.jobs, &job{p: p, b: b, commit: !b.planned, offset: p.doneTo, save: p.toSave(s)})
 		case p.late(s):

@@ -267,9 +267,7 @@ func (s *Sink) someDue() bool {
 func (s *Sink) full() bool {
 	n := 0
 	for _, p := range s.assigned() {
-		if p.building != nil {
-			n += p.building.len()
-		}
+		n += p.waiting()
 	}
 	return n >= 2*s.cfg.BatchRows
 }
