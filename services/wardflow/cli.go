@@ -150,7 +150,8 @@ func newParser(c *cli, io *streams, more ...kong.Option) (*kong.Kong, error) {
 	return kong.New(c, append([]kong.Option{
 		kong.Name("wardflow"), kong.Description(description), kong.Writers(io.out, io.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 110}),
-		kong.ExplicitGroups(groups), kong.Vars{"device": deviceHelp},
+		kong.ExplicitGroups(groups),
+		kong.Vars{"device": deviceHelp},
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.Bind(&c.globals, io),
 	}, more...)...)

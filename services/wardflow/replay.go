@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,11 +23,11 @@ type replayCmd struct {
 	Site          string   `placeholder:"SITE" help:"Name of the site; it is part of every id."`
 	Out           string   `placeholder:"DIR" help:"Folder for the output; it is made where needed."`
 	Home          []string `placeholder:"CIDR" help:"What is inside; may be repeated. Default: RFC 1918, 100.64/10, 169.254/16, fc00::/7, fe80::/10."`
-	Sensor        []string `placeholder:"NAME=FILE" sep:"none" help:"A file as another sensor saw it; may be repeated. The sensor of the others is called replay."`
+	Sensor        []string `placeholder:"NAME=FILE" sep:"none" help:"A file as another sensor saw it; may be repeated. NAME alone names the sensor of the others, else replay."`
 	Baseline      []string `placeholder:"FILE" sep:"none" help:"Learn from this file first; nothing in it is a detection. May be repeated."`
 	BaselineUntil string   `placeholder:"TIME" help:"Learn from everything before this time."`
 	Advisories    string   `placeholder:"DIR" help:"CSAF, KEV, EPSS, CVE and NVD files, told apart by content. They are read and counted; no service uses them yet."`
-	Context       string   `placeholder:"FILE" help:"YAML: sites, subnets, policies; roster, business, controls and framework are accepted, and not used yet."`
+	Context       string   `placeholder:"FILE" help:"YAML: sites, subnets, policy by site; roster, business, controls and framework are accepted, and not used yet."`
 	Until         string   `placeholder:"TIME" help:"Let event time go on to here; without it, it ends at the last packet."`
 	Key           string   `placeholder:"FILE" help:"Key of the HMACs that stand for identities; derived from the site by default."`
 	Check         string   `placeholder:"DIR" help:"Validate an output folder against the JSON Schema, and do nothing else."`
@@ -52,7 +53,7 @@ The context file:
 
     sites: [{site: ward-a, home: [10.41.8.0/24]}]
     subnets: [{cidr: 10.41.9.0/24, site: ward-a, vlan: 9, name: Radiology}]
-    policies: [{site: ward-a, learning_period_s: 86400, trusted_externals: [192.0.2.0/24]}]
+    policy: {ward-a: {learning_period_s: 86400, trusted_externals: [192.0.2.0/24]}}
 
 Where to look next: jq on the files; wardflow up --read FILE to browse the same in ClickHouse.`
 }
@@ -135,24 +136,28 @@ func (c *replayCmd) options(io *streams) (*replay.Options, error) {
 // files gives each file its sensor. --sensor may name a file that is listed
 // already, or one more.
 func (c *replayCmd) files(o *replay.Options, bad func(string, ...any)) {
-	sensors := map[string]string{}
+	sensors, others := map[string]string{}, ""
 	var named []string
 	for _, s := range c.Sensor {
-		name, file, ok := strings.Cut(s, "=")
-		if !ok || name == "" || file == "" {
-			bad("--sensor %s: want NAME=FILE", s)
-			continue
-		}
+		name, file, of := strings.Cut(s, "=")
 		if p := config.ValidateSite("--sensor", name); len(p) > 0 {
 			bad("%w", p)
 		}
-		sensors[filepath.Clean(file)] = name
-		named = append(named, file)
+		switch {
+		case !of:
+			others = name
+		case file == "":
+			bad("--sensor %s: want NAME=FILE, or NAME alone", s)
+		default:
+			sensors[filepath.Clean(file)] = name
+			named = append(named, file)
+		}
 	}
 	listed := map[string]bool{}
 	add := func(list *[]replay.File, file string) {
-		listed[filepath.Clean(file)] = true
-		*list = append(*list, replay.File{Path: file, Sensor: sensors[filepath.Clean(file)]})
+		at := filepath.Clean(file)
+		listed[at] = true
+		*list = append(*list, replay.File{Path: file, Sensor: cmp.Or(sensors[at], others)})
 	}
 	for _, f := range c.Baseline {
 		add(&o.Baseline, f)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -25,8 +26,8 @@ import (
 //	    site: ward-a              # "" for every site
 //	    vlan: 9
 //	    name: Radiology
-//	policies:                     # as under policy.SITE of the configuration
-//	  - site: ward-a
+//	policy:                       # by site, as in the configuration
+//	  ward-a:
 //	    learning_period_s: 86400
 //	    silence_min_s: 1800
 //	    port_scan_ports: 20
@@ -39,13 +40,13 @@ import (
 //
 // Home networks add to those of --home, or to the default. Other keys are errors.
 type Context struct {
-	Sites     []ContextSite   `yaml:"sites"`
-	Subnets   []ContextSubnet `yaml:"subnets"`
-	Policies  []ContextPolicy `yaml:"policies"`
-	Roster    yaml.Node       `yaml:"roster"`
-	Business  yaml.Node       `yaml:"business"`
-	Controls  yaml.Node       `yaml:"controls"`
-	Framework yaml.Node       `yaml:"framework"`
+	Sites     []ContextSite            `yaml:"sites"`
+	Subnets   []ContextSubnet          `yaml:"subnets"`
+	Policy    map[string]config.Policy `yaml:"policy"`
+	Roster    yaml.Node                `yaml:"roster"`
+	Business  yaml.Node                `yaml:"business"`
+	Controls  yaml.Node                `yaml:"controls"`
+	Framework yaml.Node                `yaml:"framework"`
 }
 
 // ContextSite names the home networks of a site.
@@ -60,12 +61,6 @@ type ContextSubnet struct {
 	Site string     `yaml:"site"`
 	VLAN proto.VLAN `yaml:"vlan"`
 	Name string     `yaml:"name"`
-}
-
-// ContextPolicy is a site's policy.
-type ContextPolicy struct {
-	Site          string `yaml:"site"`
-	config.Policy `yaml:",inline"`
 }
 
 // LoadContext reads a context file; the error tells everything that is wrong.
@@ -99,13 +94,14 @@ func (c *Context) validate() config.Problems {
 			p = append(p, x)
 		}
 	}
-	for i, v := range c.Policies {
-		at := fmt.Sprintf("policies[%d]", i)
-		p = append(p, config.ValidateSite(at+".site", v.Site)...)
-		p = append(p, config.ValidatePolicy(at, v.Policy)...)
+	for _, site := range c.sites() {
+		p = append(p, config.ValidateSite("policy", site)...)
+		p = append(p, config.ValidatePolicy("policy."+site, c.Policy[site])...)
 	}
 	return p
 }
+
+func (c *Context) sites() []string { return slices.Sorted(maps.Keys(c.Policy)) }
 
 // Home lists the site's networks.
 func (c *Context) Home(site string) []netip.Prefix {
@@ -133,10 +129,11 @@ func (c *Context) Home(site string) []netip.Prefix {
 // Protos lists the policies.
 func (c *Context) Protos() ([]proto.Policy, error) {
 	var list []proto.Policy
-	for _, v := range c.Policies {
-		p, err := v.Proto(v.Site)
+	for _, site := range c.sites() {
+		v := c.Policy[site]
+		p, err := v.Proto(site)
 		if err != nil {
-			return nil, fmt.Errorf("policy of site %s: %w", v.Site, err)
+			return nil, fmt.Errorf("policy of site %s: %w", site, err)
 		}
 		list = append(list, p)
 	}
