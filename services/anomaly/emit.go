@@ -19,6 +19,8 @@ func detectionKey(id proto.ID, r *rule, target [peerLen]byte) []byte {
 // title names the kind of device, as far as it is known.
 func title(k *kind) string {
 	switch {
+	case acronyms[k.typ]:
+		return strings.ToUpper(k.typ)
 	case k.typ != "":
 		t := strings.ReplaceAll(k.typ, "_", " ")
 		return strings.ToUpper(t[:1]) + t[1:]
@@ -94,13 +96,13 @@ func tell(tx *stream.Tx, d *detection, activity int) {
 		tx.Dead("detection: " + err.Error())
 		return
 	}
-	tx.Emit(stream.Output{Topic: proto.TopicDetections, Kind: proto.KindDetection, Lane: lane, Key: d.DetectionID[:], Value: val, Time: d.Time})
+	tx.Emit(stream.Output{Topic: proto.TopicDetections, Kind: proto.KindDetection, Lane: lane, Key: d.DetectionID[:], Value: val, Time: tx.Now()})
 	alert, err := json.Marshal(finding(&d.Detection, activity))
 	if err != nil {
 		tx.Dead("alert: " + err.Error())
 		return
 	}
-	tx.Emit(stream.Output{Topic: proto.TopicAlerts, Kind: proto.KindAlert, Lane: lane, Key: d.DetectionID[:], Value: alert, Time: d.Time})
+	tx.Emit(stream.Output{Topic: proto.TopicAlerts, Kind: proto.KindAlert, Lane: lane, Key: d.DetectionID[:], Value: alert, Time: tx.Now()})
 }
 
 // rest ends a detection that has not been repeated for its rule's time: its final

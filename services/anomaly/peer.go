@@ -146,7 +146,7 @@ func (c *call) peerSeverity(r *rule, f *proto.Flow) string {
 	}
 	_, works := remote[f.Protocol]
 	stranger := c.p.LearningUntil != 0 && c.h.first > c.p.LearningUntil
-	if k.patients() || works || stranger {
+	if k.patients() || works || stranger || steers[f.Protocol] {
 		return proto.SeverityMedium
 	}
 	return proto.SeverityLow

@@ -54,6 +54,16 @@ var infrastructure = map[string]bool{
 	"ws_discovery": true, "arp": true, "ndp": true, "lldp": true, "cdp": true, "igmp": true,
 }
 
+// steers are the protocols that steer equipment, or carry its results: a host
+// that is new to one is news whatever kind of device it is.
+var steers = map[string]bool{
+	"modbus": true, "bacnet": true, "s7comm": true, "enip": true, "dnp3": true, "opcua": true, "knx": true,
+	"hl7": true, "dicom": true, "poct1a": true, "astm": true, "intellivue": true, "carescape": true, "sdc": true,
+}
+
+// acronyms are the device types that are spelt in capitals.
+var acronyms = map[string]bool{"ct": true, "mri": true, "pacs": true, "ris": true, "ecg": true, "plc": true, "hmi": true, "ups": true}
+
 // encrypted are the protocols whose payload nobody on the way can read.
 var encrypted = map[string]bool{"tls": true, "quic": true, "ssh": true}
 

@@ -115,9 +115,6 @@ func (d *Device) describe(dev *proto.Device, evidence []proto.Evidence) {
 	dev.Category, dev.Type, dev.Manufacturer, dev.Model = f["category"], f["type"], f["manufacturer"], f["model"]
 	dev.OS, dev.OSVersion, dev.HardwareVersion, dev.SoftwareVersion = f["os"], f["os_version"], f["hardware_version"], f["software_version"]
 	dev.Serial, dev.Location = f["serial"], f["location"]
-	if dev.Type != nil && dev.Category != nil && d.sig.category[dev.Type.Value] != dev.Category.Value {
-		dev.Type = nil // the category has better reasons than any type in it
-	}
 }
 
 func addNew(list *proto.Strings, values ...string) {

@@ -104,6 +104,10 @@ func (s *signatures) facts(evidence []proto.Evidence) map[string]*proto.Fact {
 	for _, name := range factNames {
 		out[name] = Fuse(votes[name])
 	}
+	// The category has more reasons than any type: the type is the best within it.
+	if c := out["category"]; c != nil {
+		out["type"] = Fuse(slices.DeleteFunc(votes["type"], func(v Vote) bool { return s.category[v.Key] != c.Value }))
+	}
 	return out
 }
 

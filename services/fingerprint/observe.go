@@ -129,7 +129,11 @@ func note(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 		news = p.add(attribute, value, o.Protocol, weight, o.Time) || news
 	}
 	for _, r := range list {
-		put(r.evidence, o.Attributes.Get(r.attribute), r.weight)
+		value := o.Attributes.Get(r.attribute)
+		if r.evidence == "hostname" {
+			value = strings.TrimSuffix(strings.TrimSuffix(value, "."), ".local") // RFC 6762: a link's own suffix is no part of the name
+		}
+		put(r.evidence, value, r.weight)
 	}
 	switch o.Protocol {
 	case "dicom":

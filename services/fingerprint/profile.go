@@ -75,13 +75,14 @@ func (p *profile) Parse(b []byte) error {
 	return d.Err()
 }
 
+// appendEvidence keeps four decimals of a weight; no more are ever given.
 func appendEvidence(b []byte, list []proto.Evidence) []byte {
 	b = stream.AppendUint(b, uint64(len(list)))
 	for i := range list {
 		v := &list[i]
 		b = stream.AppendString(stream.AppendString(stream.AppendString(b, v.Attribute), v.Value), v.Protocol)
 		b = stream.AppendInt(stream.AppendInt(b, int64(v.First)), int64(v.Last-v.First))
-		b = stream.AppendUint(stream.AppendUint(b, v.Count), math.Float64bits(v.Weight)>>32)
+		b = stream.AppendUint(stream.AppendUint(b, v.Count), uint64(math.Round(v.Weight*1e4)))
 	}
 	return b
 }
@@ -92,15 +93,11 @@ func readEvidence(d *stream.Decoder) []proto.Evidence {
 		v := proto.Evidence{Attribute: d.String(), Value: d.String(), Protocol: d.String(), First: proto.Time(d.Int())}
 		v.Last = v.First + proto.Time(d.Int())
 		v.Count = d.Uint()
-		v.Weight = math.Float64frombits(d.Uint() << 32)
+		v.Weight = float64(d.Uint()) / 1e4
 		list = append(list, v)
 	}
 	return list
 }
-
-// coarse cuts a weight to what the codec keeps, so that state that has been
-// stored and read again gives the same output.
-func coarse(w float64) float64 { return math.Float64frombits(math.Float64bits(w) >> 32 << 32) }
 
 func compareEvidence(a, b proto.Evidence) int {
 	return cmp.Or(cmp.Compare(a.Attribute, b.Attribute), cmp.Compare(a.Value, b.Value), cmp.Compare(a.Protocol, b.Protocol))
@@ -112,7 +109,7 @@ func (p *profile) add(attribute, value, protocol string, weight float64, at prot
 	if value == "" {
 		return false
 	}
-	v := proto.Evidence{Attribute: attribute, Value: value, Protocol: protocol, First: at, Last: at, Count: 1, Weight: coarse(weight)}
+	v := proto.Evidence{Attribute: attribute, Value: value, Protocol: protocol, First: at, Last: at, Count: 1, Weight: weight}
 	i, found := slices.BinarySearchFunc(p.evidence, v, compareEvidence)
 	if found {
 		e := &p.evidence[i]

@@ -1,0 +1,178 @@
+package ward_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/wardflow/wardflow/pkg/capfile"
+	"github.com/wardflow/wardflow/pkg/stream"
+	"github.com/wardflow/wardflow/proto"
+	"github.com/wardflow/wardflow/services/anomaly"
+	"github.com/wardflow/wardflow/services/capture"
+	"github.com/wardflow/wardflow/services/fingerprint"
+)
+
+const site = "st-alban"
+
+// shared gives a path below the shared folder, and skips where there is none.
+func shared(t testing.TB, name string) string {
+	t.Helper()
+	root := os.Getenv("WARDFLOW_SHARED")
+	if root == "" {
+		dir, err := os.Getwd()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for {
+			if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+				break
+			}
+			if dir == filepath.Dir(dir) {
+				t.Skip("no go.mod above the test")
+			}
+			dir = filepath.Dir(dir)
+		}
+		root = filepath.Join(filepath.Dir(dir), "shared")
+	}
+	path := filepath.Join(root, name)
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("needs shared/%s: %v", name, err)
+	}
+	return path
+}
+
+// wardRun is what a run of files gave.
+type wardRun struct {
+	t          testing.TB
+	local      *stream.Local
+	flows      []*proto.Flow
+	devices    map[proto.ID]*proto.Device
+	detections map[proto.ID]*proto.Detection
+	first      []*proto.Detection // each detection as first told
+	risks      []*proto.Risk
+	pairs      map[proto.Pair]proto.Pair
+	activity   map[proto.Activity]proto.Activity
+	alerts     int
+	items      []proto.Item
+}
+
+// run reads files as one capture of one sensor, under a policy.
+func run(t testing.TB, policy *proto.Policy, files ...string) *wardRun {
+	t.Helper()
+	w := &wardRun{
+		t: t, devices: map[proto.ID]*proto.Device{}, detections: map[proto.ID]*proto.Detection{},
+		pairs: map[proto.Pair]proto.Pair{}, activity: map[proto.Activity]proto.Activity{},
+	}
+	local, err := stream.NewLocal(w.take, fingerprint.NewEndpoint(fingerprint.Config{}), fingerprint.NewDevice(fingerprint.Config{}), anomaly.New(anomaly.Config{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.local = local
+	if policy != nil {
+		policy.Site = site
+		if err := local.Control(&proto.Control{Kind: "policy", Policy: policy}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	batch := proto.Batch{Site: site, Sensor: "replay", Producer: "file", Domain: "file"}
+	p := capture.New(capture.Config{Site: site, Sensor: "replay", Emit: func(it proto.Item) {
+		if it.Flow != nil && !it.Mirror {
+			w.flows = append(w.flows, it.Flow)
+		}
+		w.items = append(w.items, it)
+		if err := local.Item(&batch, it); err != nil {
+			t.Fatal(err)
+		}
+	}})
+	var readers []*capfile.Reader
+	for _, f := range files {
+		r, err := capfile.Open(shared(t, "captures/ward-a/"+f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		readers = append(readers, r)
+	}
+	m := capfile.NewMerge(readers...)
+	var pkt capfile.Packet
+	for {
+		if _, err := m.Next(&pkt); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		p.Packet(pkt.LinkType, pkt.Time, pkt.Data, pkt.WireLen)
+	}
+	p.End()
+	return w
+}
+
+func (w *wardRun) take(e stream.Emitted) {
+	var err error
+	switch e.Kind {
+	case proto.KindDevice:
+		d := new(proto.Device)
+		err = json.Unmarshal(e.Value, d)
+		w.devices[d.DeviceID] = d
+	case proto.KindDetection:
+		d := new(proto.Detection)
+		err = json.Unmarshal(e.Value, d)
+		if w.detections[d.DetectionID] == nil {
+			w.first = append(w.first, d)
+		}
+		w.detections[d.DetectionID] = d
+	case proto.KindAlert:
+		w.alerts++
+	case proto.KindRisk:
+		r := new(proto.Risk)
+		err = json.Unmarshal(e.Value, r)
+		w.risks = append(w.risks, r)
+	case proto.KindRollup:
+		var b proto.RollupBatch
+		err = proto.Unmarshal(e.Value, &b)
+		for _, r := range b.Rows {
+			if p := r.Pair; p != nil {
+				key := *p
+				key.Flows, key.SrcPackets, key.SrcBytes, key.DstPackets, key.DstBytes, key.First, key.Last = 0, 0, 0, 0, 0, 0, 0
+				w.pairs[key] = *p
+			}
+			if a := r.Activity; a != nil {
+				w.activity[proto.Activity{Site: a.Site, Hour: a.Hour, Endpoint: a.Endpoint}] = *a
+			}
+		}
+	case proto.KindDead:
+		w.t.Errorf("dead letter: %s", e.Value)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// byMAC finds the device with an interface.
+func (w *wardRun) byMAC(mac string) *proto.Device {
+	for _, d := range w.devices {
+		if slices.Contains(d.MACs, mac) {
+			return d
+		}
+	}
+	return nil
+}
+
+// name gives a device's first address or name, for messages.
+func (w *wardRun) name(id proto.ID) string {
+	d := w.devices[id]
+	switch {
+	case d == nil:
+		return id.String()
+	case len(d.Hostnames) > 0:
+		return d.Hostnames[0]
+	case len(d.IPs) > 0:
+		return d.IPs[0]
+	}
+	return id.String()
+}
