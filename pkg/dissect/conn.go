@@ -187,7 +187,7 @@ func (e *Engine) resign(c *conn) {
 		}
 	}
 	c.flow.done = true
-	c.flow.withdraw(c.probe[0].midstream || c.probe[1].midstream)
+	e.withdraw(c.flow, c.probe[0].midstream || c.probe[1].midstream)
 }
 
 // activate starts the dissector with the bytes that were kept: those of the side

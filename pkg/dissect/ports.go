@@ -54,12 +54,12 @@ func (e *Engine) guess(p *Packet) {
 
 // withdraw takes a guess back that the content has refuted: the whole beginning
 // was seen, and the protocol that the port stands for did not know it.
-func (f *Flow) withdraw(midstream bool) {
+func (e *Engine) withdraw(f *Flow, midstream bool) {
 	if midstream || f.By != proto.ByPort {
 		return
 	}
-	for _, p := range protocols {
-		if p.Name == f.Protocol && p.NewStream != nil {
+	for _, p := range e.streams {
+		if p.Name == f.Protocol {
 			f.Protocol, f.By = "", ""
 		}
 	}

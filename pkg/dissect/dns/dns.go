@@ -125,7 +125,7 @@ func (q *question) emit(c *dissector.Context, m *message, n *name, local bool) {
 		a.Set("name_len", strconv.Itoa(n.n))
 		a.Set("labels", strconv.Itoa(n.labels))
 		a.Set("entropy", strconv.FormatFloat(entropy(n.below(2)), 'f', 2, 64))
-		if !local && n.plain && n.labels >= 2 {
+		if !local && n.labels >= 2 && hostname(n.last(2)) {
 			a.Set("domain", string(n.last(2)))
 		}
 	}

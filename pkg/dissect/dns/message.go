@@ -113,12 +113,25 @@ func (n *name) append(label []byte) {
 		if c >= 'A' && c <= 'Z' {
 			c += 'a' - 'A'
 		}
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-			n.plain = false
-		}
+		n.plain = n.plain && letter(c)
 		n.text[n.n] = c
 		n.n++
 	}
+}
+
+// letter holds for what names of hosts and services are made of, in lower case.
+func letter(c byte) bool {
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'
+}
+
+// hostname holds for labels of nothing else.
+func hostname(b []byte) bool {
+	for _, c := range b {
+		if !letter(c) && c != '.' {
+			return false
+		}
+	}
+	return true
 }
 
 // question reads the question at off: its name, type and class.

@@ -1,0 +1,114 @@
+package dhcp_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/wardflow/wardflow/pkg/dissect"
+	. "github.com/wardflow/wardflow/pkg/dissect/dissecttest"
+	"github.com/wardflow/wardflow/pkg/packet"
+	"github.com/wardflow/wardflow/proto"
+)
+
+var (
+	ports  = [2]uint16{68, 67}
+	client = proto.MAC{2, 0, 0, 0, 0, 1} // of the invented ends
+	asked  = opt(55, "\x01\x03\x06")
+)
+
+func opt(code byte, value string) []byte { return append([]byte{code, byte(len(value))}, value...) }
+
+// message is a DHCP message; fields are set by offset afterwards.
+func message(op byte, mac proto.MAC, options ...[]byte) []byte {
+	b := make([]byte, 240)
+	b[0], b[1], b[2] = op, 1, 6
+	copy(b[28:], mac[:])
+	copy(b[236:], "\x63\x82\x53\x63")
+	return append(append(b, slices.Concat(options...)...), 255)
+}
+
+func with(b []byte, at int, value string) []byte {
+	copy(b[at:], value)
+	return b
+}
+
+func TestMessages(t *testing.T) {
+	const lease = "\x00\x00\x0e\x10"
+	for _, tc := range []struct {
+		name string
+		side int
+		b    []byte
+		want []string
+	}{
+		{"discover", 0, message(1, client, opt(53, "\x01"), opt(12, "PCU-1"), opt(60, "alaris-pcu"), asked, opt(61, "\x01\x02\x00\x00\x00\x00\x01")),
+			[]string{`dhcp discover side=0 mac=02:00:00:00:00:01 ip=invalid IP equipment="" gateway=0 {"client_id":"01020000000001","hostname":"PCU-1","parameter_list":"1,3,6","vendor_class":"alaris-pcu"}`}},
+		{"request", 0, message(1, client, opt(53, "\x03"), opt(50, "\x0a\x01\x02\x09"), opt(54, "\x0a\x01\x02\x04")), []string{`"requested_ip":"10.1.2.9","server_id":"10.1.2.4"`}},
+		{"renewal", 0, with(message(1, client, opt(53, "\x03")), 12, "\x0a\x01\x02\x03"), []string{`side=0 mac=02:00:00:00:00:01 ip=10.1.2.3 equipment="" gateway=0 {"ip":"10.1.2.3"}`}},
+		{"ack", 1, with(message(2, client, opt(53, "\x05"), opt(51, lease), opt(3, "\x0a\x01\x02\x01"), opt(15, "hosp.local"), opt(54, "\x0a\x01\x02\x04")), 16, "\x0a\x01\x02\x09"),
+			[]string{`dhcp ack side=0 mac=02:00:00:00:00:01 ip=10.1.2.9 equipment="" gateway=0 {"domain":"hosp.local","ip":"10.1.2.9","lease_s":"3600","router":"10.1.2.1","server_id":"10.1.2.4"}`,
+				`dhcp ack side=1 mac= ip=invalid IP equipment="" gateway=0 {"domain":"hosp.local","role":"server","router":"10.1.2.1","server_id":"10.1.2.4"}`}},
+		{"offer is not yet an address", 1, with(message(2, client, opt(53, "\x02")), 16, "\x0a\x01\x02\x09"), []string{`side=0 mac=02:00:00:00:00:01 ip=invalid IP equipment="" gateway=0 {"ip":"10.1.2.9"}`, "role"}},
+		{"relayed", 1, with(message(2, proto.MAC{2, 9, 9, 9, 9, 9}, opt(53, "\x05")), 24, "\x0a\x02\x00\x01"), []string{"side=2 mac=02:09:09:09:09:09", `"relay":"10.2.0.1"`}},
+		{"nak", 1, message(2, client, opt(53, "\x06"), opt(56, "address in use")), []string{`"message":"address in use"`, "role"}},
+		{"in two parts", 0, message(1, client, opt(53, "\x01"), opt(12, "PCU"), opt(12, "-1")), []string{`"hostname":"PCU-1"`}},
+		{"overload of file", 0, with(message(1, client, opt(53, "\x01"), opt(52, "\x01")), 108, "\x0c\x03abc\xff"), []string{`"hostname":"abc"`}},
+		{"overload of both", 0, with(with(message(1, client, opt(53, "\x01"), opt(52, "\x03")), 44, "\x0c\x03def\xff"), 108, "\x0c\x03abc\xff"), []string{`"hostname":"abcdef"`}},
+		{"overload of the overload", 0, with(message(1, client, opt(53, "\x01"), opt(52, "\x01")), 108, "\x34\x01\x03\x0c\x01a\xff"), []string{`"hostname":"a"`}},
+		{"length beyond the end", 0, message(1, client, opt(53, "\x01"), []byte{12, 200, 'a'}), []string{"discover"}},
+		{"name in labels", 0, message(1, client, opt(53, "\x01"), opt(81, "\x04\x00\x00\x03pcu\x04hosp\x00")), []string{`"fqdn":"pcu.hosp"`}},
+		{"name in text", 0, message(1, client, opt(53, "\x01"), opt(81, "\x00\x00\x00pcu.hosp")), []string{`"fqdn":"pcu.hosp"`}},
+		{"identifier that is no hardware", 0, message(1, client, opt(53, "\x01"), opt(61, "\x00nurse.w3")), []string{"{}"}},
+		{"other hardware", 0, with(message(1, client, opt(53, "\x01")), 1, "\x20"), []string{"side=0 mac= "}},
+		{"BOOTP", 0, message(1, client), nil},
+		{"unknown type", 0, message(1, client, opt(53, "\x63")), nil},
+		{"no cookie", 0, with(message(1, client, opt(53, "\x01")), 236, "xxxx"), nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := Play(dissect.Config{}, []packet.Headers{Datagram(0, ports, nil), Datagram(tc.side, ports, tc.b)})
+			got := slices.DeleteFunc(strings.Split(r.Text(), "\n"), func(s string) bool { return s == "" })
+			if len(got) != len(tc.want) || len(r.Panics) > 0 {
+				t.Fatalf("panics %v, facts:\n%s", r.Panics, r.Text())
+			}
+			for i := range got {
+				if !strings.Contains(got[i], tc.want[i]) {
+					t.Errorf("%s, want %s", got[i], tc.want[i])
+				}
+			}
+			if by := r.Flows[0].By; (tc.name == "no cookie") != (by == proto.ByPort) {
+				t.Errorf("recognised by %q", by)
+			}
+		})
+	}
+}
+
+// suricata-verify's test.yaml of these captures.
+func TestCaptures(t *testing.T) {
+	r := Run(dissect.Config{}, Frames(t, Shared(t, "captures/suricata-verify/dhcp-option-52-overload/input.pcap")))
+	routers := map[string]int{}
+	for _, kind := range []string{"offer", "ack"} {
+		for _, f := range r.Of("dhcp", kind) {
+			if f.Attributes.Get("role") == "" {
+				routers[kind+" "+f.Attributes.Get("router")]++
+			}
+		}
+	}
+	for _, k := range []string{"offer 10.100.0.1", "offer 10.100.0.2", "ack 10.100.0.1", "ack 10.100.0.2"} {
+		if routers[k] != 1 {
+			t.Errorf("routers %v, want one %s", routers, k)
+		}
+	}
+	r = Run(dissect.Config{}, Frames(t, Shared(t, "captures/suricata-verify/dhcp-option-52-overload-both/input.pcap")))
+	if f := r.Of("dhcp", "discover"); len(f) != 1 || f[0].Subject.MAC.String() != "00:00:6c:82:dc:4e" || f[0].Attributes.Get("lease_s") != "3600" {
+		t.Errorf("facts:\n%s", r.Text())
+	}
+}
+
+func FuzzMessage(f *testing.F) {
+	f.Add(message(1, client, opt(53, "\x01"), opt(12, "a"), opt(52, "\x03"), opt(81, "\x04\x00\x00\x03pcu\x00")))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if r := Play(dissect.Config{}, []packet.Headers{Datagram(0, ports, b), Datagram(1, ports, b)}); len(r.Panics) > 0 {
+			t.Fatal(r.Panics)
+		}
+	})
+}
