@@ -31,8 +31,9 @@ type Config struct {
 	MaxMemory     int64 // bytes of the dissectors' streams
 	Fragments     packet.FragmentLimits
 
-	// Emit gets every item in capture order. What it points to is the receiver's.
-	// A heartbeat is for every partition; its Lane means nothing.
+	// Emit gets every item in capture order. What it points to is the receiver's to
+	// keep, but a flow and its mirror are one Flow. A heartbeat is for every
+	// partition; its Lane means nothing.
 	Emit func(proto.Item)
 	// OnPanic hears of a packet that made us panic, with the place (file:line) and
 	// nothing of the packet. It may be nil; the panic is counted anyway.
@@ -93,7 +94,8 @@ func New(cfg Config) *Processor {
 		OtherIdle: cfg.OtherIdle, ClosedIdle: cfg.ClosedIdle, Max: cfg.MaxFlows, Emit: p.part,
 	})
 	p.engine = dissect.New(dissect.Config{
-		Site: cfg.Site, Key: cfg.Key, MemoryLimit: cfg.MaxMemory, Inside: p.segment.home, Emit: p.fact,
+		Site: cfg.Site, Key: cfg.Key, MemoryLimit: cfg.MaxMemory, Emit: p.fact,
+		Inside:  func(ip netip.Addr) bool { return !p.segment.end(p.headers.VLAN, proto.MAC{}, ip).id.IsZero() },
 		OnPanic: func(protocol, place string) { p.heardPanic(protocol + " " + place) },
 	})
 	return p

@@ -215,11 +215,11 @@ func (g *segment) end(vlan proto.VLAN, mac proto.MAC, ip netip.Addr) end {
 	if named && g.holds(mac, at, home) {
 		return g.byMAC(mac)
 	}
-	if !home {
-		return end{}
-	}
 	if owner, ok := g.owners[at]; ok && g.holds(owner, at, home) {
 		return g.byMAC(owner)
+	}
+	if !home {
+		return end{}
 	}
 	return end{id: proto.IPEndpoint(g.site, vlan, ip), inside: true}
 }
