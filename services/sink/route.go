@@ -159,6 +159,7 @@ func envelope(r *bus.Record, env *proto.Envelope, dead deadFunc) bool {
 		dead(-1, "no envelope")
 	case env.Parse(r.Envelope) != nil:
 		dead(-1, "malformed envelope")
+	case env.Kind == proto.KindProgress: // numbered by nothing: it only ever moves forward
 	case env.Seq == 0 || env.Producer == "":
 		dead(-1, "envelope without producer or number")
 	default:

@@ -259,7 +259,7 @@ func (b *bench) behind(ctx context.Context) (uint64, error) {
 }
 
 func (b *bench) number(ctx context.Context, sql string) (float64, error) {
-	rows, err := b.store.Query(ctx, "SELECT toFloat64(x) FROM ("+sql+" AS x)")
+	rows, err := b.store.Query(ctx, "SELECT toFloat64(("+sql+"))")
 	if err != nil {
 		return 0, err
 	}

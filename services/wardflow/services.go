@@ -21,6 +21,7 @@ type serviceCommands struct {
 	Score       scoreCmd       `cmd:"" group:"services" help:"Risk service: how much risk every device carries, and why."`
 	Sink        sinkCmd        `cmd:"" group:"services" help:"Sink: Kafka to ClickHouse, exactly once."`
 	Prepare     prepareCmd     `cmd:"" group:"services" help:"Create topics and tables and publish the policies; nothing the second time."`
+	Bench       benchCmd       `cmd:"" group:"rest" help:"Measure this machine: flows/s from capture to rows in ClickHouse, freshness, memory, disk."`
 	Broker      childCmd       `cmd:"" hidden:"" help:"The embedded broker, as a child of up."`
 	Clickhouse  childCmd       `cmd:"" hidden:"" help:"The embedded ClickHouse, as a child of up."`
 }

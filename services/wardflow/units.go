@@ -15,6 +15,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/stream"
 	"github.com/wardflow/wardflow/services/anomaly"
 	"github.com/wardflow/wardflow/services/fingerprint"
+	"github.com/wardflow/wardflow/services/risk"
 	"github.com/wardflow/wardflow/services/sink"
 )
 
@@ -26,11 +27,12 @@ func folds() []stream.Fold {
 		fingerprint.NewEndpoint(fingerprint.Config{}),
 		fingerprint.NewDevice(fingerprint.Config{}),
 		anomaly.New(anomaly.Config{}),
+		risk.New(risk.Config{}),
 	}
 }
 
 // foldNames are the folds' names, in the same order; each has a changelog.
-func foldNames() []string { return []string{"endpoint", "device", "anomaly"} }
+func foldNames() []string { return []string{"endpoint", "device", "anomaly", "risk"} }
 
 // foldsOf says which folds a service runs.
 var foldsOf = map[string][]string{
