@@ -1,0 +1,40 @@
+package dissect_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/wardflow/wardflow/pkg/dissect"
+	. "github.com/wardflow/wardflow/pkg/dissect/dissecttest"
+	"github.com/wardflow/wardflow/pkg/packet"
+	"github.com/wardflow/wardflow/proto"
+)
+
+// FuzzEngine feeds frames, each with its length before it, through decoder and
+// engine. The seeds are captures of our own.
+func FuzzEngine(f *testing.F) {
+	for _, name := range []string{"hl7", "dicom", "dcmtk"} {
+		path := "../../../shared/captures/clinical/" + name + ".pcap"
+		if _, err := os.Stat(path); err != nil {
+			continue // the fuzzer starts from nothing then
+		}
+		var b []byte
+		for _, x := range Frames(f, path) {
+			b = append(append(b, byte(len(x.Data)>>8), byte(len(x.Data))), x.Data...)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := NewRunner(dissect.Config{MemoryLimit: 64 << 10})
+		var now proto.Time
+		for len(b) >= 2 {
+			n := min(int(b[0])<<8|int(b[1]), len(b)-2)
+			now += 1e6
+			r.Frames([]Frame{{LinkType: packet.LinkEthernet, Time: now, Data: b[2 : 2+n], WireLen: n}})
+			b = b[2+n:]
+		}
+		if res := r.Finish(); len(res.Panics) > 0 {
+			t.Fatal(res.Panics)
+		}
+	})
+}
