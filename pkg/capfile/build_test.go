@@ -33,7 +33,7 @@ func u32(o binary.ByteOrder, v uint32) []byte {
 func pcapFile(o binary.ByteOrder, magic uint32, records ...record) []byte {
 	b := slices.Concat(u32(o, magic), u16(o, 2), u16(o, 4), make([]byte, 8), u32(o, 65535), u32(o, 1))
 	for _, r := range records {
-		b = slices.Concat(b, u32(o, r.seconds), u32(o, r.fraction), u32(o, uint32(len(r.data))), u32(o, uint32(max(r.wire, len(r.data)))))
+		b = append(b, slices.Concat(u32(o, r.seconds), u32(o, r.fraction), u32(o, uint32(len(r.data))), u32(o, uint32(max(r.wire, len(r.data)))))...)
 		if magic == 0xa1b2cd34 {
 			b = append(b, make([]byte, 8)...)
 		}

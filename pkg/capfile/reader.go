@@ -37,7 +37,7 @@ type Packet struct {
 const maxTime = proto.Time(7_258_118_400_000_000_000) // 2200-01-01
 
 const (
-	bufferSize = 256 << 10
+	bufferSize = 128 << 10 // two of the largest IP packets
 	// maxRecord bounds one packet or block: 16 MiB, as in Wireshark.
 	maxRecord = 16 << 20
 )
