@@ -177,30 +177,45 @@ func Ends(ctx context.Context, c Config, topics ...string) ([]PartitionEnd, erro
 	return out, nil
 }
 
-// Lags gives, for each group, how many records of each topic it has not committed.
-func Lags(ctx context.Context, c Config, groups ...string) (map[string]map[string]int64, error) {
+// Lags gives, for each group and each of its topics, how many offsets lie between
+// what it has committed and the end. A partition without a commit lags as a whole.
+// Markers of transactions count: behind the last record there is always one.
+func Lags(ctx context.Context, c Config, groups map[string][]string) (map[string]map[string]int64, error) {
 	cl, err := c.client()
 	if err != nil {
 		return nil, err
 	}
 	defer cl.Close()
-	lags, err := kadm.NewClient(cl).Lag(ctx, groups...)
-	if err != nil {
-		return nil, fmt.Errorf("read group lag: %w", err)
-	}
+	adm := kadm.NewClient(cl)
 	out := map[string]map[string]int64{}
-	for name, g := range lags {
-		if err := g.Error(); err != nil {
-			return nil, fmt.Errorf("read lag of group %s: %w", name, err)
+	for group, topics := range groups {
+		ends, err := adm.ListCommittedOffsets(ctx, topics...)
+		if err != nil {
+			return nil, fmt.Errorf("list end offsets: %w", err)
 		}
-		out[name] = map[string]int64{}
-		for _, l := range g.Lag.Sorted() {
-			if l.Lag > 0 {
-				out[name][l.Topic] += l.Lag
-			} else {
-				out[name][l.Topic] += 0
+		starts, err := adm.ListStartOffsets(ctx, topics...)
+		if err != nil {
+			return nil, fmt.Errorf("list start offsets: %w", err)
+		}
+		committed, err := adm.FetchOffsets(ctx, group)
+		if err != nil {
+			return nil, fmt.Errorf("read offsets of group %s: %w", group, err)
+		}
+		lag := map[string]int64{}
+		for _, t := range topics {
+			lag[t] = 0
+		}
+		ends.Each(func(e kadm.ListedOffset) {
+			at := int64(0)
+			if s, ok := starts.Lookup(e.Topic, e.Partition); ok {
+				at = s.Offset
 			}
-		}
+			if o, ok := committed.Lookup(e.Topic, e.Partition); ok {
+				at = max(at, o.At)
+			}
+			lag[e.Topic] += max(0, e.Offset-at)
+		})
+		out[group] = lag
 	}
 	return out, nil
 }

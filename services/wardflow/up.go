@@ -211,14 +211,15 @@ func allUnits(cfg *config.Config, e *engines, log *slog.Logger, instance string)
 // drained waits until every service has taken in all of wardflow.traffic and the
 // sink has nothing more to do.
 func drained(ctx context.Context, kafka bus.Config) error {
-	var groups []string
-	for _, f := range foldNames() {
-		groups = append(groups, stream.Group(f))
+	groups := map[string][]string{sink.Group: sink.Topics()}
+	for _, f := range folds() {
+		for _, in := range f.Inputs() {
+			groups[stream.Group(f.Name())] = append(groups[stream.Group(f.Name())], in.Topic)
+		}
 	}
-	groups = append(groups, sink.Group)
 	last, since := int64(-1), time.Now()
 	for {
-		lags, err := bus.Lags(ctx, kafka, groups...)
+		lags, err := bus.Lags(ctx, kafka, groups)
 		if err != nil {
 			return err
 		}
@@ -229,8 +230,9 @@ func drained(ctx context.Context, kafka bus.Config) error {
 				total += n
 			}
 		}
-		// Transaction markers count as lag and never go away, so "nothing to do"
-		// is "nothing of traffic, and no change of the rest".
+		// Transaction markers count as lag and never go away, so "nothing to do" is
+		// "nothing of traffic, and no change of the rest": traffic has no markers, and
+		// who has passed it has heard of everything upstream.
 		if total != last || behind > 0 {
 			last, since = total, time.Now()
 		} else if time.Since(since) > 800*time.Millisecond {
