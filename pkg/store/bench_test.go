@@ -96,6 +96,11 @@ func (h *hospital) fill(b *store.FlowBlock, flows []proto.Flow, partition int32)
 	}
 }
 
+func number(v any) float64 {
+	f, _ := v.(float64)
+	return f
+}
+
 func cpu(who int) time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(who, &u) != nil {
@@ -151,7 +156,7 @@ func BenchmarkInsertFlows(b *testing.B) {
 			h := newHospital(50_000)
 			flows := make([]proto.Flow, size)
 			block := store.NewFlowBlock()
-			var client, server, n = time.Duration(0), serverCPU(), 0
+			client, server, n := time.Duration(0), serverCPU(), 0
 			b.ResetTimer()
 			for i := range b.N {
 				b.StopTimer()
@@ -173,7 +178,7 @@ func BenchmarkInsertFlows(b *testing.B) {
 			b.ReportMetric(client.Seconds()*1e6/float64(n), "client_us/flow")
 			b.ReportMetric((serverCPU()-server).Seconds()*1e6/float64(n), "server_us/flow")
 			disk := rows(b, s, "SELECT sum(bytes_on_disk) / sum(rows), sum(rows), count() FROM system.parts WHERE database = currentDatabase() AND table = 'flows' AND active")
-			b.ReportMetric(disk[0][0].(float64), "disk_bytes/flow")
+			b.ReportMetric(number(disk[0][0]), "disk_bytes/flow")
 			if got := disk[0][1]; got != uint64(n) {
 				b.Fatalf("%v rows, want %d", got, n)
 			}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/wardflow/wardflow/proto"
@@ -47,7 +48,7 @@ type Block struct {
 // in its order, which insert checks by name.
 func (b *Block) init(table string, columns ...vector) {
 	b.table = table
-	b.columns = append(columns, &b.clamped, &b.generation, &b.partition, &b.offset, &b.index, &b.kafkaTime, &b.producer, &b.seq)
+	b.columns = slices.Concat(columns, []vector{&b.clamped, &b.generation, &b.partition, &b.offset, &b.index, &b.kafkaTime, &b.producer, &b.seq})
 	own := len(columns)
 	t := tableNamed(table)
 	for i := range t.Columns {

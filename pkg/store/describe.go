@@ -55,7 +55,7 @@ func (h *migrator) each(ctx context.Context, f func(scan func(...any) error) err
 	if err != nil {
 		return fmt.Errorf("describe: %w", err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		if err := f(rows.Scan); err != nil {
 			return fmt.Errorf("describe: %w", err)

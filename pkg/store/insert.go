@@ -106,7 +106,7 @@ func (s *Store) Existing(ctx context.Context, table string, r Range) (map[RowID]
 	if err != nil {
 		return nil, fmt.Errorf("list rows of %s: %w", table, err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	have := map[RowID]struct{}{}
 	var offset, seq uint64
 	var index uint32
@@ -168,7 +168,7 @@ func (s *Store) MaxSeq(ctx context.Context, topic string, tables []string, gener
 	if err != nil {
 		return nil, fmt.Errorf("read producers: %w", err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var name string
 		var n, o uint64
@@ -204,7 +204,7 @@ func (s *Store) maxSeqOf(ctx context.Context, table string, seq map[string]uint6
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var name string
 		var n uint64

@@ -149,6 +149,28 @@ func TestImplausibleTimesAreStoredClamped(t *testing.T) {
 	}
 }
 
+// first gives the first row of a query by column.
+func first(t *testing.T, s *store.Store, sql string, args ...any) map[string]any {
+	t.Helper()
+	r, err := s.Query(context.Background(), sql, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	if !r.Next() {
+		t.Fatal(r.Err())
+	}
+	v, err := r.Values()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]any{}
+	for i, name := range r.Columns {
+		got[name] = v[i]
+	}
+	return got
+}
+
 // Every field of a flow must come back from the view as the contract's JSON has it.
 func TestFlowSurvivesTheWay(t *testing.T) {
 	s := migrated(t)
@@ -173,22 +195,7 @@ func TestFlowSurvivesTheWay(t *testing.T) {
 		if err := json.Unmarshal(text, &fields); err != nil {
 			t.Fatal(err)
 		}
-		r, err := s.Query(context.Background(), "SELECT * FROM v_flows WHERE site = ?", want.Site)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		if !r.Next() {
-			t.Fatal(r.Err())
-		}
-		v, err := r.Values()
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := map[string]any{}
-		for i, name := range r.Columns {
-			got[name] = v[i]
-		}
+		got := first(t, s, "SELECT * FROM v_flows WHERE site = ?", want.Site)
 		for k, x := range fields {
 			a, _ := json.Marshal(x)
 			b, _ := json.Marshal(got[k])

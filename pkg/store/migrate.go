@@ -49,7 +49,7 @@ func (s *Store) migrateHost(ctx context.Context, shard int, host, version string
 	if err != nil {
 		return fmt.Errorf("open: %w", err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	h := &migrator{conn: conn, layout: s.layout, host: host, version: version, out: m}
 	if err := h.database(ctx); err != nil {
 		return err
@@ -132,7 +132,7 @@ func (h *migrator) database(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look for database: %w", err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	if rows.Next() {
 		if err := rows.Scan(&engine); err != nil {
 			return fmt.Errorf("look for database: %w", err)

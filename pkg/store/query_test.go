@@ -138,7 +138,7 @@ func column(t *testing.T, r *store.Rows, err error, name string) (out []any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	for r.Next() {
 		v, err := r.Values()
 		if err != nil {

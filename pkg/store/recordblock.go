@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -87,13 +88,13 @@ func decode(b []byte, into any) error {
 	if err == nil {
 		return nil
 	}
-	switch e := err.(type) {
-	case *json.SyntaxError:
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("malformed JSON at byte %d", e.Offset)
-	case *json.UnmarshalTypeError:
+	}
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return fmt.Errorf("JSON field %q has the wrong type at byte %d", e.Field, e.Offset)
 	}
-	return fmt.Errorf("unreadable JSON value")
+	return errors.New("unreadable JSON value")
 }
 
 func encode(v any) string {

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -183,7 +184,7 @@ func TestClusterStatementsParse(t *testing.T) {
 	for _, stmt := range store.DDL(cfg) {
 		var out string
 		for _, row := range rows(t, s, "SELECT formatQuery(?)", stmt) {
-			out = row[0].(string)
+			out = fmt.Sprint(row[0])
 		}
 		if strings.Contains(out, "ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/wardflow/devices_local', '{replica}', row_version)") {
 			n++
@@ -232,7 +233,7 @@ func rows(t testing.TB, s *store.Store, sql string, args ...any) [][]any {
 	if err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	var out [][]any
 	for r.Next() {
 		v, err := r.Values()

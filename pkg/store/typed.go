@@ -74,7 +74,7 @@ func (s *Store) Device(ctx context.Context, id proto.ID) (device json.RawMessage
 	if err != nil {
 		return nil, false, err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	if !r.Next() {
 		return nil, false, r.Err()
 	}

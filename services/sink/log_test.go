@@ -155,7 +155,12 @@ func (m *member) fence() {
 // wait blocks until everything in the log is committed.
 func (l *memoryLog) wait(t *testing.T) {
 	t.Helper()
-	timeout := time.After(60 * time.Second)
+	l.waitFor(t, time.Minute)
+}
+
+func (l *memoryLog) waitFor(t testing.TB, most time.Duration) {
+	t.Helper()
+	timeout := time.After(most)
 	for {
 		l.mu.Lock()
 		behind := ""

@@ -97,7 +97,13 @@ func start(t *testing.T, cfg sink.Config, log *memoryLog, tables sink.Tables, pa
 	ctx, cancel := context.WithCancel(context.Background())
 	i.stop = cancel
 	go func() { i.done <- s.Run(ctx, i.member, log) }()
-	t.Cleanup(func() { i.kill(); <-i.done; i.done <- nil })
+	t.Cleanup(func() {
+		i.kill()
+		err := <-i.done
+		if i.done <- nil; err != nil {
+			t.Error(err)
+		}
+	})
 	return i
 }
 
@@ -112,13 +118,13 @@ func (i *instance) kill() {
 	i.stop()
 }
 
-func one(t *testing.T, s *store.Store, sql string, args ...any) string {
+func one(t testing.TB, s *store.Store, sql string, args ...any) string {
 	t.Helper()
 	r, err := s.Query(context.Background(), sql, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	var out []string
 	for r.Next() {
 		v, err := r.Values()
