@@ -9,6 +9,7 @@ import (
 )
 
 const (
+	maxSpare   = 256      // connections kept for reuse
 	maxTries   = 4        // datagrams, or midstream segments of a direction, that are tried
 	maxRefused = 32 << 10 // bytes of a direction, after which silence of the other one no longer counts
 )
@@ -76,7 +77,13 @@ func (e *Engine) tcp(p *Packet) {
 }
 
 func (e *Engine) open(f *Flow, syn bool, dir int) {
-	c := &conn{engine: e, flow: f, asm: e.pool.Conn()}
+	var c *conn
+	if n := len(e.spare); n > 0 {
+		c, e.spare = e.spare[n-1], e.spare[:n-1]
+	} else {
+		c = new(conn)
+	}
+	c.engine, c.flow, c.asm = e, f, e.pool.Conn()
 	for d, seen := range f.syn {
 		if seen && (d != dir || !syn) {
 			c.asm.Start(d, f.isn[d])
@@ -97,7 +104,6 @@ func (e *Engine) charge(c *conn) {
 	for e.used > e.cfg.MemoryLimit && e.recent.last != c {
 		old := e.recent.last
 		old.flow.done = true
-		old.asm.Drop()
 		e.release(old)
 		(*sink)(e).Count("memory_evicted")
 	}
@@ -107,8 +113,11 @@ func (e *Engine) release(c *conn) {
 	c.asm.Drop()
 	e.recent.remove(c)
 	e.used -= c.charged
-	c.charged = 0
 	c.flow.conn = nil
+	*c = conn{}
+	if len(e.spare) < maxSpare {
+		e.spare = append(e.spare, c)
+	}
 }
 
 // Data, Gap and End are how the reassembly reports.

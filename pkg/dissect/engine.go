@@ -73,6 +73,7 @@ type Engine struct {
 	speaking  string  // the protocol that has the word
 	facts     []Fact  // of the packet in hand
 	recent    list    // connections by last use
+	spare     []*conn // for the next connections
 	used      int64
 
 	mu       sync.Mutex
@@ -150,8 +151,8 @@ func (e *Engine) Close(f *Flow) {
 	e.packet = &Packet{Headers: &c.last, Flow: f, FromSrc: c.lastFromSrc}
 	e.ctx.Headers = &c.last
 	c.asm.Close(c)
-	e.release(c)
 	e.flush()
+	e.release(c)
 }
 
 // Counters gives the counts since New by reason; it may be called from any

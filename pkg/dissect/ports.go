@@ -3,6 +3,7 @@ package dissect
 import (
 	"slices"
 
+	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -12,9 +13,9 @@ import (
 var ports = map[proto.Transport]map[uint16]string{
 	proto.TCP: {
 		21: "ftp", 22: "ssh", 23: "telnet", 25: "smtp", 80: "http", 88: "kerberos", 111: "rpc", 139: "netbios", 389: "ldap",
-		443: "tls", 445: "smb", 502: "modbus", 515: "lpd", 554: "rtsp", 587: "smtp", 631: "ipp", 636: "tls", 1433: "tds",
+		443: "tls", 445: "smb", 502: "modbus", 514: "syslog", 515: "lpd", 554: "rtsp", 587: "smtp", 631: "ipp", 636: "tls", 853: "tls", 1433: "tds",
 		1521: "oracle", 1883: "mqtt", 2049: "nfs", 2762: "tls", 3306: "mysql", 3389: "rdp", 5060: "sip", 5432: "postgresql",
-		5900: "vnc", 4840: "opcua", 8080: "http", 8883: "tls", 9100: "jetdirect", 20000: "dnp3", 44818: "enip", 102: "s7comm",
+		5900: "vnc", 4840: "opcua", 8080: "http", 8443: "tls", 8883: "tls", 9100: "jetdirect", 20000: "dnp3", 44818: "enip", 102: "s7comm",
 	},
 	proto.UDP: {
 		69: "tftp", 88: "kerberos", 111: "rpc", 123: "ntp", 137: "netbios", 138: "netbios", 161: "snmp", 162: "snmp",
@@ -22,6 +23,19 @@ var ports = map[proto.Transport]map[uint16]string{
 		2222: "enip", 3671: "knx", 3702: "ws_discovery", 5060: "sip", 20000: "dnp3", 24005: "intellivue", 24105: "intellivue",
 		44818: "enip", 47808: "bacnet",
 	},
+}
+
+// PortName is the protocol that is at home on a port, "" for none: a guess and
+// nothing more.
+func PortName(t proto.Transport, port uint16) string { return portName(protocols, t, port) }
+
+func portName(own []*dissector.Protocol, t proto.Transport, port uint16) string {
+	for _, p := range own {
+		if (t == proto.UDP && p.Datagram != nil || t == proto.TCP && p.NewStream != nil) && slices.Contains(p.Ports, port) {
+			return p.Name
+		}
+	}
+	return ports[t][port]
 }
 
 // guess labels a flow by its port, the opened side's first.
@@ -34,21 +48,16 @@ func (e *Engine) guess(p *Packet) {
 	if !p.FromSrc {
 		server, client = client, server
 	}
-	for _, port := range []uint16{server, client} {
-		name := ports[h.Transport][port]
-		own := e.streams
-		if h.Transport == proto.UDP {
-			own = e.datagrams
-		}
-		for _, q := range own {
-			if slices.Contains(q.Ports, port) {
-				name = q.Name
-			}
-		}
-		if name != "" {
-			f.Protocol, f.By = name, proto.ByPort
-			return
-		}
+	own := e.streams
+	if h.Transport == proto.UDP {
+		own = e.datagrams
+	}
+	name := portName(own, h.Transport, server)
+	if name == "" {
+		name = portName(own, h.Transport, client)
+	}
+	if name != "" {
+		f.Protocol, f.By = name, proto.ByPort
 	}
 }
 
