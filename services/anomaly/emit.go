@@ -35,15 +35,16 @@ func (c *call) detect(r *rule, target [peerLen]byte, d *proto.Detection) {
 	if c.p.mute(d.First) && c.p.mute(d.Last) {
 		return
 	}
-	key := detectionKey(c.id, r, target)
-	st := detections.Edit(c.tx, key)
-	if st.told > 0 {
+	if st := c.alive(r, target, d.First); st != nil {
 		for _, t := range d.Targets {
 			c.target(st, t)
 		}
 		c.repeat(st, d.Last, max(d.Count, 1))
 		return
 	}
+	key := detectionKey(c.id, r, target)
+	st := detections.Edit(c.tx, key)
+	*st = detection{}
 	st.Detection = *d
 	if st.Time == 0 {
 		st.Time = c.tx.Now()
@@ -57,6 +58,39 @@ func (c *call) detect(r *rule, target [peerLen]byte, d *proto.Detection) {
 	st.rested = c.tx.Now().Add(r.rests)
 	c.tx.Timer(st.rested, append([]byte{timerRest}, key...))
 	tell(c.tx, st, activityCreate)
+}
+
+// alive gives the detection of a key, unless it has rested at t: then it is ended
+// here, since the watermark and its timer come after the events.
+func (c *call) alive(r *rule, target [peerLen]byte, t proto.Time) *detection {
+	key := detectionKey(c.id, r, target)
+	d := detections.Get(c.tx, key)
+	if d == nil {
+		return nil
+	}
+	d = detections.Edit(c.tx, key)
+	if t >= d.restsAt(r) {
+		c.end(key, d)
+		return nil
+	}
+	return d
+}
+
+// restsAt is when a detection is over, if it is not repeated. A peer is no news
+// after its time, however often the two go on.
+func (d *detection) restsAt(r *rule) proto.Time {
+	if r == newPeer || r == newExternalPeer {
+		return d.Time.Add(r.rests)
+	}
+	return d.Last.Add(r.rests)
+}
+
+// end tells a detection's final count, and forgets it.
+func (c *call) end(key []byte, d *detection) {
+	if d.Count != d.told {
+		tellAgain(c.tx, d)
+	}
+	detections.Delete(c.tx, key)
 }
 
 // target adds a target to a detection, and makes it be told when their number
@@ -116,19 +150,13 @@ func (c *call) rest(t stream.Timer, key []byte) {
 	if r == nil {
 		return
 	}
-	since := d.Last
-	if r == newPeer || r == newExternalPeer {
-		since = d.Time // after a day it is no news, however often it goes on
-	}
-	if due := since.Add(r.rests); due > t.At {
-		detections.Edit(c.tx, key).rested = due
+	d = detections.Edit(c.tx, key)
+	if due := d.restsAt(r); due > t.At {
+		d.rested = due
 		c.tx.Timer(due, t.Key)
 		return
 	}
-	if d.Count != d.told {
-		tellAgain(c.tx, detections.Edit(c.tx, key))
-	}
-	detections.Delete(c.tx, key)
+	c.end(key, d)
 }
 
 func ruleOf(id byte) *rule {

@@ -174,11 +174,10 @@ func attackOf(r *rule, f *proto.Flow) []string {
 // whether the detection is still alive.
 func (c *call) again(r *rule, peer [peerLen]byte, f *proto.Flow) bool {
 	for _, target := range [...][peerLen]byte{peer, {0: 0xff, 1: r.id}} {
-		if d := detections.Get(c.tx, detectionKey(c.id, r, target)); d != nil && (target == peer || hasTarget(d, f)) {
-			if f.Part > 0 {
-				return true // the same conversation
+		if d := c.alive(r, target, f.Start); d != nil && (target == peer || hasTarget(d, f)) {
+			if f.Part == 0 { // a further part is of the same conversation
+				c.repeat(d, f.End, 1)
 			}
-			c.repeat(detections.Edit(c.tx, detectionKey(c.id, r, target)), f.End, 1)
 			return true
 		}
 	}

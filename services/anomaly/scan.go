@@ -79,14 +79,13 @@ func (c *call) judge(f *proto.Flow, a *attempts) {
 	}
 	ports := a.ports()
 	ip := f.DstIP.Unmap().String()
-	under := detections.Get(c.tx, detectionKey(c.id, portScan, scanAll))
+	under := c.alive(portScan, scanAll, f.Start)
 	switch {
 	case under != nil && hasTarget(under, f):
-		c.repeat(detections.Edit(c.tx, detectionKey(c.id, portScan, scanAll)), f.End, 1)
+		c.repeat(under, f.End, 1)
 	case under != nil && ports >= min(scanMore, limit):
-		d := detections.Edit(c.tx, detectionKey(c.id, portScan, scanAll))
-		c.target(d, ip)
-		c.repeat(d, f.End, a.n)
+		c.target(under, ip)
+		c.repeat(under, f.End, a.n)
 	case under == nil && ports >= limit:
 		k := c.kind()
 		severity := proto.SeverityMedium
@@ -103,11 +102,10 @@ func (c *call) judge(f *proto.Flow, a *attempts) {
 
 // foldIntoScan adds a host that answered to the scan that is under way, if one is.
 func (c *call) foldIntoScan(f *proto.Flow) bool {
-	key := detectionKey(c.id, portScan, scanAll)
-	if detections.Get(c.tx, key) == nil {
+	d := c.alive(portScan, scanAll, f.Start)
+	if d == nil {
 		return false
 	}
-	d := detections.Edit(c.tx, key)
 	c.target(d, f.DstIP.Unmap().String())
 	c.repeat(d, f.End, 1)
 	return true
