@@ -29,12 +29,15 @@ type Config struct {
 	Settings map[string]any `yaml:"settings"`
 	// Cluster is a name from the servers' remote_servers: replicated engines and
 	// Distributed tables are generated for it. Empty means a single server.
-	Cluster     string        `yaml:"cluster"`
-	Compression string        `yaml:"compression"` // lz4, zstd or none
-	DialTimeout time.Duration `yaml:"dial_timeout"`
-	ReadTimeout time.Duration `yaml:"read_timeout"` // the longest silence of a server during a query
-	MaxConns    int           `yaml:"max_conns"`    // per shard
-	Retention   Retention     `yaml:"retention"`
+	Cluster string `yaml:"cluster"`
+	// Unreplicated makes a cluster of single servers: plain engines under the
+	// Distributed tables, and no Keeper.
+	Unreplicated bool          `yaml:"unreplicated"`
+	Compression  string        `yaml:"compression"` // lz4, zstd or none
+	DialTimeout  time.Duration `yaml:"dial_timeout"`
+	ReadTimeout  time.Duration `yaml:"read_timeout"` // the longest silence of a server during a query
+	MaxConns     int           `yaml:"max_conns"`    // per shard
+	Retention    Retention     `yaml:"retention"`
 	// Fsync makes the server sync each part to disk before it answers an insert:
 	// rows survive a power cut and not only a killed server.
 	Fsync   bool    `yaml:"fsync"`
@@ -91,7 +94,13 @@ func (c *Config) Validate() error {
 	if len(c.Addresses) > 1 && c.Cluster == "" {
 		bad("addresses: %d shards need cluster, the name of the cluster in the servers' remote_servers", len(c.Addresses))
 	}
+	if c.Unreplicated && c.Cluster == "" {
+		bad("unreplicated: is about a cluster, and cluster is empty; set that or remove this")
+	}
 	for i, shard := range c.Addresses {
+		if c.Unreplicated && strings.Contains(shard, ",") {
+			bad("addresses[%d]: %q has replicas, and unreplicated is set", i, shard)
+		}
 		for _, a := range strings.Split(shard, ",") {
 			if err := checkAddress(strings.TrimSpace(a)); err != nil {
 				bad("addresses[%d]: %w", i, err)

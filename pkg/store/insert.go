@@ -75,7 +75,7 @@ func (s *Store) rowsOf(table string) string {
 
 // counting must see what was inserted a moment ago on whatever replica answers.
 func (s *Store) counting(ctx context.Context) context.Context {
-	if s.layout.cluster == "" {
+	if !s.layout.replicated {
 		return ctx
 	}
 	return clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"select_sequential_consistency": 1}))

@@ -246,7 +246,7 @@ func TestExamples(t *testing.T) {
 
 func TestAnalystReadsAndDoesNotWrite(t *testing.T) {
 	w := newWard(t)
-	srv := embedded(t)
+	srv := server(t)
 	cfg := store.Default()
 	cfg.Addresses, cfg.Database, cfg.User, cfg.Password = []string{srv.Addr}, w.s.Database(), srv.AnalystUser, srv.AnalystPassword
 	a := open(t, cfg)

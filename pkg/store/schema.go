@@ -49,14 +49,15 @@ type Table struct {
 
 // layout is what a server or cluster makes of the tables.
 type layout struct {
-	database  string
-	cluster   string
-	retention Retention
-	fsync     bool
+	database   string
+	cluster    string
+	replicated bool
+	retention  Retention
+	fsync      bool
 }
 
 func (c *Config) layout() layout {
-	return layout{database: c.Database, cluster: c.Cluster, retention: c.Retention, fsync: c.Fsync}
+	return layout{database: c.Database, cluster: c.Cluster, replicated: c.Cluster != "" && !c.Unreplicated, retention: c.Retention, fsync: c.Fsync}
 }
 
 // local is the name of the table that holds rows: inserts and counts go there.
@@ -78,7 +79,7 @@ func (l layout) engine(t *Table) string {
 	if t.Version != "" {
 		kind, args = "ReplacingMergeTree", []string{t.Version}
 	}
-	if l.cluster != "" {
+	if l.replicated {
 		kind = "Replicated" + kind
 		args = append([]string{quote("/clickhouse/tables/{shard}/" + l.database + "/" + l.local(t.Name)), "'{replica}'"}, args...)
 	}
@@ -112,7 +113,7 @@ const dedupWindow = 10000
 
 func (l layout) settings(t *Table) map[string]string {
 	s := map[string]string{"index_granularity": "8192"}
-	if l.cluster == "" {
+	if !l.replicated {
 		s["non_replicated_deduplication_window"] = strconv.Itoa(dedupWindow)
 	} else {
 		s["replicated_deduplication_window"] = strconv.Itoa(dedupWindow)
@@ -237,9 +238,10 @@ func (l layout) commentColumns(table string, cols []Column) string {
 }
 
 // DDL gives the statements that would build an empty database for cfg, for
-// people who want to read or apply them themselves. With a cluster they make
-// ReplicatedMergeTree and Distributed tables; those are parsed by a real server
-// in our tests but have not been run on a live cluster.
+// people who want to read or apply them themselves. Shards under Distributed
+// tables run in our tests; the ReplicatedMergeTree engines of a cluster that is
+// not Unreplicated need a Keeper: a real server parses them in our tests, and
+// they have not been run on a live cluster.
 func DDL(cfg Config) []string { return cfg.layout().ddl() }
 
 func sortedKeys[V any](m map[string]V) []string {

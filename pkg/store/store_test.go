@@ -10,14 +10,14 @@ import (
 	"github.com/wardflow/wardflow/pkg/store"
 )
 
-func embedded(t testing.TB) embeddedtest.Server {
+func server(t testing.TB) embeddedtest.Server {
 	t.Helper()
 	return embeddedtest.ClickHouse(t)
 }
 
 func testConfig(t testing.TB) store.Config {
 	t.Helper()
-	srv := embedded(t)
+	srv := server(t)
 	cfg := store.Default()
 	cfg.Addresses, cfg.User, cfg.Password, cfg.Database = []string{srv.Addr}, srv.User, srv.Password, srv.Database
 	cfg.Analyst.User = srv.AnalystUser

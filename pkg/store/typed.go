@@ -64,7 +64,8 @@ func (s *Store) Devices(ctx context.Context, f DeviceFilter) (*Rows, error) {
 	w.equal("category", f.Category)
 	w.equal("type", f.Type)
 	w.equal("tier", f.Tier)
-	return s.Query(ctx, "SELECT * EXCEPT (record) FROM v_devices"+w.sql()+" ORDER BY score DESC NULLS LAST, device_id"+w.limit(f.Limit), w.args...)
+	sql := "SELECT * EXCEPT (record) FROM v_devices" + w.sql() + " ORDER BY score DESC NULLS LAST, device_id" + w.limit(f.Limit)
+	return s.list(ctx, sql, w.args)
 }
 
 // Device gives one device as on wardflow.devices; id may be one that was merged
@@ -109,18 +110,18 @@ func (s *Store) Flows(ctx context.Context, f FlowFilter) (*Rows, error) {
 	}
 	if !f.Device.IsZero() {
 		in.bind("device", f.Device.String())
-		in.conds = append(in.conds, "(src_endpoint IN "+s.endpointsOf("device")+" OR dst_endpoint IN "+s.endpointsOf("device")+")")
+		in.conds = append(in.conds, ofDevice("device"))
 	}
 	if peer.device != "" {
 		in.bind("peer", peer.device)
-		in.conds = append(in.conds, "(src_endpoint IN "+s.endpointsOf("peer")+" OR dst_endpoint IN "+s.endpointsOf("peer")+")")
+		in.conds = append(in.conds, ofDevice("peer"))
 	}
 	if peer.from != "" {
 		in.bind("from", peer.from)
 		in.bind("to", peer.to)
 		in.conds = append(in.conds, "((src_ip BETWEEN toIPv6({from:String}) AND toIPv6({to:String})) OR (dst_ip BETWEEN toIPv6({from:String}) AND toIPv6({to:String})))")
 	}
-	if c := ends(!f.Device.IsZero(), peer, s.layout.database); c != "" {
+	if c := ends(!f.Device.IsZero(), peer); c != "" {
 		out.conds = append(out.conds, c)
 	}
 	limit := in.limit(f.Limit)
@@ -129,23 +130,30 @@ func (s *Store) Flows(ctx context.Context, f FlowFilter) (*Rows, error) {
 		inner += " ORDER BY start DESC" + limit
 	}
 	sql := strings.Replace(flowsSelect, "$flows", "("+inner+")", 1)
-	sql = s.layout.viewSQL(&View{SQL: "SELECT * FROM (" + sql + ")" + out.sql() + " ORDER BY start DESC, flow_id, part" + limit})
-	return s.Query(ctx, sql, in.args...)
+	return s.list(ctx, "SELECT * FROM ("+sql+")"+out.sql()+" ORDER BY start DESC, flow_id, part"+limit, in.args)
 }
 
-// idsOf is every id of the device that the parameter names.
-func idsOf(db, param string) string {
-	return "(SELECT arrayJoin(arrayConcat([toUUID({" + param + ":String})], arrayFlatten(groupArray(arrayPushBack(aliases, device_id))))) FROM " + db + ".devices FINAL WHERE device_id = toUUID({" + param + ":String}) OR has(aliases, toUUID({" + param + ":String})))"
+// list runs a query in which $db and $global stand as in a view.
+func (s *Store) list(ctx context.Context, sql string, args []any) (*Rows, error) {
+	return s.Query(ctx, s.layout.viewSQL(&View{SQL: sql}), args...)
 }
 
-func (s *Store) endpointsOf(param string) string {
-	return "(SELECT endpoint FROM $db.bindings WHERE device_id IN " + idsOf("$db", param) + ")"
+// inIDsOf says that a column is one of the ids of the device that the parameter names.
+func inIDsOf(column, param string) string {
+	return column + " $global IN (SELECT arrayJoin(arrayConcat([toUUID({" + param + ":String})], arrayFlatten(groupArray(arrayPushBack(aliases, device_id)))))" +
+		" FROM $db.devices FINAL WHERE device_id = toUUID({" + param + ":String}) OR has(aliases, toUUID({" + param + ":String})))"
+}
+
+// ofDevice says that a flow is of an endpoint that was ever the device's.
+func ofDevice(param string) string {
+	endpoints := "(SELECT endpoint FROM $db.bindings WHERE " + inIDsOf("device_id", param) + ")"
+	return "(src_endpoint $global IN " + endpoints + " OR dst_endpoint $global IN " + endpoints + ")"
 }
 
 // ends says, of joined flows, that the device is at one end and the peer at the other.
-func ends(device bool, p peer, db string) string {
+func ends(device bool, p peer) string {
 	is := func(end, param string) string {
-		return "toUUIDOrZero(ifNull(" + end + "_device, '')) IN " + idsOf(db, param)
+		return inIDsOf("toUUIDOrZero(ifNull("+end+"_device, ''))", param)
 	}
 	at := func(end string) string {
 		if p.device != "" {
@@ -204,14 +212,15 @@ func (s *Store) Detections(ctx context.Context, f DetectionFilter) (*Rows, error
 	w.equal("rule", f.Rule)
 	w.equal("severity", f.Severity)
 	w.since("time", f.Since)
-	w.device(s.layout.database, f.Device)
-	return s.Query(ctx, "SELECT * FROM v_detections"+w.sql()+" ORDER BY time DESC, detection_id"+w.limit(f.Limit), w.args...)
+	w.device(f.Device)
+	sql := "SELECT * FROM v_detections" + w.sql() + " ORDER BY time DESC, detection_id" + w.limit(f.Limit)
+	return s.list(ctx, sql, w.args)
 }
 
-func (w *where) device(db string, id proto.ID) {
+func (w *where) device(id proto.ID) {
 	if !id.IsZero() {
 		w.bind("device", id.String())
-		w.conds = append(w.conds, "toUUIDOrZero(ifNull(device_id, '')) IN "+idsOf(db, "device"))
+		w.conds = append(w.conds, inIDsOf("toUUIDOrZero(ifNull(device_id, ''))", "device"))
 	}
 }
 
@@ -230,10 +239,11 @@ func (s *Store) Risk(ctx context.Context, f RiskFilter) (*Rows, error) {
 	w.equal("site", f.Site)
 	w.equal("tier", f.Tier)
 	w.since("time", f.Since)
-	w.device(s.layout.database, f.Device)
+	w.device(f.Device)
 	from, order := "v_risk", "score DESC, device_id"
 	if f.History {
 		from, order = "v_risk_history", "time DESC, device_id"
 	}
-	return s.Query(ctx, "SELECT * FROM "+from+w.sql()+" ORDER BY "+order+w.limit(f.Limit), w.args...)
+	sql := "SELECT * FROM " + from + w.sql() + " ORDER BY " + order + w.limit(f.Limit)
+	return s.list(ctx, sql, w.args)
 }
