@@ -166,13 +166,14 @@ func (r *runner) item(s *sensor, it proto.Item) {
 
 // packets reads the baseline, then the files, then ends event time.
 func (r *runner) packets(ctx context.Context) error {
-	if err := r.control(r.o.Learn); err != nil {
+	learn := r.o.Learn
+	if len(r.of[0]) > 0 {
+		learn = math.MaxInt64 // for as long as the baseline lasts
+	}
+	if err := r.control(learn); err != nil {
 		return err
 	}
 	if len(r.of[0]) > 0 {
-		if err := r.control(math.MaxInt64); err != nil {
-			return err
-		}
 		r.out.mute = true
 		if err := r.read(ctx, r.learn, r.of[0], nil); err != nil {
 			return err
