@@ -58,8 +58,8 @@ func (c *call) peer(f *proto.Flow) {
 		return
 	}
 	peer, outside, ok := peerOf(f)
-	if !ok || (!outside && !answered(f)) {
-		return
+	if !ok || (!outside && (!answered(f) || infrastructure[f.Protocol])) {
+		return // and what is asked of a name server makes no acquaintance of it
 	}
 	var buf [idLen + peerLen]byte
 	key := append(append(buf[:0], c.id[:]...), peer[:]...)
@@ -77,10 +77,6 @@ func (c *call) peer(f *proto.Flow) {
 		return
 	}
 	if c.p.learns(c.h.first, f.Start) {
-		peers.Edit(c.tx, key).N = peerKnown
-		return
-	}
-	if !outside && infrastructure[f.Protocol] {
 		peers.Edit(c.tx, key).N = peerKnown
 		return
 	}

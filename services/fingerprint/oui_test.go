@@ -15,7 +15,7 @@ import (
 	"github.com/wardflow/wardflow/proto"
 )
 
-var update = flag.Bool("update", false, "rewrite signatures/oui.tsv.gz from the shared IEEE list")
+var update = flag.Bool("update", false, "rewrite the expectations of testdata/scripts, and signatures/oui.tsv.gz from the shared IEEE list")
 
 // shared gives a path below the shared folder, and skips where there is none.
 func shared(t testing.TB, name string) string {
