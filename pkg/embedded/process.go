@@ -58,8 +58,8 @@ func (c *ProcessConfig) setDefaults() {
 
 const (
 	readyPoll = 20 * time.Millisecond
-	// A child that ran this long had a working configuration: its next restart is quick again.
-	steadyAfter = 30 * time.Second
+	// A child that ran this long did work: its next restart is quick again.
+	steadyAfter = time.Second
 	// The first start is tried this often, since a predecessor that was killed may still hold the port or the lock.
 	firstStarts = 4
 )
