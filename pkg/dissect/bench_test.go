@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/wardflow/wardflow/pkg/dissect"
-	. "github.com/wardflow/wardflow/pkg/dissect/dissecttest"
+	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/packet"
 )
 
@@ -13,9 +13,9 @@ import (
 func BenchmarkConversation(b *testing.B) {
 	for _, name := range []string{"hl7", "dicom"} {
 		b.Run(name, func(b *testing.B) {
-			list := Conversations(Frames(b, Shared(b, "captures/clinical/"+name+".pcap")))[0].Segments(true)
+			list := dissecttest.Conversations(dissecttest.Frames(b, dissecttest.Shared(b, "captures/clinical/"+name+".pcap")))[0].Segments(true)
 			facts := 0
-			e := dissect.New(dissect.Config{Key: Key, Emit: func(*dissect.Packet, *dissect.Fact) { facts++ }})
+			e := dissect.New(dissect.Config{Key: dissecttest.Key, Emit: func(*dissect.Packet, *dissect.Fact) { facts++ }})
 			b.ReportAllocs()
 			for b.Loop() {
 				play(e, list)
@@ -35,11 +35,11 @@ func play(e *dissect.Engine, list []packet.Headers) {
 
 // BenchmarkWard runs the ward's day, decoding and a flow table for tests included.
 func BenchmarkWard(b *testing.B) {
-	frames := Frames(b, Shared(b, wardDay))
+	frames := dissecttest.Frames(b, dissecttest.Shared(b, wardDay))
 	b.ReportAllocs()
 	n := 0
 	for b.Loop() {
-		n += len(Run(dissect.Config{}, frames).Facts)
+		n += len(dissecttest.Run(dissect.Config{}, frames).Facts)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(frames)), "ns/frame")
 	b.ReportMetric(float64(n)/float64(b.N), "facts")
@@ -47,8 +47,8 @@ func BenchmarkWard(b *testing.B) {
 
 // BenchmarkUnknown is a segment of a flow that no dissector knows.
 func BenchmarkUnknown(b *testing.B) {
-	list := Conversation{{Side: 0, Data: []byte("GET / HTTP/1.1\r\n\r\n")}, {Side: 1, Data: []byte("HTTP/1.1 200 OK\r\n\r\n")}}.Segments(true)
-	e := dissect.New(dissect.Config{Key: Key, Emit: func(*dissect.Packet, *dissect.Fact) {}})
+	list := dissecttest.Conversation{{Side: 0, Data: []byte("GET / HTTP/1.1\r\n\r\n")}, {Side: 1, Data: []byte("HTTP/1.1 200 OK\r\n\r\n")}}.Segments(true)
+	e := dissect.New(dissect.Config{Key: dissecttest.Key, Emit: func(*dissect.Packet, *dissect.Fact) {}})
 	b.ReportAllocs()
 	for b.Loop() {
 		play(e, list)

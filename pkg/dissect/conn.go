@@ -1,6 +1,7 @@
 package dissect
 
 import (
+	"slices"
 	"unsafe"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
@@ -163,7 +164,7 @@ func (e *Engine) try(c *conn, dir int, b []byte) {
 	}
 	prefix := b[:min(len(b), dissector.MaxPrefix)]
 	if len(pr.prefix) > 0 {
-		prefix = append(pr.prefix, b[:min(len(b), dissector.MaxPrefix-len(pr.prefix))]...)
+		prefix = slices.Concat(pr.prefix, b[:min(len(b), dissector.MaxPrefix-len(pr.prefix))])
 	}
 	verdict := dissector.No
 	for _, p := range e.streams {
@@ -176,10 +177,7 @@ func (e *Engine) try(c *conn, dir int, b []byte) {
 		}
 	}
 	if verdict == dissector.More && len(prefix) < dissector.MaxPrefix {
-		if len(pr.prefix) == 0 {
-			prefix = append(make([]byte, 0, 2*len(prefix)), prefix...)
-		}
-		pr.prefix = prefix
+		pr.prefix = slices.Clone(prefix)
 		return
 	}
 	pr.prefix = nil

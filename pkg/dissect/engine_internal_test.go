@@ -34,13 +34,15 @@ var brittleProtocol = dissector.Protocol{
 		if strings.HasPrefix(string(b), "?") {
 			panic("cannot recognise " + string(b))
 		}
-		if strings.HasPrefix(string(b), "hello") {
-			return dissector.Yes
-		}
-		if strings.HasPrefix("hello", string(b)) {
+		const greeting = "hello"
+		n := min(len(b), len(greeting))
+		switch {
+		case string(b[:n]) != greeting[:n]:
+			return dissector.No
+		case n < len(greeting):
 			return dissector.More
 		}
-		return dissector.No
+		return dissector.Yes
 	},
 	NewStream: func() dissector.Stream { return new(brittle) },
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/wardflow/wardflow/pkg/dissect"
-	. "github.com/wardflow/wardflow/pkg/dissect/dissecttest"
+	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/packet"
 	"github.com/wardflow/wardflow/proto"
 )
@@ -19,18 +19,18 @@ func FuzzEngine(f *testing.F) {
 			continue // the fuzzer starts from nothing then
 		}
 		var b []byte
-		for _, x := range Frames(f, path) {
+		for _, x := range dissecttest.Frames(f, path) {
 			b = append(append(b, byte(len(x.Data)>>8), byte(len(x.Data))), x.Data...)
 		}
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r := NewRunner(dissect.Config{MemoryLimit: 64 << 10})
+		r := dissecttest.NewRunner(dissect.Config{MemoryLimit: 64 << 10})
 		var now proto.Time
 		for len(b) >= 2 {
 			n := min(int(b[0])<<8|int(b[1]), len(b)-2)
 			now += 1e6
-			r.Frames([]Frame{{LinkType: packet.LinkEthernet, Time: now, Data: b[2 : 2+n], WireLen: n}})
+			r.Frames([]dissecttest.Frame{{LinkType: packet.LinkEthernet, Time: now, Data: b[2 : 2+n], WireLen: n}})
 			b = b[2+n:]
 		}
 		if res := r.Finish(); len(res.Panics) > 0 {

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/wardflow/wardflow/pkg/dissect"
-	. "github.com/wardflow/wardflow/pkg/dissect/dissecttest"
+	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/packet"
 )
 
@@ -14,14 +14,14 @@ import (
 func TestRecut(t *testing.T) {
 	for _, file := range []string{"hl7", "dicom", "dcmtk"} {
 		t.Run(file, func(t *testing.T) {
-			for _, conv := range Conversations(Frames(t, Shared(t, "captures/clinical/"+file+".pcap"))) {
-				want := Play(dissect.Config{}, conv.Segments(true)).Text()
+			for _, conv := range dissecttest.Conversations(dissecttest.Frames(t, dissecttest.Shared(t, "captures/clinical/"+file+".pcap"))) {
+				want := dissecttest.Play(dissect.Config{}, conv.Segments(true)).Text()
 				if want == "" {
 					t.Fatal("nothing is observed at all")
 				}
 				same := func(how string, x int, list []packet.Headers) {
 					t.Helper()
-					r := Play(dissect.Config{}, list)
+					r := dissecttest.Play(dissect.Config{}, list)
 					if got := r.Text(); got != want || len(r.Panics) > 0 {
 						t.Fatalf("%s %d: panics %v, got\n%swant\n%s", how, x, r.Panics, got, want)
 					}
@@ -73,15 +73,15 @@ func disorder(rnd *rand.Rand, list []packet.Headers) []packet.Headers {
 // A segment that was cut by the snaplen is a gap of known length: the pixels of
 // an image are stepped over and nothing is lost; in a header, the message is.
 func TestSnaplen(t *testing.T) {
-	frames := Frames(t, Shared(t, wardDay))
-	whole := Run(dissect.Config{}, frames)
+	frames := dissecttest.Frames(t, dissecttest.Shared(t, wardDay))
+	whole := dissecttest.Run(dissect.Config{}, frames)
 	cut := slices.Clone(frames)
 	for i := range cut {
 		if len(cut[i].Data) > 1000 {
 			cut[i].Data = cut[i].Data[:1000]
 		}
 	}
-	got := Run(dissect.Config{}, cut)
+	got := dissecttest.Run(dissect.Config{}, cut)
 	if a, b := len(whole.Of("dicom", "release")), len(got.Of("dicom", "release")); a != b {
 		t.Errorf("%d associations are followed to their end, want %d", b, a)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/canary"
 	"github.com/wardflow/wardflow/pkg/dissect"
-	. "github.com/wardflow/wardflow/pkg/dissect/dissecttest"
+	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -29,7 +29,7 @@ var (
 // The figures are those of the ward's truth sheet: messages per pump, exams and
 // images, infusions, and who is who.
 func TestWard(t *testing.T) {
-	r := Run(dissect.Config{}, Frames(t, Shared(t, wardDay)))
+	r := dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, dissecttest.Shared(t, wardDay)))
 	if len(r.Panics) > 0 {
 		t.Fatalf("panics: %v", r.Panics)
 	}
@@ -56,9 +56,9 @@ func TestWard(t *testing.T) {
 	t.Run("addresses", func(t *testing.T) { wardAddresses(t, r) })
 }
 
-func wardPumps(t *testing.T, r *Result) {
+func wardPumps(t *testing.T, r *dissecttest.Result) {
 	count := map[string]int{}
-	last := map[string]Fact{}
+	last := map[string]dissecttest.Fact{}
 	infusing := map[string]int{}
 	for _, f := range r.Of("hl7", "equipment") {
 		count[f.Subject.Equipment]++
@@ -114,7 +114,7 @@ func wardPumps(t *testing.T, r *Result) {
 	}
 }
 
-func wardImaging(t *testing.T, r *Result) {
+func wardImaging(t *testing.T, r *dissecttest.Result) {
 	status := map[string]int{}
 	created := map[string]bool{}
 	for _, f := range r.Of("dicom", "n_create") {
@@ -133,7 +133,7 @@ func wardImaging(t *testing.T, r *Result) {
 		t.Errorf("%d steps, ended %v", len(created), status)
 	}
 	images, studies := map[string]int{}, map[string]map[string]bool{}
-	var ct Fact
+	var ct dissecttest.Fact
 	for _, f := range r.Of("dicom", "c_store") {
 		if f.DstIP != pacs01 {
 			continue
@@ -176,8 +176,8 @@ func wardImaging(t *testing.T, r *Result) {
 	}
 }
 
-func wardAddresses(t *testing.T, r *Result) {
-	var host Fact
+func wardAddresses(t *testing.T, r *dissecttest.Result) {
+	var host dissecttest.Fact
 	for _, f := range r.Of("dhcp", "ack") {
 		if f.Subject.MAC.String() == "f8:c6:78:10:42:01" {
 			host = f
@@ -186,7 +186,7 @@ func wardAddresses(t *testing.T, r *Result) {
 	if host.Subject.IP.String() != "10.41.8.151" {
 		t.Errorf("pump1's lease: %+v", host.Subject)
 	}
-	var request Fact
+	var request dissecttest.Fact
 	for _, f := range r.Of("dhcp", "request") {
 		if f.Subject.MAC == host.Subject.MAC {
 			request = f
@@ -206,7 +206,7 @@ func wardAddresses(t *testing.T, r *Result) {
 
 // wardCanaries are the planted strings of the ward's truth sheet.
 func wardCanaries(t *testing.T) []string {
-	b, err := os.ReadFile(Shared(t, "captures/ward-a/truth.yaml"))
+	b, err := os.ReadFile(dissecttest.Shared(t, "captures/ward-a/truth.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func wardCanaries(t *testing.T) []string {
 // where a connection is joined in its middle or loses packets.
 func TestWardCanaries(t *testing.T) {
 	s := canary.New(wardCanaries(t))
-	files, err := os.ReadDir(Shared(t, "captures/ward-a"))
+	files, err := os.ReadDir(dissecttest.Shared(t, "captures/ward-a"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestWardCanaries(t *testing.T) {
 		if !strings.Contains(file.Name(), ".pcap") {
 			continue
 		}
-		frames := Frames(t, Shared(t, "captures/ward-a/"+file.Name()))
+		frames := dissecttest.Frames(t, dissecttest.Shared(t, "captures/ward-a/"+file.Name()))
 		planted := 0
 		for _, f := range frames {
 			planted += len(s.Search(f.Data))
@@ -247,13 +247,13 @@ func TestWardCanaries(t *testing.T) {
 			t.Errorf("%s: no canary in the capture: the test sees nothing", file.Name())
 		}
 		for lose := range 4 { // nothing, then every 7th, 8th, 9th frame
-			var kept []Frame
+			var kept []dissecttest.Frame
 			for i, f := range frames {
 				if lose == 0 || i%(6+lose) != 0 {
 					kept = append(kept, f)
 				}
 			}
-			r := Run(dissect.Config{}, kept)
+			r := dissecttest.Run(dissect.Config{}, kept)
 			if hits := s.Search(r.Everything()); len(hits) > 0 {
 				t.Errorf("%s: %v", file.Name(), hits[:min(len(hits), 5)])
 			}

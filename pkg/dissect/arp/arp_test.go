@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/wardflow/wardflow/pkg/dissect"
-	. "github.com/wardflow/wardflow/pkg/dissect/dissecttest"
+	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/packet"
 	"github.com/wardflow/wardflow/proto"
 )
@@ -36,7 +36,7 @@ func TestFrames(t *testing.T) {
 		{"short", body(1, own, one, two)[:27], ""},
 		{"other hardware", append([]byte{0, 6}, body(1, own, one, two)[2:]...), ""},
 	} {
-		r := Play(dissect.Config{}, []packet.Headers{headers(tc.b)})
+		r := dissecttest.Play(dissect.Config{}, []packet.Headers{headers(tc.b)})
 		want := tc.want
 		if want != "" {
 			want += "\n"
@@ -52,7 +52,7 @@ func TestFrames(t *testing.T) {
 func FuzzFrame(f *testing.F) {
 	f.Add(body(1, proto.MAC{2, 0, 0, 0, 0, 1}, [4]byte{10, 0, 0, 1}, [4]byte{10, 0, 0, 2}))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if r := Play(dissect.Config{}, []packet.Headers{headers(b)}); len(r.Panics) > 0 {
+		if r := dissecttest.Play(dissect.Config{}, []packet.Headers{headers(b)}); len(r.Panics) > 0 {
 			t.Fatal(r.Panics)
 		}
 	})

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/wardflow/wardflow/pkg/dissect"
-	. "github.com/wardflow/wardflow/pkg/dissect/dissecttest"
+	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/packet"
 	"github.com/wardflow/wardflow/proto"
 )
@@ -41,13 +41,19 @@ func TestMessages(t *testing.T) {
 		b    []byte
 		want []string
 	}{
-		{"discover", 0, message(1, client, opt(53, "\x01"), opt(12, "PCU-1"), opt(60, "alaris-pcu"), asked, opt(61, "\x01\x02\x00\x00\x00\x00\x01")),
-			[]string{`dhcp discover side=0 mac=02:00:00:00:00:01 ip=invalid IP equipment="" gateway=0 {"client_id":"01020000000001","hostname":"PCU-1","parameter_list":"1,3,6","vendor_class":"alaris-pcu"}`}},
+		{
+			"discover", 0, message(1, client, opt(53, "\x01"), opt(12, "PCU-1"), opt(60, "alaris-pcu"), asked, opt(61, "\x01\x02\x00\x00\x00\x00\x01")),
+			[]string{`dhcp discover side=0 mac=02:00:00:00:00:01 ip=invalid IP equipment="" gateway=0 {"client_id":"01020000000001","hostname":"PCU-1","parameter_list":"1,3,6","vendor_class":"alaris-pcu"}`},
+		},
 		{"request", 0, message(1, client, opt(53, "\x03"), opt(50, "\x0a\x01\x02\x09"), opt(54, "\x0a\x01\x02\x04")), []string{`"requested_ip":"10.1.2.9","server_id":"10.1.2.4"`}},
 		{"renewal", 0, with(message(1, client, opt(53, "\x03")), 12, "\x0a\x01\x02\x03"), []string{`side=0 mac=02:00:00:00:00:01 ip=10.1.2.3 equipment="" gateway=0 {"ip":"10.1.2.3"}`}},
-		{"ack", 1, with(message(2, client, opt(53, "\x05"), opt(51, lease), opt(3, "\x0a\x01\x02\x01"), opt(15, "hosp.local"), opt(54, "\x0a\x01\x02\x04")), 16, "\x0a\x01\x02\x09"),
-			[]string{`dhcp ack side=0 mac=02:00:00:00:00:01 ip=10.1.2.9 equipment="" gateway=0 {"domain":"hosp.local","ip":"10.1.2.9","lease_s":"3600","router":"10.1.2.1","server_id":"10.1.2.4"}`,
-				`dhcp ack side=1 mac= ip=invalid IP equipment="" gateway=0 {"domain":"hosp.local","role":"server","router":"10.1.2.1","server_id":"10.1.2.4"}`}},
+		{
+			"ack", 1, with(message(2, client, opt(53, "\x05"), opt(51, lease), opt(3, "\x0a\x01\x02\x01"), opt(15, "hosp.local"), opt(54, "\x0a\x01\x02\x04")), 16, "\x0a\x01\x02\x09"),
+			[]string{
+				`dhcp ack side=0 mac=02:00:00:00:00:01 ip=10.1.2.9 equipment="" gateway=0 {"domain":"hosp.local","ip":"10.1.2.9","lease_s":"3600","router":"10.1.2.1","server_id":"10.1.2.4"}`,
+				`dhcp ack side=1 mac= ip=invalid IP equipment="" gateway=0 {"domain":"hosp.local","role":"server","router":"10.1.2.1","server_id":"10.1.2.4"}`,
+			},
+		},
 		{"offer is not yet an address", 1, with(message(2, client, opt(53, "\x02")), 16, "\x0a\x01\x02\x09"), []string{`side=0 mac=02:00:00:00:00:01 ip=invalid IP equipment="" gateway=0 {"ip":"10.1.2.9"}`, "role"}},
 		{"relayed", 1, with(message(2, proto.MAC{2, 9, 9, 9, 9, 9}, opt(53, "\x05")), 24, "\x0a\x02\x00\x01"), []string{"side=2 mac=02:09:09:09:09:09", `"relay":"10.2.0.1"`}},
 		{"nak", 1, message(2, client, opt(53, "\x06"), opt(56, "address in use")), []string{`"message":"address in use"`, "role"}},
@@ -65,7 +71,7 @@ func TestMessages(t *testing.T) {
 		{"no cookie", 0, with(message(1, client, opt(53, "\x01")), 236, "xxxx"), nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			r := Play(dissect.Config{}, []packet.Headers{Datagram(0, ports, nil), Datagram(tc.side, ports, tc.b)})
+			r := dissecttest.Play(dissect.Config{}, []packet.Headers{dissecttest.Datagram(0, ports, nil), dissecttest.Datagram(tc.side, ports, tc.b)})
 			got := slices.DeleteFunc(strings.Split(r.Text(), "\n"), func(s string) bool { return s == "" })
 			if len(got) != len(tc.want) || len(r.Panics) > 0 {
 				t.Fatalf("panics %v, facts:\n%s", r.Panics, r.Text())
@@ -84,7 +90,7 @@ func TestMessages(t *testing.T) {
 
 // suricata-verify's test.yaml of these captures.
 func TestCaptures(t *testing.T) {
-	r := Run(dissect.Config{}, Frames(t, Shared(t, "captures/suricata-verify/dhcp-option-52-overload/input.pcap")))
+	r := dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, dissecttest.Shared(t, "captures/suricata-verify/dhcp-option-52-overload/input.pcap")))
 	routers := map[string]int{}
 	for _, kind := range []string{"offer", "ack"} {
 		for _, f := range r.Of("dhcp", kind) {
@@ -98,7 +104,7 @@ func TestCaptures(t *testing.T) {
 			t.Errorf("routers %v, want one %s", routers, k)
 		}
 	}
-	r = Run(dissect.Config{}, Frames(t, Shared(t, "captures/suricata-verify/dhcp-option-52-overload-both/input.pcap")))
+	r = dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, dissecttest.Shared(t, "captures/suricata-verify/dhcp-option-52-overload-both/input.pcap")))
 	if f := r.Of("dhcp", "discover"); len(f) != 1 || f[0].Subject.MAC.String() != "00:00:6c:82:dc:4e" || f[0].Attributes.Get("lease_s") != "3600" {
 		t.Errorf("facts:\n%s", r.Text())
 	}
@@ -107,7 +113,7 @@ func TestCaptures(t *testing.T) {
 func FuzzMessage(f *testing.F) {
 	f.Add(message(1, client, opt(53, "\x01"), opt(12, "a"), opt(52, "\x03"), opt(81, "\x04\x00\x00\x03pcu\x00")))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if r := Play(dissect.Config{}, []packet.Headers{Datagram(0, ports, b), Datagram(1, ports, b)}); len(r.Panics) > 0 {
+		if r := dissecttest.Play(dissect.Config{}, []packet.Headers{dissecttest.Datagram(0, ports, b), dissecttest.Datagram(1, ports, b)}); len(r.Panics) > 0 {
 			t.Fatal(r.Panics)
 		}
 	})

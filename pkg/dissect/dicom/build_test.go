@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	. "github.com/wardflow/wardflow/pkg/dissect/dissecttest"
+	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 )
 
 // The builders below write PDUs and data sets as PS3.8 and PS3.5 lay them out.
@@ -154,11 +154,11 @@ func status(n int) []byte {
 }
 
 // conv alternates between the sides, the client first.
-func conv(parts ...[]byte) Conversation {
-	var c Conversation
+func conv(parts ...[]byte) dissecttest.Conversation {
+	var c dissecttest.Conversation
 	for i, p := range parts {
 		if len(p) > 0 {
-			c = append(c, Chunk{Side: i % 2, Data: p})
+			c = append(c, dissecttest.Chunk{Side: i % 2, Data: p})
 		}
 	}
 	return c

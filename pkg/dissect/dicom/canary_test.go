@@ -8,7 +8,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/canary"
 	"github.com/wardflow/wardflow/pkg/dissect"
-	. "github.com/wardflow/wardflow/pkg/dissect/dissecttest"
+	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/packet"
 )
 
@@ -94,11 +94,11 @@ func TestCanaries(t *testing.T) {
 	}
 }
 
-func plant(t *testing.T, s *canary.Searcher, what string, begin Conversation, message []byte, whole bool) {
+func plant(t *testing.T, s *canary.Searcher, what string, begin dissecttest.Conversation, message []byte, whole bool) {
 	t.Helper()
-	check := func(how string, list []packetHeaders) *Result {
+	check := func(how string, list []packetHeaders) *dissecttest.Result {
 		t.Helper()
-		r := Play(dissect.Config{}, list)
+		r := dissecttest.Play(dissect.Config{}, list)
 		if hits := s.Search(r.Everything()); len(hits) > 0 {
 			t.Fatalf("%s, %s: %v in\n%s", what, how, hits, r.Text())
 		}
@@ -107,10 +107,10 @@ func plant(t *testing.T, s *canary.Searcher, what string, begin Conversation, me
 		}
 		return r
 	}
-	with := func(parts ...[]byte) Conversation {
+	with := func(parts ...[]byte) dissecttest.Conversation {
 		c := slices.Clone(begin)
 		for _, p := range parts {
-			c = append(c, Chunk{Data: p})
+			c = append(c, dissecttest.Chunk{Data: p})
 		}
 		return c
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/wardflow/wardflow/pkg/dissect"
-	. "github.com/wardflow/wardflow/pkg/dissect/dissecttest"
+	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -36,9 +36,9 @@ func store(data []byte, size int) []byte {
 	return slices.Concat(pdvs(1, true, cmd(1, ctStorage, instance, true), 40), pdvs(1, false, data, size))
 }
 
-func play(t *testing.T, parts ...[]byte) *Result {
+func play(t *testing.T, parts ...[]byte) *dissecttest.Result {
 	t.Helper()
-	r := Play(dissect.Config{}, conv(parts...).Segments(true))
+	r := dissecttest.Play(dissect.Config{}, conv(parts...).Segments(true))
 	if len(r.Panics) > 0 {
 		t.Fatalf("panics: %v", r.Panics)
 	}
@@ -46,7 +46,7 @@ func play(t *testing.T, parts ...[]byte) *Result {
 }
 
 func TestEncodings(t *testing.T) {
-	mac := hmac.New(sha256.New, Key)
+	mac := hmac.New(sha256.New, dissecttest.Key)
 	mac.Write([]byte(study))
 	want := fmt.Sprintf(`{"called_ae":"PACS","calling_ae":"CT1","institution":"Hospital","manufacturer":"ACME","modality":"CT","model":"Model X",`+
 		`"role":"scu","serial":"SER1","software_version":"v1\\v2","sop_class":"%s","station_name":"CT-A","study":"%s"}`, ctStorage, hex.EncodeToString(mac.Sum(nil)[:16]))
@@ -198,7 +198,7 @@ func TestBigAssociation(t *testing.T) {
 		for i := cut; i < len(rq); i += cut {
 			offsets = append(offsets, i)
 		}
-		r := Play(dissect.Config{}, conv(rq).Cut(offsets...).Segments(true))
+		r := dissecttest.Play(dissect.Config{}, conv(rq).Cut(offsets...).Segments(true))
 		got := r.Of("dicom", "associate_rq")
 		if len(got) != 1 || len(got[0].Attributes.List("abstract_syntaxes")) != 128 || got[0].Attributes.Get("implementation_uid") != "1.2.3.4" {
 			t.Fatalf("cut at %d: %d facts", cut, len(got))
@@ -212,7 +212,7 @@ func TestGaps(t *testing.T) {
 	parts := [][]byte{request([]proposal{{ctStorage, []string{implicitLE}}}), accept(implicitLE)}
 	first := store(device(impl, true), 100000)
 	c := conv(append(parts, first)...)
-	c = append(c, Chunk{Data: store(device(impl, true), 100000)}, Chunk{Data: store(device(impl, true), 100000)})
+	c = append(c, dissecttest.Chunk{Data: store(device(impl, true), 100000)}, dissecttest.Chunk{Data: store(device(impl, true), 100000)})
 	sizes := c.Sizes()
 	whole := len(parts[0]) + len(parts[1]) + len(first)
 	for _, tc := range []struct {
@@ -238,7 +238,7 @@ func TestGaps(t *testing.T) {
 				}
 				return false
 			})
-			r := Play(dissect.Config{}, list)
+			r := dissecttest.Play(dissect.Config{}, list)
 			complete, damaged := 0, 0
 			for _, f := range r.Of("dicom", "c_store") {
 				if f.Attributes.Get("incomplete") != "" {
@@ -256,7 +256,7 @@ func TestGaps(t *testing.T) {
 
 func TestMidstream(t *testing.T) {
 	c := conv(store(device(expl, false), 4000))
-	r := Play(dissect.Config{}, c.Segments(false))
+	r := dissecttest.Play(dissect.Config{}, c.Segments(false))
 	if f := r.Of("dicom", "c_store"); len(f) != 1 || f[0].Attributes.Get("model") != "Model X" {
 		t.Errorf("facts:\n%s%v", r.Text(), r.Counters)
 	}
@@ -264,7 +264,7 @@ func TestMidstream(t *testing.T) {
 
 func TestNotDICOM(t *testing.T) {
 	for _, s := range []string{"\x01\x00\x00\x00\x00\x04abcd", "\x01\x00\x00\x00\x00\xff\x00\x01\x00\x00" + strings.Repeat("\x00", 60), "\x16\x03\x01\x00\xc8", "GET / HTTP/1.0\r\n", "\x02\x00\x00\x00\x00\xff\x00\x02\x00\x00PACS"} {
-		r := Play(dissect.Config{}, conv([]byte(s)).Segments(true))
+		r := dissecttest.Play(dissect.Config{}, conv([]byte(s)).Segments(true))
 		if len(r.Facts) > 0 || r.Flows[0].By == proto.ByContent {
 			t.Errorf("%q is taken for DICOM", s)
 		}

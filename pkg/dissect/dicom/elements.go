@@ -36,13 +36,12 @@ type level struct {
 }
 
 const (
-	tagItem     = 0xfffe_e000
-	tagItemEnd  = 0xfffe_e00d
-	tagSeqEnd   = 0xfffe_e0dd
-	tagPixels   = 0x7fe0_0010
-	undefined   = 0xffff_ffff
-	maxDepth    = 16
-	maxKeptData = 256
+	tagItem    = 0xfffe_e000
+	tagItemEnd = 0xfffe_e00d
+	tagSeqEnd  = 0xfffe_e0dd
+	tagPixels  = 0x7fe0_0010
+	undefined  = 0xffff_ffff
+	maxDepth   = 16
 )
 
 func (e *elements) reset(s syntax) {

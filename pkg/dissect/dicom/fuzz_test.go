@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/wardflow/wardflow/pkg/dissect"
-	. "github.com/wardflow/wardflow/pkg/dissect/dissecttest"
+	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 )
 
 // FuzzStream also holds any input to the rule that cuts change nothing. The
@@ -16,11 +16,11 @@ func FuzzStream(f *testing.F) {
 	f.Add(append(pdvs(3, true, cmd(0x0140, mpps, instance, true), 9999), pdvs(3, false, device(expl, true), 300)...), 300)
 	f.Add(request([]proposal{{ctStorage, []string{implicitLE}}}), 80)
 	f.Fuzz(func(t *testing.T, b []byte, cut int) {
-		c := append(slices.Clone(begin), Chunk{Data: b})
-		want := Play(dissect.Config{}, c.Segments(true))
+		c := append(slices.Clone(begin), dissecttest.Chunk{Data: b})
+		want := dissecttest.Play(dissect.Config{}, c.Segments(true))
 		n := begin.Sizes()
 		at := n[0] + n[1] + max(cut, 0)%(len(b)+1)
-		got := Play(dissect.Config{}, c.Cut(at).Segments(true))
+		got := dissecttest.Play(dissect.Config{}, c.Cut(at).Segments(true))
 		if len(got.Panics) > 0 {
 			t.Fatal(got.Panics)
 		}

@@ -38,7 +38,7 @@ type message struct {
 func (m *message) init(a *association) {
 	m.assoc = a
 	m.cmd.want, m.cmd.value = wantCommand, m.commandValue
-	m.data.want, m.data.value = want, m.dataValue
+	m.data.want, m.data.value = m.want, m.dataValue
 	m.clear()
 }
 
@@ -138,9 +138,9 @@ func (m *message) dataValue(e *elements, tag uint32, v []byte) {
 	case persons[tag]:
 		m.guard.Add(v)
 	case m.values == nil:
-		m.values = map[string]string{device[tag]: dissector.Text(v, maxKeptData)}
+		m.values = map[string]string{device[tag]: dissector.Text(v, maxText)}
 	default:
-		m.values[device[tag]] = dissector.Text(v, maxKeptData)
+		m.values[device[tag]] = dissector.Text(v, maxText)
 	}
 }
 
@@ -232,7 +232,7 @@ func (m *message) describe(c *dissector.Context, f *dissector.Fact, complete boo
 			f.Attributes.Set(name, uid([]byte(s)))
 		case name == "mpps_status":
 			f.Attributes.Set(name, status(s))
-		case len(s) <= maxKeptData:
+		default:
 			f.Attributes.Set(name, s)
 		}
 	}

@@ -9,6 +9,13 @@ const (
 	tagStudyUID = 0x0020_000d
 )
 
+// What is kept of one value: of a person's to be hashed, of a device's (LO has 64
+// characters, PS3.5 6.2, and some tags several values).
+const (
+	maxKeptData = 2048
+	maxText     = 256
+)
+
 // device are the elements that may leave, and the attribute that each becomes
 // (PS3.6 chapter 6). This is the whole list.
 var device = map[uint32]string{
@@ -38,14 +45,17 @@ var persons = map[uint32]bool{
 }
 
 // want is how much of an element's value is kept while it is read.
-func want(e *elements, tag uint32) int {
+func (m *message) want(e *elements, tag uint32) int {
 	switch {
 	case tag == tagStudyUID:
 		return 66
 	case persons[tag]:
+		if e.left > maxKeptData {
+			m.guard.Fill() // whom it names nobody can know
+		}
 		return maxKeptData
 	case len(e.levels) == 0 && device[tag] != "":
-		return maxKeptData
+		return maxText
 	}
 	return 0
 }

@@ -48,27 +48,34 @@ func Pseudonym(key, identity []byte) string {
 // those under minGuarded characters are too common to mean anybody.
 type Guard struct {
 	sums []uint64
+	full bool
 }
 
 const (
 	minGuarded = 4
-	maxGuarded = 256
+	maxGuarded = 4096
 )
 
 // Add remembers an identity: each word of it, and all of it.
 func (g *Guard) Add(b []byte) {
 	words(b, func(w []byte) bool {
-		if len(g.sums) < maxGuarded {
-			g.sums = append(g.sums, xxhash.Sum64(w))
+		if len(g.sums) == maxGuarded {
+			g.full = true
+			return false
 		}
+		g.sums = append(g.sums, xxhash.Sum64(w))
 		return true
 	})
 }
 
+// Fill says that there were identities that could not be added: from now on
+// every value counts as one of them.
+func (g *Guard) Fill() { g.full = true }
+
 // Holds reports whether s repeats an identity.
 func (g *Guard) Holds(s string) bool {
-	if len(g.sums) == 0 {
-		return false
+	if len(g.sums) == 0 || g.full {
+		return g.full
 	}
 	found := false
 	words([]byte(s), func(w []byte) bool {
@@ -85,7 +92,7 @@ func (g *Guard) Holds(s string) bool {
 }
 
 // Reset forgets all.
-func (g *Guard) Reset() { g.sums = g.sums[:0] }
+func (g *Guard) Reset() { g.sums, g.full = g.sums[:0], false }
 
 // Size is the bytes that g keeps.
 func (g *Guard) Size() int { return 8 * cap(g.sums) }

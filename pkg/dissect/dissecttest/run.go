@@ -94,7 +94,6 @@ type Runner struct {
 	Result Result
 	dec    packet.Decoder
 	flows  map[key]*entry
-	now    *entry
 }
 
 type key struct {

@@ -24,7 +24,8 @@ const (
 	portMDNS  = 5353
 	portLLMNR = 5355
 
-	maxHostFacts = 32 // name facts of one message
+	maxQuestions = 256 // of one message
+	maxHostFacts = 32  // name facts of one message
 )
 
 func dnsDatagram(c *dissector.Context, b []byte, known bool) dissector.Verdict {
@@ -60,7 +61,7 @@ func dissect(c *dissector.Context, b []byte, mild, whole, local bool) dissector.
 		}
 	}
 	q := question{off: headerSize}
-	if !q.read(&m, &n) || !m.plausible() {
+	if !m.plausible() || !q.read(&m, &n) {
 		return dissector.No
 	}
 	if m.opcode() != 0 {
@@ -74,11 +75,11 @@ func dissect(c *dissector.Context, b []byte, mild, whole, local bool) dissector.
 	return dissector.Yes
 }
 
-// plausible holds for any message: no more questions and records than its bytes
-// have room for, counting one each where the message may be cut.
+// plausible holds for any message: it asks or says something, of a known kind,
+// and not too many questions at once (mDNS asks several).
 func (m *message) plausible() bool {
 	total := m.counts[0] + m.counts[1] + m.counts[2] + m.counts[3]
-	return total > 0 && m.opcode() <= 6 && m.counts[0] <= 1+len(m.b)/5
+	return total > 0 && m.opcode() <= 6 && m.counts[0] <= maxQuestions
 }
 
 // question is the first question, and where the records begin.

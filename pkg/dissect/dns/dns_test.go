@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/wardflow/wardflow/pkg/dissect"
-	. "github.com/wardflow/wardflow/pkg/dissect/dissecttest"
+	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/packet"
 	"github.com/wardflow/wardflow/proto"
 )
@@ -93,8 +93,8 @@ func TestDatagrams(t *testing.T) {
 			if len(tc.data) > 3 && tc.data[2]&0x80 != 0 && tc.ports == to53 {
 				side = 1
 			}
-			opener := Datagram(0, tc.ports, nil)
-			r := Play(dissect.Config{}, []packet.Headers{opener, Datagram(side, tc.ports, tc.data)})
+			opener := dissecttest.Datagram(0, tc.ports, nil)
+			r := dissecttest.Play(dissect.Config{}, []packet.Headers{opener, dissecttest.Datagram(side, tc.ports, tc.data)})
 			if len(r.Panics) > 0 {
 				t.Fatal(r.Panics)
 			}
@@ -126,20 +126,20 @@ func TestStream(t *testing.T) {
 	for range 300 {
 		big = append(big, rr(ptr, 16, []byte(strings.Repeat("x", 200)))...)
 	}
-	c := Conversation{{Side: 0, Data: slices.Concat(q, q, q)}, {Side: 1, Data: slices.Concat(tcp(big), tcp(message(response, 1, 0, 0, 0, ask("a.example.com", 1))))}}
-	want := Play(dissect.Config{}, c.Segments(true))
+	c := dissecttest.Conversation{{Side: 0, Data: slices.Concat(q, q, q)}, {Side: 1, Data: slices.Concat(tcp(big), tcp(message(response, 1, 0, 0, 0, ask("a.example.com", 1))))}}
+	want := dissecttest.Play(dissect.Config{}, c.Segments(true))
 	if k := want.Kinds(); k["dns query"] != 3 || k["dns response"] != 2 || want.Flows[0].By != proto.ByContent {
 		t.Fatalf("%v %v\n%s", k, want.Counters, want.Text())
 	}
 	for i := range 3*len(q) + 100 {
-		if got := Play(dissect.Config{}, c.Cut(i, 2*i).Segments(true)).Text(); got != want.Text() {
+		if got := dissecttest.Play(dissect.Config{}, c.Cut(i, 2*i).Segments(true)).Text(); got != want.Text() {
 			t.Fatalf("cut at %d: got\n%s", i, got)
 		}
 	}
 	// A lost segment costs the messages in it; one that begins with a message
 	// finds the way back.
-	lost := Conversation{{Side: 0, Data: q}, {Side: 0, Data: q[:10]}, {Side: 0, Data: q[10:]}, {Side: 0, Data: q}}.Segments(true)
-	r := Play(dissect.Config{}, append(lost[:3:3], lost[4:]...))
+	lost := dissecttest.Conversation{{Side: 0, Data: q}, {Side: 0, Data: q[:10]}, {Side: 0, Data: q[10:]}, {Side: 0, Data: q}}.Segments(true)
+	r := dissecttest.Play(dissect.Config{}, append(lost[:3:3], lost[4:]...))
 	if k := r.Kinds(); k["dns query"] != 2 {
 		t.Errorf("%v %v", k, r.Counters)
 	}
@@ -163,7 +163,7 @@ func TestCaptures(t *testing.T) {
 		{"suricata-verify/dns/dns-forward-pointer/input.pcap", 1, 1, 1},
 	} {
 		t.Run(tc.file, func(t *testing.T) {
-			r := Run(dissect.Config{}, Frames(t, Shared(t, "captures/"+tc.file)))
+			r := dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, dissecttest.Shared(t, "captures/"+tc.file)))
 			flows := 0
 			for _, f := range r.Flows {
 				if f.Protocol == "dns" && f.By == proto.ByContent {
@@ -181,7 +181,7 @@ func FuzzDatagram(f *testing.F) {
 	f.Add(message(query, 1, 0, 0, 0, ask("a.example.com", 1)), uint16(53))
 	f.Add(message(response, 1, 1, 0, 0, ask("7.8.9.10.in-addr.arpa", 12), rr(ptr, 12, name("ct1.hosp.local"))), uint16(5353))
 	f.Fuzz(func(t *testing.T, b []byte, port uint16) {
-		r := Play(dissect.Config{}, []packet.Headers{Datagram(0, [2]uint16{40000, port}, b), Datagram(1, [2]uint16{40000, port}, b)})
+		r := dissecttest.Play(dissect.Config{}, []packet.Headers{dissecttest.Datagram(0, [2]uint16{40000, port}, b), dissecttest.Datagram(1, [2]uint16{40000, port}, b)})
 		if len(r.Panics) > 0 {
 			t.Fatal(r.Panics)
 		}
@@ -192,9 +192,9 @@ func FuzzStream(f *testing.F) {
 	q := tcp(message(query, 1, 0, 0, 0, ask("a.example.com", 1)))
 	f.Add(slices.Concat(q, q), 3)
 	f.Fuzz(func(t *testing.T, b []byte, cut int) {
-		c := Conversation{{Data: q}, {Data: b}}
-		want := Play(dissect.Config{}, c.Segments(true))
-		got := Play(dissect.Config{}, c.Cut(cut).Segments(true))
+		c := dissecttest.Conversation{{Data: q}, {Data: b}}
+		want := dissecttest.Play(dissect.Config{}, c.Segments(true))
+		got := dissecttest.Play(dissect.Config{}, c.Cut(cut).Segments(true))
 		if len(got.Panics) > 0 || got.Text() != want.Text() {
 			t.Fatalf("%v got\n%swant\n%s", got.Panics, got.Text(), want.Text())
 		}

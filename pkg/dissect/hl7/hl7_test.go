@@ -6,7 +6,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
-	. "github.com/wardflow/wardflow/pkg/dissect/dissecttest"
+	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
 	"github.com/wardflow/wardflow/pkg/packet"
 	"github.com/wardflow/wardflow/proto"
@@ -22,16 +22,16 @@ const (
 // block frames a message.
 func block(s string) string { return "\x0b" + s + "\x1c\r" }
 
-func say(parts ...string) Conversation {
-	var c Conversation
+func say(parts ...string) dissecttest.Conversation {
+	var c dissecttest.Conversation
 	for _, p := range parts {
-		c = append(c, Chunk{Side: 0, Data: []byte(p)})
+		c = append(c, dissecttest.Chunk{Side: 0, Data: []byte(p)})
 	}
 	return c
 }
 
 // lines is what the facts say, one attribute set a fact.
-func lines(r *Result) []string {
+func lines(r *dissecttest.Result) []string {
 	s := strings.TrimSuffix(r.Text(), "\n")
 	if s == "" {
 		return nil
@@ -73,6 +73,7 @@ func TestMessages(t *testing.T) {
 		{"equipment of a laboratory", []string{block(msh + "EQU|LAB-7^L|20260101\r")}, []string{"oru_r01", `equipment="LAB-7^L"`}, ""},
 		{"segments run into each other", []string{block(strings.TrimSuffix(pump, "\r") + "PID|1||||||NOBODY||||||||||||\r")}, []string{"oru_r01", "equipment"}, "hl7_segments_merged"},
 		{"long field", []string{block(strings.Replace(msh, "|APP|", "|"+strings.Repeat("x", 5000)+"|", 1))}, []string{`"sending_facility":"FAC"`}, "hl7_field_long"},
+		{"identities without end", []string{block(strings.Replace(pump, "MRN4711^^^HOSP", strings.Repeat("MRN4711~", 600), 1))}, []string{"oru_r01"}, "hl7_identity_withheld"},
 		{"a person for a location", []string{block(strings.Replace(pump, "W3^B01^A", "7^Disney^Walt^^MD", 1))}, []string{"oru_r01", "!location"}, ""},
 		{"facility for a bed", []string{block(strings.Replace(pump, "W3^B01^A", "W3^B01^RFAC", 1))}, []string{"oru_r01", `"location":"W3^B01"`}, ""},
 		{"number for a serial", []string{block(pump + "OBX|3|ST|531972^MDC_ID_PROD_SPEC_SERIAL^MDC|1.0.0.2|mrn4711\r")}, []string{"oru_r01", "!serial"}, "hl7_identity_withheld"},
@@ -84,7 +85,7 @@ func TestMessages(t *testing.T) {
 		{"blank before", []string{"\r\n" + block(msh)}, []string{"oru_r01"}, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			r := Play(dissect.Config{}, say(tc.parts...).Segments(true))
+			r := dissecttest.Play(dissect.Config{}, say(tc.parts...).Segments(true))
 			got := lines(r)
 			if len(got) != len(tc.want) {
 				t.Fatalf("%d facts, want %d:\n%s", len(got), len(tc.want), r.Text())
@@ -106,7 +107,7 @@ func TestMessages(t *testing.T) {
 
 func TestNotHL7(t *testing.T) {
 	for _, s := range []string{"GET / HTTP/1.1\r\n\r\n", "\x0b", "\x0bMSHA", "\x0bMSH|ABC|", "MSH|^~\\&|", "\x0bPID|1", "\x0bMSH||||", strings.Repeat("\r", 40) + "\x0bMSH|^~\\&|"} {
-		r := Play(dissect.Config{}, say(s).Segments(true))
+		r := dissecttest.Play(dissect.Config{}, say(s).Segments(true))
 		if len(r.Facts) > 0 || r.Flows[0].By == proto.ByContent {
 			t.Errorf("%q is taken for HL7", s)
 		}
@@ -115,7 +116,7 @@ func TestNotHL7(t *testing.T) {
 
 // A connection is joined in its middle, inside a message.
 func TestMidstream(t *testing.T) {
-	r := Play(dissect.Config{}, say(pump[60:]+"\x1c\r", block(pump), block(pump)).Segments(false))
+	r := dissecttest.Play(dissect.Config{}, say(pump[60:]+"\x1c\r", block(pump), block(pump)).Segments(false))
 	if n := len(r.Of("hl7", "equipment")); n != 2 {
 		t.Errorf("%d messages, want 2: %s", n, r.Text())
 	}
@@ -125,7 +126,7 @@ func TestMidstream(t *testing.T) {
 func TestGap(t *testing.T) {
 	list := say(block(pump), block(pump)[:80], block(pump)[80:160], block(pump)[160:], block(pump)).Segments(true)
 	list = append(list[:4], list[5:]...)
-	r := Play(dissect.Config{}, list)
+	r := dissecttest.Play(dissect.Config{}, list)
 	kinds := r.Kinds()
 	if kinds["hl7 equipment"] != 2 || kinds["hl7 oru_r01"] != 2 || r.Counters["hl7_gap"] != 1 {
 		t.Errorf("%v %v", kinds, r.Counters)

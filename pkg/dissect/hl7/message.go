@@ -2,6 +2,7 @@ package hl7
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -107,7 +108,7 @@ func (m *message) value(v []byte) {
 	case "MSH":
 		m.header(v)
 	case "MSA":
-		if s := m.text(v, 1, 2); strings.Contains(" AA AE AR CA CE CR ", " "+s+" ") {
+		if s := m.text(v, 1, 2); slices.Contains(ackCodes, s) {
 			m.ack = s
 		}
 	case "SFT":
@@ -130,6 +131,9 @@ func (m *message) value(v []byte) {
 
 // profileLetters are what names of conformance profiles are made of.
 const profileLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-."
+
+// ackCodes are the values of MSA-1 (HL7 table 0008).
+var ackCodes = []string{"AA", "AE", "AR", "CA", "CE", "CR"}
 
 // header takes a field of MSH.
 func (m *message) header(v []byte) {

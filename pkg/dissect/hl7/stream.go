@@ -23,8 +23,8 @@ const (
 	skipLine               // in a segment that is not looked at
 )
 
-// maxField is the longest field that is kept; longer ones are no identity.
-const maxField = 512
+// maxField is the longest field that is kept.
+const maxField = 2048
 
 // half is one direction: where it is, and the message in hand.
 type half struct {
@@ -234,6 +234,9 @@ func (h *half) endField(c *dissector.Context) {
 	}
 	if h.long {
 		c.Count("hl7_field_long")
+		if h.msg.want() != store {
+			h.msg.guard.Fill() // whom it names nobody can know
+		}
 	} else if len(h.buf) > 0 {
 		h.msg.value(h.buf)
 	}
