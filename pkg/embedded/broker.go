@@ -93,7 +93,9 @@ type Broker struct {
 }
 
 // OpenBroker starts a broker in this process and loads what c.Dir holds.
-func OpenBroker(c BrokerConfig) (*Broker, error) {
+func OpenBroker(c BrokerConfig) (*Broker, error) { return openBroker(c, housekeepEvery) }
+
+func openBroker(c BrokerConfig, tidyEvery time.Duration) (*Broker, error) {
 	c.setDefaults()
 	if c.User == "" || c.Password == "" {
 		return nil, errors.New("open broker: it needs a user and a password")
@@ -106,7 +108,7 @@ func OpenBroker(c BrokerConfig) (*Broker, error) {
 	if err := b.openCluster(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open broker: %w", err), b.gate.close())
 	}
-	go b.housekeep()
+	go b.housekeep(tidyEvery)
 	return b, nil
 }
 

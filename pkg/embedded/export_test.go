@@ -2,6 +2,9 @@ package embedded
 
 import "time"
 
+// OpenUntendedBroker opens a broker that does no housekeeping but what Tidy does.
+func OpenUntendedBroker(c BrokerConfig) (*Broker, error) { return openBroker(c, 1000*time.Hour) }
+
 // Tidy does one round of housekeeping now.
 func (b *Broker) Tidy(now time.Time) error { return b.tidy(now) }
 

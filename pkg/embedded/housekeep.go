@@ -15,12 +15,12 @@ import (
 const housekeepEvery = 2 * time.Second
 
 // housekeep does what the broker's own retention and compaction would, which are off (see brokerConfigs).
-func (b *Broker) housekeep() {
+func (b *Broker) housekeep(every time.Duration) {
 	defer close(b.done)
 	if b.cfg.Dir == "" {
 		return
 	}
-	tick := time.NewTicker(housekeepEvery)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {

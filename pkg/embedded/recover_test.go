@@ -25,7 +25,7 @@ type killable struct {
 func openBroker(t *testing.T, c embedded.BrokerConfig) *killable {
 	t.Helper()
 	c.User, c.Password = "u", "p"
-	b, err := embedded.OpenBroker(c)
+	b, err := embedded.OpenUntendedBroker(c)
 	if err != nil {
 		t.Fatal(err)
 	}
