@@ -15,6 +15,7 @@ import (
 	"github.com/wardflow/wardflow/services/anomaly"
 	"github.com/wardflow/wardflow/services/capture"
 	"github.com/wardflow/wardflow/services/fingerprint"
+	"github.com/wardflow/wardflow/services/risk"
 )
 
 const site = "st-alban"
@@ -58,17 +59,26 @@ type wardRun struct {
 	pairs      map[proto.Pair]proto.Pair
 	activity   map[proto.Activity]proto.Activity
 	alerts     int
-	items      []proto.Item
+	emitted    []string
 }
 
 // run reads files as one capture of one sensor, under a policy.
 func run(t testing.TB, policy *proto.Policy, files ...string) *wardRun {
 	t.Helper()
+	w := start(t, policy)
+	w.read(files...)
+	return w
+}
+
+// start makes the folds, under a policy.
+func start(t testing.TB, policy *proto.Policy) *wardRun {
+	t.Helper()
 	w := &wardRun{
 		t: t, devices: map[proto.ID]*proto.Device{}, detections: map[proto.ID]*proto.Detection{},
 		pairs: map[proto.Pair]proto.Pair{}, activity: map[proto.Activity]proto.Activity{},
 	}
-	local, err := stream.NewLocal(w.take, fingerprint.NewEndpoint(fingerprint.Config{}), fingerprint.NewDevice(fingerprint.Config{}), anomaly.New(anomaly.Config{}))
+	local, err := stream.NewLocal(w.take, fingerprint.NewEndpoint(fingerprint.Config{}), fingerprint.NewDevice(fingerprint.Config{}),
+		anomaly.New(anomaly.Config{}), risk.New(risk.Config{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,21 +89,26 @@ func run(t testing.TB, policy *proto.Policy, files ...string) *wardRun {
 			t.Fatal(err)
 		}
 	}
-	batch := proto.Batch{Site: site, Sensor: "replay", Producer: "file", Domain: "file"}
+	return w
+}
+
+// read captures from files that are merged by time.
+func (w *wardRun) read(files ...string) {
+	w.t.Helper()
+	batch := proto.Batch{Site: site, Sensor: "replay", Producer: files[0], Domain: files[0]}
 	p := capture.New(capture.Config{Site: site, Sensor: "replay", Emit: func(it proto.Item) {
 		if it.Flow != nil && !it.Mirror {
 			w.flows = append(w.flows, it.Flow)
 		}
-		w.items = append(w.items, it)
-		if err := local.Item(&batch, it); err != nil {
-			t.Fatal(err)
+		if err := w.local.Item(&batch, it); err != nil {
+			w.t.Fatal(err)
 		}
 	}})
 	var readers []*capfile.Reader
 	for _, f := range files {
-		r, err := capfile.Open(shared(t, "captures/ward-a/"+f))
+		r, err := capfile.Open(shared(w.t, "captures/ward-a/"+f))
 		if err != nil {
-			t.Fatal(err)
+			w.t.Fatal(err)
 		}
 		defer r.Close()
 		readers = append(readers, r)
@@ -104,16 +119,16 @@ func run(t testing.TB, policy *proto.Policy, files ...string) *wardRun {
 		if _, err := m.Next(&pkt); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
-			t.Fatal(err)
+			w.t.Fatal(err)
 		}
 		p.Packet(pkt.LinkType, pkt.Time, pkt.Data, pkt.WireLen)
 	}
 	p.End()
-	return w
 }
 
 func (w *wardRun) take(e stream.Emitted) {
 	var err error
+	w.emitted = append(w.emitted, e.Topic+" "+string(e.Key)+" "+string(e.Value))
 	switch e.Kind {
 	case proto.KindDevice:
 		d := new(proto.Device)
