@@ -66,9 +66,10 @@ type Capture struct {
 	ActiveTimeout time.Duration `yaml:"active_timeout"`
 	TCPIdle       time.Duration `yaml:"tcp_idle_timeout"`
 	UDPIdle       time.Duration `yaml:"udp_idle_timeout"`
+	OtherIdle     time.Duration `yaml:"other_idle_timeout"`
 	ClosedIdle    time.Duration `yaml:"closed_idle_timeout"` // after FIN or RST
 	MaxFlows      int           `yaml:"max_flows"`           // live at a time
-	MaxMemory     int64         `yaml:"max_memory"`          // bytes of the dissectors
+	MaxMemory     int64         `yaml:"max_memory"`          // bytes of the dissectors' streams
 }
 
 // Fold is how folds run against Kafka.
@@ -113,7 +114,7 @@ func Default() Config {
 		Embedded:   Embedded{Partitions: 8, MaxTopicBytes: 2 << 30, ClickHouseMaxMemory: 2 << 30},
 		Capture: Capture{
 			Home: DefaultHome(), ActiveTimeout: time.Minute, TCPIdle: 5 * time.Minute, UDPIdle: time.Minute,
-			ClosedIdle: 5 * time.Second, MaxFlows: 1_000_000, MaxMemory: 256 << 20,
+			OtherIdle: 30 * time.Second, ClosedIdle: 5 * time.Second, MaxFlows: 1 << 20, MaxMemory: 128 << 20,
 		},
 		Fold: Fold{Interval: 150 * time.Millisecond, GateWait: 10 * time.Minute, MaxEntries: 100_000},
 		Sink: Sink{BatchRows: 100_000, Interval: 500 * time.Millisecond},

@@ -110,7 +110,8 @@ func (c *Capture) validate() Problems {
 	between(&p, "capture.active_timeout", c.ActiveTimeout, time.Second, time.Hour)
 	between(&p, "capture.tcp_idle_timeout", c.TCPIdle, time.Second, 24*time.Hour)
 	between(&p, "capture.udp_idle_timeout", c.UDPIdle, time.Second, time.Hour)
-	between(&p, "capture.closed_idle_timeout", c.ClosedIdle, 0, time.Hour)
+	between(&p, "capture.other_idle_timeout", c.OtherIdle, time.Second, time.Hour)
+	between(&p, "capture.closed_idle_timeout", c.ClosedIdle, time.Millisecond, time.Hour)
 	least(&p, "capture.max_flows", int64(c.MaxFlows), 1000)
 	least(&p, "capture.max_memory", c.MaxMemory, 16<<20)
 	return p

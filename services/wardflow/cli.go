@@ -30,6 +30,7 @@ type cli struct {
 	Examples   examplesCmd   `cmd:"" group:"look" help:"Show example queries, or run one."`
 
 	Replay replayCmd `cmd:"" group:"files" help:"Turn capture files into devices, detections and risk, as JSON lines, without broker and database."`
+	Script scriptCmd `cmd:"" group:"files" help:"Run test scripts of rules and policies."`
 
 	Config  configCmd  `cmd:"" group:"rest" help:"Check or print the configuration."`
 	Version versionCmd `cmd:"" group:"rest" help:"Print the version."`

@@ -175,7 +175,7 @@ type riskCmd struct {
 // Help is shown by --help.
 func (riskCmd) Help() string {
 	return `The risk of each device and what makes it up, the highest first. Likelihood and impact are 0 to 1, the score 0 to
-100; the shares of the factors add up to the likelihood.
+100; a factor's share is its part of the likelihood.
 
 Examples:
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -118,10 +117,8 @@ func (c *replayCmd) options(io *streams) (*replay.Options, error) {
 		bad("--until %w", err)
 	}
 	if c.Key != "" {
-		if o.Key, err = os.ReadFile(c.Key); err != nil {
-			bad("read key: %w", err)
-		} else if len(o.Key) < 16 {
-			bad("--key %s holds %d bytes: want at least 16 random ones", c.Key, len(o.Key))
+		if o.Key, err = readKey(c.Key); err != nil {
+			bad("--key: %w", err)
 		}
 	}
 	if err := c.surroundings(o, io); err != nil {
