@@ -183,12 +183,17 @@ func (r *run) at(a *args) error {
 	return r.advance(t)
 }
 
-// beatEvery is the pace of the script's heartbeats, in event time.
-const beatEvery = 10 * time.Second
+const (
+	beatEvery = 10 * time.Second     // the pace of the script's heartbeats, in event time
+	maxStory  = 100 * 24 * time.Hour // a slip of the pen must not take an hour to run
+)
 
 func (r *run) advance(t proto.Time) error {
 	if t < r.now {
 		return fmt.Errorf("it is %s already", clock(r.midnight, r.now))
+	}
+	if t.Sub(r.midnight) > maxStory {
+		return fmt.Errorf("a story ends after %d days", maxStory/(24*time.Hour))
 	}
 	if !r.begun { // the story begins here, and not at midnight
 		r.begun, r.now = true, t

@@ -131,8 +131,8 @@ func (r *run) every(a *args) error {
 	if err != nil {
 		return err
 	}
-	if step <= 0 {
-		return errors.New("the pause must be longer")
+	if step < time.Second {
+		return errors.New("the pause must be a second at least")
 	}
 	if err := a.want("until"); err != nil {
 		return err
