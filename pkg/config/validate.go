@@ -117,27 +117,26 @@ func (c *Capture) validate() Problems {
 	return p
 }
 
-// Validate gives every problem of a policy, each with its path below at.
-func (v *Policy) validate(at string) Problems {
-	var p Problems
+func (p *Policy) validate(at string) Problems {
+	var out Problems
 	for _, x := range []struct {
 		path  string
 		value int64
 	}{
-		{"learning_period_s", v.LearningPeriodS},
-		{"silence_min_s", v.SilenceMinS},
-		{"port_scan_ports", int64(v.PortScanPorts)},
-		{"risk_half_life_s", v.RiskHalfLifeS},
+		{"learning_period_s", p.LearningPeriodS},
+		{"silence_min_s", p.SilenceMinS},
+		{"port_scan_ports", int64(p.PortScanPorts)},
+		{"risk_half_life_s", p.RiskHalfLifeS},
 	} {
 		if x.value < 0 {
-			p.add(at+"."+x.path, "", "is %d; want 1 or more, or 0 for the default", x.value)
+			out.add(at+"."+x.path, "", "is %d; want 1 or more, or 0 for the default", x.value)
 		}
 	}
-	if _, err := v.Proto(""); err != nil {
-		p = append(p, problem(at+".", err))
+	if _, err := p.Proto(""); err != nil {
+		out = append(out, problem(at+".", err))
 	}
-	checkCIDRs(&p, at+".trusted_externals", v.TrustedExternals)
-	return p
+	checkCIDRs(&out, at+".trusted_externals", p.TrustedExternals)
+	return out
 }
 
 // ValidatePolicy gives every problem of a policy, each with its path below at.

@@ -39,17 +39,17 @@ func openReader(ctx context.Context, cfg store.Config, dataDir string) (*store.S
 }
 
 // result prints the rows of a query and closes them.
-func (io *streams) result(f format, r *store.Rows, err error, table []column, none string) error {
+func (s *streams) result(f format, r *store.Rows, err error, table []column, none string) error {
 	if err != nil {
 		return err
 	}
 	defer func() { _ = r.Close() }()
-	n, err := io.screen().write(f, r.Columns, table, r)
+	n, err := s.screen().write(f, r.Columns, table, r)
 	if err != nil {
 		return err
 	}
 	if n == 0 && f == formatTable {
-		io.note("%s", none)
+		s.note("%s", none)
 	}
 	return nil
 }

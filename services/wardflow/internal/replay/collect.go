@@ -113,7 +113,7 @@ func (c *collector) emitted(e stream.Emitted) {
 			c.registry.bind(&b, e.Envelope.Time)
 		}
 	case proto.KindDevice:
-		err = c.device(&e)
+		c.registry.tell(e.Key, e.Value)
 	case proto.KindDetection:
 		err = c.detection(e.Value)
 	case proto.KindRisk:
@@ -128,21 +128,6 @@ func (c *collector) emitted(e stream.Emitted) {
 	if err != nil {
 		c.err = fmt.Errorf("read %s of a fold: %w", e.Kind, err)
 	}
-}
-
-func (c *collector) device(e *stream.Emitted) error {
-	var id proto.ID
-	copy(id[:], e.Key)
-	if len(e.Value) == 0 { // withdrawn
-		delete(c.registry.devices, id)
-		return nil
-	}
-	d := new(proto.Device)
-	if err := json.Unmarshal(e.Value, d); err != nil {
-		return err
-	}
-	c.registry.devices[d.DeviceID] = d
-	return nil
 }
 
 func (c *collector) detection(val []byte) error {
@@ -186,7 +171,9 @@ func (c *collector) finish(ctx context.Context, res *Result) (err error) {
 	if c.err != nil {
 		return c.err
 	}
-	c.registry.settle()
+	if err := c.registry.settle(); err != nil {
+		return err
+	}
 	var to sink = &memory{res}
 	if c.o.Out != "" {
 		w, err := newFolder(c.o.Out)

@@ -2,6 +2,8 @@ package replay
 
 import (
 	"cmp"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"sort"
 
@@ -11,6 +13,7 @@ import (
 // registry knows the devices as they stand, and which device an endpoint
 // belonged to when. It answers as the views of pkg/store do.
 type registry struct {
+	last     map[proto.ID][]byte // JSON of each device as it was told last; it is told often and read once
 	devices  map[proto.ID]*proto.Device
 	bindings map[proto.ID][]binding
 	current  map[proto.ID]proto.ID // every id a device has or had -> the device
@@ -24,7 +27,18 @@ type binding struct {
 }
 
 func newRegistry() *registry {
-	return &registry{devices: map[proto.ID]*proto.Device{}, bindings: map[proto.ID][]binding{}}
+	return &registry{last: map[proto.ID][]byte{}, devices: map[proto.ID]*proto.Device{}, bindings: map[proto.ID][]binding{}}
+}
+
+// tell takes a device as a fold tells it; an empty text withdraws it.
+func (r *registry) tell(key, text []byte) {
+	var id proto.ID
+	copy(id[:], key)
+	if len(text) == 0 {
+		delete(r.last, id)
+		return
+	}
+	r.last[id] = text
 }
 
 func (r *registry) bind(b *proto.Binding, since proto.Time) {
@@ -36,7 +50,15 @@ func (r *registry) bind(b *proto.Binding, since proto.Time) {
 }
 
 // settle is to be called when all is known, before any question.
-func (r *registry) settle() {
+func (r *registry) settle() error {
+	for id, text := range r.last {
+		d := new(proto.Device)
+		if err := json.Unmarshal(text, d); err != nil {
+			return fmt.Errorf("read device of a fold: %w", err)
+		}
+		r.devices[id] = d
+	}
+	clear(r.last)
 	for id, list := range r.bindings {
 		slices.SortStableFunc(list, func(a, b binding) int { return cmp.Compare(a.since, b.since) })
 		kept := list[:0]
@@ -59,6 +81,7 @@ func (r *registry) settle() {
 			r.current[a] = d.DeviceID
 		}
 	}
+	return nil
 }
 
 func (r *registry) sorted() []*proto.Device {

@@ -93,7 +93,12 @@ func TestRegistry(t *testing.T) {
 		d.DeviceID = id
 		r.devices[id] = d
 	}
-	r.settle()
+	r.tell(laptop[:], []byte(`{"device_id":"`+laptop.String()+`"}`))
+	r.tell(laptop[:], nil) // withdrawn
+	r.tell(e3[:], []byte(`{"device_id":"`+e3.String()+`","first_seen":"2026-11-17T00:00:00Z"}`))
+	if err := r.settle(); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		endpoint proto.ID
 		at       time.Duration
@@ -117,8 +122,16 @@ func TestRegistry(t *testing.T) {
 	for _, d := range r.final() {
 		final = append(final, d.DeviceID)
 	}
-	if !slices.Equal(final, []proto.ID{pump, printer, pacs}) {
+	if !slices.Equal(final, []proto.ID{pump, printer, pacs, e3}) {
 		t.Errorf("devices in the end %v", final)
+	}
+}
+
+func TestRegistryRefusesWhatIsNoDevice(t *testing.T) {
+	r := newRegistry()
+	r.tell([]byte{1}, []byte("{"))
+	if err := r.settle(); err == nil {
+		t.Error("no error")
 	}
 }
 
