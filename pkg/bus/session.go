@@ -51,7 +51,7 @@ type SessionConfig struct {
 	TransactionalID string // stable per instance: a new session of the same id ends what an old one left open
 	Topics          []string
 	Assigner        Assigner
-	SessionTimeout  time.Duration // 0: 10 s
+	SessionTimeout  time.Duration // 0: 6 s, the least that Kafka's defaults allow
 }
 
 // member is what a transactional session and a plain consumer share: group
@@ -66,7 +66,7 @@ type member struct {
 func (m *member) options() []kgo.Opt {
 	timeout := m.cfg.SessionTimeout
 	if timeout == 0 {
-		timeout = 10 * time.Second
+		timeout = 6 * time.Second
 	}
 	return []kgo.Opt{
 		kgo.ConsumerGroup(m.cfg.Group),
@@ -77,7 +77,7 @@ func (m *member) options() []kgo.Opt {
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.SessionTimeout(timeout),
-		kgo.HeartbeatInterval(timeout / 5),
+		kgo.HeartbeatInterval(timeout / 6),
 		kgo.RebalanceTimeout(30 * time.Second),
 		kgo.FetchMaxWait(100 * time.Millisecond),
 		kgo.FetchMaxBytes(16 << 20),
@@ -191,7 +191,7 @@ type Session struct {
 }
 
 // NewSession joins the group.
-func NewSession(cfg SessionConfig) (*Session, error) {
+func NewSession(ctx context.Context, cfg SessionConfig) (*Session, error) {
 	s := &Session{member: member{cfg: cfg}}
 	opts, err := cfg.Config.options()
 	if err != nil {
@@ -208,6 +208,15 @@ func NewSession(cfg SessionConfig) (*Session, error) {
 	s.cl, err = kgo.NewClient(opts...)
 	if err != nil {
 		return nil, fmt.Errorf("join group %s: %w", cfg.Group, err)
+	}
+	// Taking the producer id ends what a killed process of the same transactional
+	// id left open. Left to the first write, everybody who is assigned our partitions
+	// would wait for the transaction's timeout, because its offsets are unstable.
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if _, _, err := s.cl.ProducerID(ctx); err != nil {
+		s.cl.Close()
+		return nil, fmt.Errorf("take over transactional id %s: %w", cfg.TransactionalID, err)
 	}
 	return s, nil
 }

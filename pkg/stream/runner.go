@@ -120,7 +120,7 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 	for _, in := range r.fold.Inputs() {
 		topics = append(topics, in.Topic)
 	}
-	s, err := bus.NewSession(bus.SessionConfig{
+	s, err := bus.NewSession(ctx, bus.SessionConfig{
 		Config: r.cfg.Bus, Group: Group(r.fold.Name()), TransactionalID: Group(r.fold.Name()) + "." + r.cfg.Instance,
 		Topics: topics, Assigner: r,
 	})

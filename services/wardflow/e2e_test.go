@@ -56,6 +56,7 @@ type world struct {
 	dir     string
 	conf    string
 	engines *engines
+	run     *embedded.RunFile
 	store   *store.Store
 	brokers *embedded.Process // nil on real Kafka
 	house   *embedded.Process
@@ -104,6 +105,12 @@ func newWorld(t *testing.T, realKafka bool) *world {
 		t.Fatal(err)
 	}
 	w.startEngines()
+	// Killed in the middle of the migration, the next one completes it.
+	cut := w.command("prepare")
+	cut.Env = append(os.Environ(), "WARDFLOW_FAILPOINTS=migration.step=kill@9")
+	if out, err := cut.CombinedOutput(); err == nil {
+		t.Fatalf("prepare was not killed at its failpoint\n%s", out)
+	}
 	if out, err := w.command("prepare").CombinedOutput(); err != nil {
 		t.Fatalf("prepare: %v\n%s", err, out)
 	}
@@ -134,17 +141,15 @@ func (w *world) startEngines() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	child := func(name string) embedded.Child {
-		return embedded.Child{Command: embedded.Command{Path: w.bin, Args: []string{name}}, LogFile: filepath.Join(w.dir, "log", name+".log")}
-	}
+	w.run = run
 	if w.kafka == nil {
-		w.brokers, err = embedded.StartBroker(w.t.Context(), run.BrokerConfig(filepath.Join(w.dir, "broker")), child("broker"))
+		w.brokers, err = embedded.StartBroker(w.t.Context(), run.BrokerConfig(filepath.Join(w.dir, "broker")), w.child("broker"))
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		w.t.Cleanup(func() { _ = w.brokers.Stop() })
 	}
-	w.house, err = embedded.StartClickHouse(w.t.Context(), run.ClickHouseConfig(filepath.Join(w.dir, "clickhouse")), child("clickhouse"))
+	w.house, err = embedded.StartClickHouse(w.t.Context(), run.ClickHouseConfig(filepath.Join(w.dir, "clickhouse")), w.child("clickhouse"))
 	if errors.Is(err, embedded.ErrNoClickHouse) && os.Getenv("CI") == "" {
 		w.t.Skip("no ClickHouse: run `go tool task deps`")
 	}
@@ -156,6 +161,10 @@ func (w *world) startEngines() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+func (w *world) child(name string) embedded.Child {
+	return embedded.Child{Command: embedded.Command{Path: w.bin, Args: []string{name}}, LogFile: filepath.Join(w.dir, "log", name+".log")}
 }
 
 func (w *world) command(args ...string) *exec.Cmd {
@@ -225,7 +234,7 @@ func (w *world) stop(name string) {
 		_ = s.cmd.Process.Kill()
 		<-s.done
 	}
-	if w.t.Failed() {
+	if w.t.Failed() && s.log.Len() > 0 {
 		w.t.Logf("%s said:\n%s", name, tail(s.log.String(), 3000))
 	}
 }
@@ -509,18 +518,22 @@ func (w *world) settle(site string, within time.Duration, files ...string) {
 	ctx, cancel := context.WithTimeout(w.t.Context(), within)
 	defer cancel()
 	var diff []string
-	var err error
 	for ctx.Err() == nil {
-		if diff, err = w.differences(ctx, site, want); err == nil && len(diff) == 0 {
+		try, cancel := context.WithTimeout(ctx, 20*time.Second) // a query that a killed server never answers must not use up the test
+		d, err := w.differences(try, site, want)
+		cancel()
+		if err == nil && len(d) == 0 {
 			return
+		}
+		if err == nil {
+			diff = d
+		} else if ctx.Err() == nil {
+			diff = []string{err.Error()}
 		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(200 * time.Millisecond):
 		}
-	}
-	if err != nil && len(diff) == 0 {
-		w.t.Errorf("site %s: %v", site, err)
 	}
 	w.t.Errorf("site %s: %d differences to replay after %s", site, len(diff), within)
 	for _, d := range diff[:min(len(diff), 12)] {
