@@ -173,8 +173,11 @@ func (p *partition) due(s *Sink) bool {
 	if p.sealed != nil {
 		return true
 	}
-	b := p.building
-	return b != nil && (b.len() >= s.cfg.BatchRows || s.now().Sub(b.begun) >= s.cfg.Interval)
+	b, age := p.building, s.cfg.Interval
+	if p.topic != proto.TopicTraffic {
+		age *= 2
+	}
+	return b != nil && (b.len() >= s.cfg.BatchRows || s.now().Sub(b.begun) >= age)
 }
 
 // launch takes the batch that is due.
