@@ -100,8 +100,10 @@ func (r *run) expectDetections(i int) (int, error) {
 	for k := range got {
 		got[k] = strings.TrimSpace(got[k])
 	}
-	r.out.Failures = append(r.out.Failures, Problem{Name: r.script.name, Line: i + 1,
-		Text: "want:\n        " + strings.Join(lines, "\n        ") + "\n      got:\n        " + strings.Join(got, "\n        ")})
+	r.out.Failures = append(r.out.Failures, Problem{
+		Name: r.script.name, Line: i + 1,
+		Text: "want:\n        " + strings.Join(lines, "\n        ") + "\n      got:\n        " + strings.Join(got, "\n        "),
+	})
 	return n, nil
 }
 

@@ -132,8 +132,9 @@ func (s *schema) attributes(file string) (map[string]map[string]any, error) {
 	}
 	out := map[string]map[string]any{}
 	if base, ok := v["extends"].(string); ok {
+		top, _, _ := strings.Cut(file, "/")
 		for name := range s.files {
-			if strings.HasPrefix(name, file[:strings.Index(file, "/")]) && strings.HasSuffix(name, "/"+base+".json") && !strings.Contains(name, "extensions/") && !strings.Contains(name, "profiles/") {
+			if strings.HasPrefix(name, top+"/") && strings.HasSuffix(name, "/"+base+".json") && !strings.Contains(name, "extensions/") && !strings.Contains(name, "profiles/") {
 				inherited, err := s.attributes(name)
 				if err != nil {
 					return nil, err
@@ -223,12 +224,15 @@ func TestAlertsAreOCSF(t *testing.T) {
 		for _, w := range s.check("alert", "events/findings/detection_finding.json", v) {
 			t.Error(w)
 		}
-		if v["class_uid"] != 2004.0 || v["category_uid"] != 2.0 || v["type_uid"] != 200400+v["activity_id"].(float64) {
-			t.Errorf("class %v, category %v, type %v", v["class_uid"], v["category_uid"], v["type_uid"])
+		var f ocsfFinding
+		if err := json.Unmarshal(a, &f); err != nil {
+			t.Fatal(err)
 		}
-		info := v["finding_info"].(map[string]any)
-		seen[info["analytic"].(map[string]any)["name"].(string)] = true
-		if info["uid"] == "" || info["desc"] == "" || info["title"] == "" {
+		if f.ClassUID != 2004 || f.CategoryUID != 2 || f.TypeUID != 200400+f.ActivityID {
+			t.Errorf("class %d, category %d, type %d", f.ClassUID, f.CategoryUID, f.TypeUID)
+		}
+		seen[f.FindingInfo.Analytic.Name] = true
+		if f.FindingInfo.UID == "" || f.FindingInfo.Desc == "" || f.FindingInfo.Title == "" {
 			t.Errorf("%s", a)
 		}
 	}

@@ -2,6 +2,7 @@ package anomaly
 
 import (
 	"math/bits"
+	"slices"
 	"strconv"
 	"time"
 
@@ -46,7 +47,7 @@ func (c *call) scan(f *proto.Flow) {
 		return
 	}
 	target := scanTarget(f)
-	key := append(c.id[:], target[:]...)
+	key := slices.Concat(c.id[:], target[:])
 	a := scans.Get(c.tx, key)
 	if a == nil || f.Start.Sub(a.last) > scanPause {
 		fresh := a == nil

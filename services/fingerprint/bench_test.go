@@ -73,7 +73,7 @@ func TestHotStateIsSmall(t *testing.T) {
 		t.Fatal(err)
 	}
 	size := func(items ...proto.Item) (n int) {
-		b := proto.Batch{Site: "st-alban", Sensor: "tap", Producer: "p", Domain: "file", FirstSeq: uint64(p.Commits())*10 + 1, Items: items}
+		b := proto.Batch{Site: "st-alban", Sensor: "tap", Producer: "p", Domain: "file", FirstSeq: p.Commits()*10 + 1, Items: items}
 		val, err := proto.Marshal(&b)
 		if err != nil {
 			t.Fatal(err)

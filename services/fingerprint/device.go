@@ -43,7 +43,7 @@ func (d *Device) Apply(tx *stream.Tx, ev *stream.Event) {
 	if !ok || s.Endpoint.IsZero() {
 		return
 	}
-	key := append(s.Group[:], s.Endpoint[:]...)
+	key := slices.Concat(s.Group[:], s.Endpoint[:])
 	if m := members.Get(tx, key); m != nil && m.Version >= s.Version {
 		return
 	}

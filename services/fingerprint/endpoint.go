@@ -21,8 +21,8 @@ const defaultFlush = 5 * time.Minute
 // flushes, so that one that says something new with each packet costs no more.
 const maxTold = 16
 
-// keepHours is how long after its last flow an endpoint's hours are kept open.
-const keepHours = 2 * time.Hour
+// openFor is how long after its last flow an endpoint's hours are kept open.
+const openFor = 2 * time.Hour
 
 // Timer keys: a kind and the endpoint.
 const (
@@ -224,7 +224,7 @@ func (e *Endpoint) Fire(tx *stream.Tx, t stream.Timer) {
 		h.timer = false
 		if e.settle(tx, id, h) && !h.cleaning {
 			h.cleaning = true
-			tx.Timer((proto.Time(hourOf(t.At)+1) * hourNS).Add(keepHours), timerKey(timerClean, id))
+			tx.Timer((proto.Time(hourOf(t.At)+1) * hourNS).Add(openFor), timerKey(timerClean, id))
 		}
 	case timerClean:
 		h.cleaning = false
@@ -239,7 +239,7 @@ func (e *Endpoint) clean(tx *stream.Tx, id proto.ID, h *host, now proto.Time) {
 	if h.hours[1].hour >= open { // busy: the clean after its next flush will do
 		if h.sendPairs(tx, id) {
 			h.cleaning = true
-			tx.Timer((proto.Time(hourOf(now)+1) * hourNS).Add(keepHours), timerKey(timerClean, id))
+			tx.Timer((proto.Time(hourOf(now)+1) * hourNS).Add(openFor), timerKey(timerClean, id))
 		}
 		return
 	}
@@ -257,7 +257,7 @@ func (e *Endpoint) clean(tx *stream.Tx, id proto.ID, h *host, now proto.Time) {
 // Sweep settles every endpoint at the end of a capture file.
 func (e *Endpoint) Sweep(tx *stream.Tx, _ string, key []byte) {
 	h := hosts.Get(tx, key)
-	if h == nil || !(h.unsent || h.timer || h.hours[0].unsent || h.hours[1].unsent) {
+	if h == nil || (!h.unsent && !h.timer && !h.hours[0].unsent && !h.hours[1].unsent) {
 		return
 	}
 	h = hosts.Edit(tx, key)

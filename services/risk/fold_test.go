@@ -79,7 +79,7 @@ func (l *lane) detect(rule, severity string, at proto.Time) {
 }
 
 func (l *lane) items(items ...proto.Item) {
-	l.seq[proto.TopicTraffic] += 1
+	l.seq[proto.TopicTraffic]++
 	val, err := proto.Marshal(&proto.Batch{Site: "st-alban", Sensor: "tap", Producer: "p", Domain: "file", FirstSeq: l.seq[proto.TopicTraffic], Items: items})
 	l.seq[proto.TopicTraffic] += uint64(len(items))
 	if err != nil {

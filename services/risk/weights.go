@@ -71,7 +71,10 @@ func ParseWeights(b []byte) (*Weights, error) {
 	for _, p := range w.Cleartext.Protocols {
 		w.cleartext[p] = true
 	}
-	return w, w.validate()
+	if err := w.validate(); err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 func (w *Weights) validate() error {

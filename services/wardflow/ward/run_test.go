@@ -110,7 +110,7 @@ func (w *wardRun) read(files ...string) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		defer r.Close()
+		w.t.Cleanup(func() { _ = r.Close() })
 		readers = append(readers, r)
 	}
 	m := capfile.NewMerge(readers...)
