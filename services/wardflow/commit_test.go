@@ -81,6 +81,7 @@ func outage() time.Duration {
 // With the broker away, and then with ClickHouse away, in the middle of a
 // capture, nothing is lost and nothing doubled.
 func TestOutages(t *testing.T) {
+	onKafkaOnly(t)
 	w := newWorld(t, false)
 	files := wardFiles(t)
 	w.allServices(nil)
@@ -133,6 +134,7 @@ func wait(t *testing.T, d time.Duration) {
 
 // Garbage on any topic is dead-lettered with its coordinates, and its lane goes on.
 func TestGarbageOnEveryTopic(t *testing.T) {
+	onKafkaOnly(t)
 	w := newWorld(t, false)
 	files := wardFiles(t)
 	w.allServices(nil)
@@ -194,6 +196,7 @@ func (w *world) count(sql string) float64 {
 
 // No canary of the ward's day is on any topic, in any table, log or file.
 func TestNoPatientDataLeaves(t *testing.T) {
+	onKafkaOnly(t)
 	secrets := wardCanaries(t)
 	w := newWorld(t, false)
 	files := wardFiles(t)

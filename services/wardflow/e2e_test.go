@@ -552,8 +552,19 @@ func wardFiles(t *testing.T) []string {
 	return files
 }
 
+// onKafkaOnly skips what a run for real Kafka has no need to repeat.
+func onKafkaOnly(t *testing.T) {
+	t.Helper()
+	if os.Getenv("WARDFLOW_TEST_KAFKA") == "require" {
+		t.Skip("on the embedded broker; this run is for real Kafka")
+	}
+}
+
 func bothBrokers(t *testing.T, f func(t *testing.T, w *world)) {
-	t.Run("embedded", func(t *testing.T) { f(t, newWorld(t, false)) })
+	t.Run("embedded", func(t *testing.T) {
+		onKafkaOnly(t)
+		f(t, newWorld(t, false))
+	})
 	t.Run("kafka", func(t *testing.T) { f(t, newWorld(t, true)) })
 }
 
