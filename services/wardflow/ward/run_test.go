@@ -60,6 +60,8 @@ type wardRun struct {
 	activity   map[proto.Activity]proto.Activity
 	alerts     int
 	emitted    []string
+	raw        []stream.Emitted
+	items      []proto.Item
 }
 
 // run reads files as one capture of one sensor, under a policy.
@@ -100,6 +102,7 @@ func (w *wardRun) read(files ...string) {
 		if it.Flow != nil && !it.Mirror {
 			w.flows = append(w.flows, it.Flow)
 		}
+		w.items = append(w.items, it)
 		if err := w.local.Item(&batch, it); err != nil {
 			w.t.Fatal(err)
 		}
@@ -128,6 +131,7 @@ func (w *wardRun) read(files ...string) {
 
 func (w *wardRun) take(e stream.Emitted) {
 	var err error
+	w.raw = append(w.raw, e)
 	w.emitted = append(w.emitted, e.Topic+" "+string(e.Key)+" "+string(e.Value))
 	switch e.Kind {
 	case proto.KindDevice:
