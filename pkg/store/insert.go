@@ -27,6 +27,9 @@ func (s *Store) Insert(ctx context.Context, b *Block, token string) error {
 		"insert_deduplication_token": token, "insert_deduplicate": 1, "async_insert": 0,
 		// Larger than any block of ours: the server must not cut it.
 		"min_insert_block_size_rows": 0, "min_insert_block_size_bytes": 0,
+		// Records may carry whatever timestamp their producer liked: a block of a
+		// thousand days is slow, refused for ever it would stop the partition.
+		"max_partitions_per_insert_block": 0,
 		// Rows of a Replacing table are counted by nobody; collapsing them twice is wasted.
 		"optimize_on_insert": 0,
 	}))

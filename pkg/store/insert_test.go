@@ -264,3 +264,22 @@ func TestSameTokenCompletesTheOtherDay(t *testing.T) {
 		t.Errorf("highest offset %d, %v; want -1", n, err)
 	}
 }
+
+// Timestamps are the producer's word: no number of days may stop a partition.
+func TestBlockOfManyDays(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Retention.Days = 1000
+	s := open(t, cfg)
+	migrate(t, s)
+	b := store.NewFlowBlock()
+	for i := range 150 {
+		c := at(0, 0, int32(i))
+		c.Time = noon.Add(-time.Duration(i) * 24 * time.Hour)
+		b.Add(&proto.Flow{Site: "north", Start: noon, End: noon}, c)
+	}
+	insert(t, s, &b.Block, "a")
+	r := store.Range{Generation: 1, To: 1, First: noon.Add(-150 * 24 * time.Hour), Last: noon}
+	if n := count(t, s, r); n != 150 {
+		t.Errorf("%d rows, want 150", n)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -465,6 +466,74 @@ func TestRestartRemembersNumbers(t *testing.T) {
 	}
 	if i.Counters()["dropped_repeated"] == 0 {
 		t.Error("nothing was sent again")
+	}
+}
+
+// Retention has taken records that were not stored: an error and a counter.
+func TestRetentionOvertakesTheSink(t *testing.T) {
+	log := newLog()
+	w := newTraffic(log, 1, 12)
+	for range 5 {
+		w.newBatch(0)
+	}
+	log.committed.Set(proto.TopicTraffic, 0, bus.Committed{Offset: 1})
+	s := openStore(t)
+	sk := sink.New(config(), s, slog.New(slog.DiscardHandler))
+	m := log.join(sk, 1)
+	m.pos[proto.TopicTraffic][0] = 4
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- sk.Run(ctx, m, log) }()
+	log.wait(t)
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if c := sk.Counters(); c["dropped_missing"] != 3 || c["records"] != 1 {
+		t.Errorf("counters: %v", c)
+	}
+}
+
+// failing is a member whose polls and commits fail at first.
+type failing struct {
+	*member
+	polls int
+}
+
+func (f *failing) Poll(ctx context.Context, most int) ([]bus.Record, error) {
+	if f.polls++; f.polls <= 3 {
+		return nil, errLost
+	}
+	return f.member.Poll(ctx, most)
+}
+
+func TestBrokerAway(t *testing.T) {
+	log := newLog()
+	w := newTraffic(log, 2, 13)
+	for range 50 {
+		w.step()
+	}
+	s := openStore(t)
+	var commits atomic.Int32
+	log.beforeCommit = func() error {
+		if commits.Add(1)%3 != 0 {
+			return errLost
+		}
+		return nil
+	}
+	sk := sink.New(config(), s, slog.New(slog.DiscardHandler))
+	m := &failing{member: log.join(sk, 2)}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- sk.Run(ctx, m, log) }()
+	log.wait(t)
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	w.check(t, s)
+	if c := sk.Counters(); c["errors_poll"] != 3 || c["errors_commit"] == 0 {
+		t.Errorf("counters: %v", c)
 	}
 }
 
