@@ -35,7 +35,10 @@ func (r *Reader) Read(ctx context.Context, topic string, partition int32, offset
 		return 0, fmt.Errorf("list end of %s: %w", topic, err)
 	}
 	e, ok := ends.Lookup(topic, partition)
-	if !ok || e.Err != nil {
+	if !ok {
+		return 0, fmt.Errorf("list end of %s/%d: there is no such partition", topic, partition)
+	}
+	if e.Err != nil {
 		return 0, fmt.Errorf("list end of %s/%d: %w", topic, partition, e.Err)
 	}
 	starts, err := r.adm.ListStartOffsets(ctx, topic)

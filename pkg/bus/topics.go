@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -69,6 +70,7 @@ func EnsureTopics(ctx context.Context, c Config, topics []TopicSpec) error {
 		return fmt.Errorf("list topics at %v: %w", c.Brokers, err)
 	}
 	var errs []error
+	created := false
 	for _, t := range topics {
 		d, ok := have[t.Name]
 		if ok && d.Err == nil {
@@ -88,8 +90,33 @@ func EnsureTopics(ctx context.Context, c Config, topics []TopicSpec) error {
 		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 			errs = append(errs, fmt.Errorf("create topic %s: %w", t.Name, err))
 		}
+		created = true
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil || !created {
+		return err
+	}
+	return awaitTopics(ctx, adm, names)
+}
+
+// awaitTopics waits until every partition has a leader that answers: a cluster
+// makes topics known some time after it has agreed to create them.
+func awaitTopics(ctx context.Context, adm *kadm.Client, names []string) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		ends, err := adm.ListEndOffsets(ctx, names...)
+		if err == nil {
+			err = ends.Error()
+		}
+		if err == nil && len(ends) == len(names) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the new topics: %w", errors.Join(ctx.Err(), err))
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 func (t TopicSpec) settings(c Config) map[string]*string {
