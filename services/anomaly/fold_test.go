@@ -192,6 +192,19 @@ func TestManyNewPeersAreOne(t *testing.T) {
 	}
 }
 
+func TestPeersAreBounded(t *testing.T) {
+	s := newSite(t, untilNoon)
+	for n := range 2 * maxPeers {
+		f := flow(1, 2, 80, noon.Add(-time.Hour))
+		binary.BigEndian.PutUint32(f.DstEndpoint[:], uint32(n))
+		s.item(proto.Item{Flow: f})
+	}
+	s.flow(flow(1, 3, 80, noon.Add(time.Hour)))
+	if len(s.detections) != 0 {
+		t.Errorf("who talks to everybody has news: %v", s.rules())
+	}
+}
+
 func TestPortScan(t *testing.T) {
 	s := newSite(t, untilNoon)
 	s.flow(flow(1, 2, 80, noon.Add(-time.Hour)))
@@ -405,7 +418,7 @@ func BenchmarkFlow(b *testing.B) {
 }
 
 func TestHotStateIsSmall(t *testing.T) {
-	h := &host{first: noon, last: noon.Add(9e6 * time.Second), talks: 1e12, gap: absence, timer: 1 << 63, newPeers: 1e6, hour: int64(noon), present: true, told: true}
+	h := &host{first: noon, last: noon.Add(9e6 * time.Second), talks: 1e12, gap: absence, timer: 1 << 63, newPeers: 1e6, peers: 4096, hour: int64(noon), present: true, told: true}
 	if n := len(h.AppendTo(nil)) + idLen + 1; n > 128 {
 		t.Errorf("a hot entry takes %d bytes", n)
 	}

@@ -18,6 +18,10 @@ const (
 // more are one detection with a list.
 const maxNewPeers = 10
 
+// maxPeers is how many peers of an endpoint are kept. Who talks to more has no
+// circle of peers that a new one could be outside of.
+const maxPeers = 4096
+
 // peerLen is the length of a peer in a key: the start of an inside endpoint's id
 // (a hash itself), or an outside network.
 const peerLen = 8
@@ -76,15 +80,25 @@ func (c *call) peer(f *proto.Flow) {
 		}
 		return
 	}
+	if c.h.peers >= maxPeers {
+		return
+	}
 	if c.p.learns(c.h.first, f.Start) {
-		peers.Edit(c.tx, key).N = peerKnown
+		c.know(key, peerKnown)
 		return
 	}
 	if c.foldIntoScan(f) {
 		return // and stays unknown: what comes after the scan is news
 	}
-	peers.Edit(c.tx, key).N = peerReported
+	c.know(key, peerReported)
 	c.report(r, c.many(r, peer, f), f)
+}
+
+// know puts a new peer down.
+func (c *call) know(key []byte, how uint64) {
+	peers.Edit(c.tx, key).N = how
+	c.h = hosts.Edit(c.tx, c.id[:])
+	c.h.peers++
 }
 
 func answered(f *proto.Flow) bool {

@@ -17,6 +17,8 @@ const (
 	// steadyTalks and steadySpan: a device of which less was heard is not known.
 	steadyTalks = 20
 	steadySpan  = 4 * time.Hour
+	// grain is how exactly the last word is known.
+	grain = 5 * time.Second
 	// sensorAway is how long a sensor may say nothing before silence proves nothing.
 	sensorAway = 5 * time.Minute
 )
@@ -29,8 +31,14 @@ var (
 )
 
 // talk notes that the endpoint said something from first to last, and learns the
-// rhythm of it.
+// rhythm of it. What follows within seconds tells nothing more about that: it is
+// passed over, so that a busy endpoint's state is not written with each flow.
 func (c *call) talk(first, last proto.Time) {
+	domain := hash64([]byte(c.domain))
+	if h := hosts.Get(c.tx, c.id[:]); h != nil && h.present && h.timer == domain && last.Sub(h.last) < grain && h.talks >= steadyTalks {
+		c.h = h
+		return
+	}
 	h := hosts.Edit(c.tx, c.id[:])
 	c.h = h
 	if h.first == 0 {
@@ -53,8 +61,8 @@ func (c *call) talk(first, last proto.Time) {
 		h.told = false
 		detections.Delete(c.tx, detectionKey(c.id, deviceSilent, [peerLen]byte{})) // it is back: the next silence is another
 	}
-	if d := hash64([]byte(c.domain)); h.timer != d {
-		h.timer = d
+	if h.timer != domain {
+		h.timer = domain
 		c.tx.Timer(h.last.Add(c.patience()), append([]byte{timerSilence}, c.id[:]...))
 	}
 }

@@ -42,6 +42,7 @@ type host struct {
 	told        bool   // its silence has been reported
 	timer       uint64 // hash of the time domain that its timer is set in; 0 for none
 	newPeers    uint64 // reported in hour
+	peers       uint64 // rows in the table of peers
 	hour        int64
 }
 
@@ -63,7 +64,8 @@ func (h *host) AppendTo(b []byte) []byte {
 	b = stream.AppendInt(stream.AppendInt(b, int64(h.first)), int64(h.last-h.first))
 	b = stream.AppendUint(stream.AppendInt(b, int64(h.gap)), h.talks)
 	b = append(append(b, h.seen[:]...), h.missed[:]...)
-	return stream.AppendInt(stream.AppendUint(stream.AppendUint(b, h.timer), h.newPeers), h.hour)
+	b = stream.AppendInt(stream.AppendUint(stream.AppendUint(b, h.timer), h.newPeers), h.hour)
+	return stream.AppendUint(b, h.peers)
 }
 
 // Parse decodes the host.
@@ -75,7 +77,7 @@ func (h *host) Parse(b []byte) error {
 	h.gap, h.talks = time.Duration(d.Int()), d.Uint()
 	d.Fixed(h.seen[:])
 	d.Fixed(h.missed[:])
-	h.timer, h.newPeers, h.hour = d.Uint(), d.Uint(), d.Int()
+	h.timer, h.newPeers, h.hour, h.peers = d.Uint(), d.Uint(), d.Int(), d.Uint()
 	return d.Err()
 }
 

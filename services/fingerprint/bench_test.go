@@ -2,6 +2,7 @@ package fingerprint
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"net/netip"
 	"testing"
 	"time"
@@ -41,6 +42,24 @@ func BenchmarkEndpointFlow(b *testing.B) {
 	b.ResetTimer()
 	for i := range b.N {
 		apply(flows[i%len(flows)])
+	}
+}
+
+// BenchmarkDeviceSummary is one summary of a known device with ordinary evidence.
+func BenchmarkDeviceSummary(b *testing.B) {
+	w := newWard(b)
+	for i := range 3 {
+		w.flow(tcp(1, byte(2+i), uint16(80+i), noon))
+	}
+	w.item(proto.Item{Observation: seen("dhcp", "request", 1, noon, "hostname", "WS-RAD-07", "vendor_class", "MSFT 5.0", "parameter_list", "1,3,6,15,31,33,43,44,46,47,121,249,252")})
+	w.item(proto.Item{Observation: seen("dicom", "c_store", 1, noon, "role", "scu", "calling_ae", "X", "manufacturer", "SIEMENS", "model", "SOMATOM go.Up", "serial", "104722", "modality", "CT")})
+	s := *w.summary[id(1)]
+	d := NewDevice(Config{})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := json.Marshal(d.device(s.Group, []*proto.Summary{&s})); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

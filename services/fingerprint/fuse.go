@@ -112,25 +112,61 @@ func (s *signatures) facts(evidence []proto.Evidence) map[string]*proto.Fact {
 }
 
 func (s *signatures) vote(votes map[string][]Vote, v *proto.Evidence) {
-	if slices.Contains(factNames, v.Attribute) {
-		votes[v.Attribute] = append(votes[v.Attribute], Vote{Value: v.Value, Key: s.key(v.Attribute, v.Value), Protocol: v.Protocol, Weight: v.Weight})
+	for _, m := range s.means(v.Attribute, v.Value) {
+		votes[m.attribute] = append(votes[m.attribute], Vote{Value: m.value, Key: m.key, Protocol: v.Protocol, Weight: v.Weight * m.weight})
 	}
-	for i := range s.rules[v.Attribute] {
-		r := &s.rules[v.Attribute][i]
-		at := r.is.FindStringSubmatchIndex(v.Value)
+}
+
+// meaning is a vote that evidence makes, whoever it is about.
+type meaning struct {
+	attribute, value, key string
+	weight                float64
+}
+
+// maxMeanings bounds what is remembered; evidence that somebody makes up must not
+// fill the memory.
+const maxMeanings = 1 << 16
+
+// means gives what evidence means. Few values are told of many devices, and
+// matching them is what costs: they are remembered. That is no state: it follows
+// from the signatures alone.
+func (s *signatures) means(attribute, value string) []meaning {
+	k := [2]string{attribute, value}
+	s.mu.RLock()
+	list, known := s.remembered[k]
+	s.mu.RUnlock()
+	if known {
+		return list
+	}
+	list = s.match(attribute, value)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.remembered) >= maxMeanings {
+		clear(s.remembered)
+	}
+	s.remembered[k] = list
+	return list
+}
+
+func (s *signatures) match(attribute, value string) (list []meaning) {
+	if slices.Contains(factNames, attribute) {
+		list = append(list, meaning{attribute: attribute, value: value, key: s.key(attribute, value), weight: 1})
+	}
+	for i := range s.rules[attribute] {
+		r := &s.rules[attribute][i]
+		at := r.is.FindStringSubmatchIndex(value)
 		if at == nil {
 			continue
 		}
 		for _, say := range r.says {
-			value := say.value
-			if strings.Contains(value, "$") {
-				value = string(r.is.ExpandString(nil, value, v.Value, at))
+			said := say.value
+			if strings.Contains(said, "$") {
+				said = string(r.is.ExpandString(nil, said, value, at))
 			}
-			votes[say.attribute] = append(votes[say.attribute], Vote{
-				Value: value, Key: s.key(say.attribute, value), Protocol: v.Protocol, Weight: v.Weight * say.weight,
-			})
+			list = append(list, meaning{attribute: say.attribute, value: said, key: s.key(say.attribute, said), weight: say.weight})
 		}
 	}
+	return list
 }
 
 // key is under which values of an attribute count as the same.

@@ -40,6 +40,9 @@ type signatures struct {
 	category    map[string]string // of a type
 	criticality map[string]string // of a type
 	makers      []maker
+
+	mu         sync.RWMutex
+	remembered map[[2]string][]meaning // see means
 }
 
 type maker struct {
@@ -57,7 +60,7 @@ var embedded = sync.OnceValue(func() *signatures {
 
 // loadSignatures reads the embedded files and reports all that is wrong in them.
 func loadSignatures() (*signatures, error) {
-	s := &signatures{rules: map[string][]rule{}, category: map[string]string{}, criticality: map[string]string{}}
+	s := &signatures{rules: map[string][]rule{}, category: map[string]string{}, criticality: map[string]string{}, remembered: map[[2]string][]meaning{}}
 	errs := []error{s.loadTypes(), s.loadMakers()}
 	for _, name := range ruleFiles {
 		errs = append(errs, s.loadRules(name))
