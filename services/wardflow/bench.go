@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ type benchCmd struct {
 	Devices  int           `help:"Devices of the generated hospital." default:"50000"`
 	Out      string        `help:"File for the result, as JSON." placeholder:"FILE"`
 	Keep     bool          `help:"Keep the data folder."`
+	Profile  string        `help:"File for a CPU profile of the services' process." placeholder:"FILE"`
 }
 
 // Help is shown by --help.
@@ -82,10 +84,34 @@ func (c *benchCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	}
 	s.cfg.DataDir = dir
 	b := &bench{cmd: c, cfg: s.cfg, io: io, log: s.log}
-	if err := b.run(ctx); err != nil {
+	stop, err := c.profile()
+	if err != nil {
+		return err
+	}
+	err = b.run(ctx)
+	stop()
+	if err != nil {
 		return err
 	}
 	return b.report()
+}
+
+// profile starts a CPU profile where one is asked for.
+func (c *benchCmd) profile() (stop func(), err error) {
+	if c.Profile == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(c.Profile)
+	if err != nil {
+		return nil, fmt.Errorf("make profile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, fmt.Errorf("start profile: %w", err)
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close()
+	}, nil
 }
 
 type bench struct {
