@@ -95,7 +95,7 @@ func BenchmarkSink(b *testing.B) {
 	for _, c := range []struct {
 		rate     int
 		interval time.Duration
-	}{{50_000, 100 * time.Millisecond}, {50_000, 250 * time.Millisecond}, {50_000, 500 * time.Millisecond}, {50_000, time.Second}, {0, 500 * time.Millisecond}} {
+	}{{25_000, 500 * time.Millisecond}, {50_000, 250 * time.Millisecond}, {50_000, 500 * time.Millisecond}, {50_000, time.Second}, {0, 500 * time.Millisecond}} {
 		b.Run(fmt.Sprintf("rate=%d/interval=%v", c.rate, c.interval), func(b *testing.B) { benchSink(b, c.rate, c.interval) })
 	}
 }
