@@ -1,8 +1,11 @@
 package check
 
 import (
+	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -79,7 +82,7 @@ func TestDir(t *testing.T) {
 		},
 		"no JSON": {
 			files: map[string]string{"usage.jsonl": usage1 + "\n\n[1]\n{\n" + usage2 + " {}\n"},
-			want:  []string{"usage.jsonl:2: no JSON object:", "usage.jsonl:3: no JSON object: it is another kind of value", "usage.jsonl:4: no JSON object:", "usage.jsonl:5: no JSON object: something follows"},
+			want:  []string{"usage.jsonl:2: no JSON object:", "usage.jsonl:3: no JSON object: it is another kind of value", "usage.jsonl:4: no JSON object:", "usage.jsonl:5: no JSON object: invalid character '{' after top-level value"},
 		},
 		"cut file": {
 			files: map[string]string{"usage.jsonl": usage1 + "\n" + usage2[:40]},
@@ -115,4 +118,27 @@ func TestNoFolder(t *testing.T) {
 	if _, err := Dir(file, nil); err == nil || !strings.Contains(err.Error(), "is a file") {
 		t.Errorf("error %v", err)
 	}
+}
+
+// FuzzParse: the fast reader and encoding/json see the same.
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{usage1, risk, `{"a":[{"b":null},true,-1.5e3,"x\\\"\\u00e9\\\\"],"":{}}`, "{\"a\": \"\xff\" }", `[]`, `{"a":1}x`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		v, err := parse(b)
+		var want map[string]any
+		d := json.NewDecoder(bytes.NewReader(b))
+		d.UseNumber()
+		wantErr := d.Decode(&want)
+		if err != nil || wantErr != nil || want == nil {
+			if err == nil {
+				t.Fatalf("%q is an object, encoding/json says %v", b, wantErr)
+			}
+			return
+		}
+		if got := v.plain(); !reflect.DeepEqual(got, any(want)) {
+			t.Fatalf("%q is %v, encoding/json says %v", b, got, want)
+		}
+	})
 }
