@@ -352,6 +352,26 @@ func TestSensorAway(t *testing.T) {
 	}
 }
 
+// TestQuietWire: two devices that talk every ten minutes are all that there is on
+// the wire, so that time itself moves in steps of ten minutes.
+func TestQuietWire(t *testing.T) {
+	s := newSite(t, proto.Policy{LearningPeriodS: 24 * 3600})
+	midnight := noon.Add(-12 * time.Hour)
+	for at := midnight; at < midnight.Add(40*time.Hour); at = at.Add(10 * time.Minute) {
+		if at < midnight.Add(34*time.Hour) {
+			s.flow(flow(1, 2, 80, at))
+		}
+		s.flow(flow(3, 2, 80, at))
+		s.beat(at.Add(2*time.Second), false)
+	}
+	if got := silences(s, 1); len(got) != 1 || got[0].Time.Sub(got[0].First) > time.Hour {
+		t.Errorf("%d silences, want one within the hour", len(got))
+	}
+	if got := silences(s, 3); len(got) != 0 {
+		t.Errorf("the other is silent at %s", got[0].Time)
+	}
+}
+
 func TestSilenceOfFilesApart(t *testing.T) {
 	s := newSite(t, proto.Policy{LearningPeriodS: 24 * 3600})
 	s.domain = "first"
@@ -418,7 +438,7 @@ func BenchmarkFlow(b *testing.B) {
 }
 
 func TestHotStateIsSmall(t *testing.T) {
-	h := &host{first: noon, last: noon.Add(9e6 * time.Second), talks: 1e12, gap: absence, timer: 1 << 63, newPeers: 1e6, peers: 4096, hour: int64(noon), present: true, told: true}
+	h := &host{first: noon, last: noon.Add(9e6 * time.Second), talks: 1e12, gap: absence, timer: 1 << 63, newPeers: 1e6, peers: 4096, hour: int64(noon), present: true, told: true, grace: true}
 	if n := len(h.AppendTo(nil)) + idLen + 1; n > 128 {
 		t.Errorf("a hot entry takes %d bytes", n)
 	}

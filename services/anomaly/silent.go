@@ -19,7 +19,7 @@ const (
 	steadySpan  = 4 * time.Hour
 	// grain is how exactly the last word is known.
 	grain = 5 * time.Second
-	// sensorAway is how long a sensor may say nothing before silence proves nothing.
+	// sensorAway is how long a sensor may say nothing before silence proves less.
 	sensorAway = 5 * time.Minute
 )
 
@@ -56,7 +56,7 @@ func (c *call) talk(first, last proto.Time) {
 	h.talks++
 	h.last = max(h.last, last)
 	h.first = min(h.first, first)
-	h.present = true
+	h.present, h.grace = true, false
 	if h.told {
 		h.told = false
 		detections.Delete(c.tx, detectionKey(c.id, deviceSilent, [peerLen]byte{})) // it is back: the next silence is another
@@ -98,8 +98,11 @@ func (c *call) deadline(t stream.Timer) {
 	}
 	h.timer = 0 // set again when it talks
 	switch {
-	case t.Quiet > sensorAway: // nobody was watching; it counts again once it is heard
+	case t.Quiet > max(sensorAway, c.patience()): // nobody was watching; it counts again once it is heard
 		h.present = false
+	case t.Quiet > sensorAway && !h.grace: // on a wire that is quiet itself, it may still be about to be heard
+		h.grace, h.timer = true, hash64([]byte(t.Domain))
+		c.tx.Timer(t.At.Add(t.Quiet+margin), t.Key)
 	case c.p.learns(h.first, t.At) || switchedOff[c.kind().typ] || !h.expected(t.At):
 	default:
 		h.told = true

@@ -40,6 +40,7 @@ type host struct {
 	missed      slots  // and in which it once did not
 	present     bool   // it is being watched: it talked, and no goodbye since
 	told        bool   // its silence has been reported
+	grace       bool   // its deadline has been put off, because the sensor was quiet
 	timer       uint64 // hash of the time domain that its timer is set in; 0 for none
 	newPeers    uint64 // reported in hour
 	peers       uint64 // rows in the table of peers
@@ -49,6 +50,7 @@ type host struct {
 const (
 	flagPresent = 1 << iota
 	flagTold
+	flagGrace
 )
 
 // AppendTo encodes the host.
@@ -59,6 +61,9 @@ func (h *host) AppendTo(b []byte) []byte {
 	}
 	if h.told {
 		f |= flagTold
+	}
+	if h.grace {
+		f |= flagGrace
 	}
 	b = stream.AppendUint(b, f)
 	b = stream.AppendInt(stream.AppendInt(b, int64(h.first)), int64(h.last-h.first))
@@ -72,7 +77,7 @@ func (h *host) AppendTo(b []byte) []byte {
 func (h *host) Parse(b []byte) error {
 	d := stream.NewDecoder(b)
 	f := d.Uint()
-	*h = host{present: f&flagPresent != 0, told: f&flagTold != 0, first: proto.Time(d.Int())}
+	*h = host{present: f&flagPresent != 0, told: f&flagTold != 0, grace: f&flagGrace != 0, first: proto.Time(d.Int())}
 	h.last = h.first + proto.Time(d.Int())
 	h.gap, h.talks = time.Duration(d.Int()), d.Uint()
 	d.Fixed(h.seen[:])
