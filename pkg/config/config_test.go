@@ -241,3 +241,26 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// TestPrintedConfigurationLoads: what is printed is a file to start from.
+func TestPrintedConfigurationLoads(t *testing.T) {
+	l, err := Load(Source{Set: []string{"policy.ward-a.silence_min_s=30", "kafka.brokers=a:1,b:2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first, second strings.Builder
+	if err := l.Print(&first); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Load(Source{File: write(t, "printed.yaml", first.String())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.origin = l.origin
+	if err := again.Print(&second); err != nil {
+		t.Fatal(err)
+	}
+	if first.String() != second.String() {
+		t.Errorf("printed\n%s\nloaded and printed\n%s", first.String(), second.String())
+	}
+}
