@@ -129,8 +129,8 @@ func TestExitStatuses(t *testing.T) {
 }
 
 func TestReplayTellsEveryProblemOfItsFlags(t *testing.T) {
-	got := runCLI(t, nil, "", "replay", "a.pcap", "--site", "a", "--out", "o", "--home", "ten", "--sensor", "=x", "--until", "soon", "--baseline-until", "never", "--key", "/not/there")
-	for _, want := range []string{"--home ten", "--sensor: ", "--until \"soon\"", "--baseline-until \"never\"", "read key"} {
+	got := runCLI(t, nil, "", "replay", "a.pcap", "--site", "a", "--out", "o", "--home", "ten", "--sensor", "=x", "--until", "soon", "--baseline-until", "9999-01-01T00:00:00Z", "--key", "/not/there")
+	for _, want := range []string{"--home ten", "--sensor: ", "--until \"soon\"", "--baseline-until \"9999-01-01T00:00:00Z\" is not between", "read key"} {
 		if got.code != 2 || !strings.Contains(got.err, want) {
 			t.Errorf("%q is not said: %+v", want, got)
 		}

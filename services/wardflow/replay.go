@@ -205,11 +205,14 @@ func eventTime(s string) (proto.Time, error) {
 	if s == "" {
 		return 0, nil
 	}
-	var t proto.Time
-	if err := t.UnmarshalText([]byte(s)); err != nil {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
 		return 0, fmt.Errorf("%q is no time such as 2026-11-18T06:00:00Z", s)
 	}
-	return t, nil
+	if y := t.UTC().Year(); y < 1970 || y >= 2200 { // what capture files can say
+		return 0, fmt.Errorf("%q is not between 1970 and 2200", s)
+	}
+	return proto.TimeOf(t), nil
 }
 
 func checkFolder(dir string, io *streams) error {
