@@ -33,7 +33,7 @@ const (
 	DefaultMaxEntries = 100_000
 	// maxWaiting is how many records of a topic's partition wait in memory
 	// before its fetching pauses.
-	maxWaiting = 64
+	maxWaiting = 16
 	// maxTxnEvents and maxTxnOutputs end a transaction before its interval.
 	maxTxnEvents = 50_000
 	runSlice     = 2_000
@@ -182,7 +182,7 @@ func (r *Runner) balance(s *bus.Session, in *input, id int32) {
 	waiting := in.waiting()
 	limit := maxWaiting
 	if !in.primary {
-		limit *= 256 // single events, not batches
+		limit *= 256 // single events, not batches of thousands
 	}
 	switch paused := r.paused[in.Topic][id]; {
 	case !paused && waiting > limit:

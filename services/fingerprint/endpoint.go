@@ -17,9 +17,11 @@ type Config struct {
 
 const defaultFlush = 5 * time.Minute
 
-// maxTold bounds how many summaries an endpoint may cause at once between two
-// flushes, so that one that says something new with each packet costs no more.
-const maxTold = 16
+// newsEvery is how soon an endpoint is told again that has something new to say:
+// the first news at once, and what comes after it together. A device shows most
+// of what it is within seconds; told one by one, that costs each service downstream
+// several times the work.
+const newsEvery = 10 * time.Second
 
 // openFor is how long after its last flow an endpoint's hours are kept open.
 const openFor = 2 * time.Hour
@@ -27,6 +29,7 @@ const openFor = 2 * time.Hour
 // Timer keys: a kind and the endpoint.
 const (
 	timerFlush = 'f'
+	timerNews  = 'n'
 	timerClean = 'c'
 )
 
@@ -162,9 +165,14 @@ func (h *host) extend(p *profile, ip netip.Addr) {
 // the flush timer.
 func (e *Endpoint) changed(tx *stream.Tx, id proto.ID, h *host, news bool) {
 	h.unsent = true
-	if news && h.told < maxTold {
-		h.told++
+	switch {
+	case !news || h.news == newsWaiting:
+	case h.news == newsNone:
+		h.news = newsTold
 		e.tell(tx, id, h)
+	default:
+		h.news = newsWaiting
+		tx.Timer(tx.Now().Add(newsEvery), timerKey(timerNews, id))
 	}
 	if !h.timer {
 		h.timer = true
@@ -205,7 +213,7 @@ func (e *Endpoint) settle(tx *stream.Tx, id proto.ID, h *host) (open bool) {
 	if h.unsent {
 		e.tell(tx, id, h)
 	}
-	h.told = 0
+	h.news = newsNone
 	return open
 }
 
@@ -225,6 +233,11 @@ func (e *Endpoint) Fire(tx *stream.Tx, t stream.Timer) {
 		if e.settle(tx, id, h) && !h.cleaning {
 			h.cleaning = true
 			tx.Timer((proto.Time(hourOf(t.At)+1) * hourNS).Add(openFor), timerKey(timerClean, id))
+		}
+	case timerNews:
+		if h.news == newsWaiting { // a flush may have told it meanwhile
+			h.news = newsTold
+			e.tell(tx, id, h)
 		}
 	case timerClean:
 		h.cleaning = false

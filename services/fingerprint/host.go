@@ -34,13 +34,20 @@ type host struct {
 	window      int64         // number of the window that seen is about
 	hours       [2]hourTotals // the two latest hours; index 1 is the later one
 	pairCount   uint64        // new pairs in hours[1]
-	told        uint64        // summaries sent at once since the last flush
+	news        uint64        // newsNone, newsTold, newsWaiting: what has been told since the last flush
 	unsent      bool          // something has changed since the last summary
 	timer       bool          // a flush timer is under way
 	cleaning    bool          // a clean timer is under way
 	spoke       bool          // it has sent something itself, or somebody spoke for it; else it is no device
 	anonymous   bool          // not an endpoint: owner of pairs whose ends are both outside
 }
+
+// The stages of telling news between two flushes.
+const (
+	newsNone    = iota // nothing told: the next is told at once
+	newsTold           // told: the next waits for newsEvery
+	newsWaiting        // a news timer is under way
+)
 
 // hourTotals is one hour of an endpoint's activity.
 type hourTotals struct {
@@ -84,7 +91,7 @@ func (h *host) AppendTo(b []byte) []byte {
 		b = stream.AppendUint(b, s)
 	}
 	b = stream.AppendInt(b, h.window)
-	b = stream.AppendUint(stream.AppendUint(b, h.pairCount), h.told)
+	b = stream.AppendUint(stream.AppendUint(b, h.pairCount), h.news)
 	for i := range h.hours {
 		t := &h.hours[i]
 		b = stream.AppendInt(b, t.hour)
@@ -112,7 +119,7 @@ func (h *host) Parse(b []byte) error {
 	for i := range h.seen {
 		h.seen[i] = d.Uint()
 	}
-	h.window, h.pairCount, h.told = d.Int(), d.Uint(), d.Uint()
+	h.window, h.pairCount, h.news = d.Int(), d.Uint(), d.Uint()
 	for i := range h.hours {
 		t := &h.hours[i]
 		if t.hour = d.Int(); t.hour == 0 {

@@ -255,15 +255,6 @@ func (w *world) kill(name string) {
 	}
 }
 
-func (w *world) starts(name string) int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if s := w.services[name]; s != nil {
-		return s.starts
-	}
-	return 0
-}
-
 // allServices starts one instance of every service.
 func (w *world) allServices(failpoints map[string]string) {
 	for _, name := range []string{"fingerprint", "anomaly", "score", "sink"} {

@@ -42,6 +42,9 @@ func findEngines(cfg *config.Config) (*engines, error) {
 	if embeddedBroker(cfg) || embeddedClickHouse(cfg) {
 		var err error
 		run, err = embedded.LoadRunFile(cfg.DataDir)
+		if errors.Is(err, fs.ErrNotExist) && !embeddedClickHouse(cfg) {
+			run, err = new(embedded.RunFile), nil // queries need no broker
+		}
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("nothing has been started in %s: start it with `wardflow up`, or name kafka.brokers and clickhouse.addresses", cfg.DataDir)
 		}
@@ -58,7 +61,7 @@ func newEngines(cfg *config.Config, run *embedded.RunFile) (*engines, error) {
 		return nil, err
 	}
 	e := &engines{Kafka: cfg.Kafka, Store: st}
-	if embeddedBroker(cfg) {
+	if embeddedBroker(cfg) && run.Broker.Port != 0 {
 		e.Kafka.Brokers = []string{run.Broker.Address()}
 		e.Kafka.SASL = bus.SASL{Mechanism: "scram-sha-256", User: run.Broker.User, Password: run.Broker.Password}
 		e.Kafka.Partitions, e.Kafka.Replicas, e.Kafka.MaxTopicBytes = cfg.Embedded.Partitions, 1, cfg.Embedded.MaxTopicBytes

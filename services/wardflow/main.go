@@ -12,6 +12,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 )
 
@@ -20,8 +21,22 @@ var version = "dev"
 
 func main() { os.Exit(realMain()) }
 
+// gcPercent trades memory for processor time: fold state is a large heap of small
+// objects, which the collector would otherwise walk through all the time. GOGC in
+// the environment wins.
+const gcPercent = 300
+
+// softMemory is from where on the collector works as hard as it must. GOMEMLIMIT wins.
+const softMemory = 2 << 30
+
 func realMain() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(softMemory)
+	}
 	return run(ctx, os.Args[1:], &streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ()})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"github.com/wardflow/wardflow/pkg/app"
@@ -48,6 +49,9 @@ func (g *globals) attach(io *streams) (*session, *engines, error) {
 		return nil, nil, err
 	}
 	e, err := findEngines(s.cfg)
+	if err == nil && len(e.Kafka.Brokers) == 0 {
+		err = errors.New("no Kafka: name kafka.brokers, or start the embedded one with `wardflow up`")
+	}
 	return s, e, err
 }
 
@@ -72,7 +76,7 @@ func (c *captureCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	if err != nil {
 		return err
 	}
-	pc, err := processorConfig(s.cfg)
+	pc, err := captureConfig(s.cfg)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -164,7 +163,7 @@ func (u *upCmd) read(ctx context.Context, s *session, e *engines, paths []string
 		}
 	}
 	say.step(fmt.Sprintf("feeding %d capture files, %.1f MB", len(paths), float64(total)/1e6))
-	pc, err := processorConfig(s.cfg)
+	pc, err := captureConfig(s.cfg)
 	if err != nil {
 		return err
 	}
@@ -244,19 +243,6 @@ func drained(ctx context.Context, kafka bus.Config) error {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-}
-
-// processorConfig is the capture part of the configuration.
-func processorConfig(cfg *config.Config) (capture.Config, error) {
-	c := capture.Config{Site: cfg.Site, Sensor: cfg.Sensor}
-	for _, h := range cfg.Capture.Home {
-		p, err := netip.ParsePrefix(h)
-		if err != nil {
-			return c, fmt.Errorf("capture.home: %w", err)
-		}
-		c.Home = append(c.Home, p)
-	}
-	return c, nil
 }
 
 // steps tells a person what is going on: one line per step, and on a terminal
