@@ -159,13 +159,6 @@ func (p *Partition) each(prefix []byte, f func(key, val []byte) bool) {
 	}
 }
 
-func (p *Partition) insert(table byte, key []byte) *entry {
-	full := p.tableKey(table, key)
-	e := &entry{key: string(full)}
-	p.cache[e.key] = e
-	return e
-}
-
 func (p *Partition) deadEvent(tx *Tx, reason string) {
 	p.stats.Dead++
 	in := p.inputs[0]

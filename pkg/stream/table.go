@@ -36,7 +36,7 @@ func NewTable[V any, P Value[V]](id byte, scanPrefix int) Table[V, P] {
 // Get gives the value of key, or nil. It must not be changed: use Edit for that.
 func (t Table[V, P]) Get(tx *Tx, key []byte) *V {
 	e := t.entry(tx, key)
-	if e == nil || e.obj == nil {
+	if e.obj == nil {
 		return nil
 	}
 	return e.obj.(*V)
@@ -45,9 +45,6 @@ func (t Table[V, P]) Get(tx *Tx, key []byte) *V {
 // Edit gives the value of key for changing, a zero value if there was none.
 func (t Table[V, P]) Edit(tx *Tx, key []byte) *V {
 	e := t.entry(tx, key)
-	if e == nil {
-		e = tx.p.insert(t.id, key)
-	}
 	if e.obj == nil {
 		e.obj = new(V)
 	}
@@ -61,7 +58,7 @@ func (t Table[V, P]) Edit(tx *Tx, key []byte) *V {
 // Delete removes key; it may be absent.
 func (t Table[V, P]) Delete(tx *Tx, key []byte) {
 	e := t.entry(tx, key)
-	if e == nil || e.obj == nil {
+	if e.obj == nil {
 		return
 	}
 	e.obj = nil
@@ -80,7 +77,9 @@ func (t Table[V, P]) touch(tx *Tx, e *entry) {
 	}
 }
 
-// entry finds key in the overlay, then in the store; nil when it is in neither.
+// entry finds key in the overlay, then in the store. What is in neither is kept
+// in the overlay as absent: folds ask for many keys that are not there, and ask
+// again.
 func (t Table[V, P]) entry(tx *Tx, key []byte) *entry {
 	full := tx.p.tableKey(t.id, key)
 	if e, ok := tx.p.cache[string(full)]; ok {
@@ -88,7 +87,9 @@ func (t Table[V, P]) entry(tx *Tx, key []byte) *entry {
 	}
 	val, ok := tx.p.load(full)
 	if !ok {
-		return nil
+		e := &entry{key: string(full)}
+		tx.p.cache[e.key] = e
+		return e
 	}
 	return t.adopt(tx, full, val)
 }

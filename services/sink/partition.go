@@ -57,6 +57,7 @@ type partition struct {
 	committed   int64             // what Kafka knows of it
 	doneAt      proto.Time        // time of the record before doneTo
 	unsaved     map[string]uint64 // producers' numbers not yet saved, as of doneTo
+	settledAt   time.Time         // when the last batch became rows
 	doneWaiting time.Time         // since when doneTo is ahead of committed
 }
 
@@ -165,6 +166,11 @@ func (p *partition) batch(r *bus.Record, s *Sink) (*batch, error) {
 	return b, nil
 }
 
+// calm is how many intervals lie between two inserts of a partition of any topic
+// but traffic: an insert costs the server some 20 ms whatever is in it, and there
+// are many such partitions. What comes after a quiet time does not wait for it.
+const calm = 10
+
 // due says whether the batch that is being built should go now.
 func (p *partition) due(s *Sink) bool {
 	if p.inFlight != nil || p.incomplete {
@@ -173,11 +179,16 @@ func (p *partition) due(s *Sink) bool {
 	if p.sealed != nil {
 		return true
 	}
-	b, age := p.building, s.cfg.Interval
-	if p.topic != proto.TopicTraffic {
-		age *= 2
+	b, now := p.building, s.now()
+	switch {
+	case b == nil:
+		return false
+	case b.len() >= s.cfg.BatchRows:
+		return true
+	case p.topic != proto.TopicTraffic && now.Sub(p.settledAt) < calm*s.cfg.Interval:
+		return false
 	}
-	return b != nil && (b.len() >= s.cfg.BatchRows || s.now().Sub(b.begun) >= age)
+	return now.Sub(b.begun) >= s.cfg.Interval
 }
 
 // launch takes the batch that is due.
@@ -208,7 +219,7 @@ func (p *partition) settled(b *batch, now time.Time) {
 	if p.doneTo == p.committed {
 		p.doneWaiting = now
 	}
-	p.doneTo, p.doneAt = b.to, b.last
+	p.doneTo, p.doneAt, p.settledAt = b.to, b.last, now
 	for _, t := range b.rows.blocks() {
 		t.Reset()
 	}

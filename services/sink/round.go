@@ -99,7 +99,7 @@ func (r *round) run(ctx context.Context, src Source, letters Letters) {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			j.settled = s.settle(ctx, src, j)
+			j.settled = s.settle(src, j)
 		})
 	}
 	wg.Wait()

@@ -11,10 +11,10 @@ import (
 
 // settle inserts a batch and does not come back before every row of it is there;
 // false when the partition or the sink ended first.
-func (s *Sink) settle(ctx context.Context, src Source, j *job) bool {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(j.p.ctx, cancel)()
+func (s *Sink) settle(src Source, j *job) bool {
+	// Not a context that ends with the insert: clickhouse-go closes the connection of
+	// a context that ends, also just after the answer, when the next insert has it.
+	ctx := j.p.ctx
 	for _, t := range j.b.rows.blocks() {
 		if t.Len() > 0 && !s.settleTable(ctx, src, j, t) {
 			return false

@@ -45,7 +45,7 @@ type Writer interface {
 // Config of a sink.
 type Config struct {
 	BatchRows  int           // a partition's batch is inserted at this many rows,
-	Interval   time.Duration // or at this age; at twice this age where the topic is not traffic: an insert costs the server some 20 ms whatever is in it
+	Interval   time.Duration // or at this age; see calm for topics other than traffic
 	Inserts    int           // at once
 	Generation uint32        // of the topics
 	// SaveEvery is how often the producers' numbers are saved, which bounds what a
@@ -191,7 +191,10 @@ func (s *Sink) Run(ctx context.Context, src Source, letters Letters) error {
 			return err
 		}
 	}
-	drain := time.AfterFunc(s.cfg.Drain, cancel)
+	drain := time.AfterFunc(s.cfg.Drain, func() {
+		cancel()
+		s.stop()
+	})
 	defer drain.Stop()
 	if running {
 		end(<-finished)
