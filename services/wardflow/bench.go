@@ -31,7 +31,7 @@ type benchCmd struct {
 	Devices  int           `help:"Devices of the generated hospital." default:"50000"`
 	Out      string        `help:"File for the result, as JSON." placeholder:"FILE"`
 	Keep     bool          `help:"Keep the data folder."`
-	Profile  string        `help:"File for a CPU profile of the services' process." placeholder:"FILE"`
+	Profile  string        `help:"File for a CPU profile of the services' process; FILE.heap is what it holds halfway." placeholder:"FILE"`
 }
 
 // Help is shown by --help.
@@ -108,7 +108,14 @@ func (c *benchCmd) profile() (stop func(), err error) {
 	if err := pprof.StartCPUProfile(f); err != nil {
 		return nil, fmt.Errorf("start profile: %w", err)
 	}
+	heap := time.AfterFunc(c.Duration/2, func() {
+		if h, err := os.Create(c.Profile + ".heap"); err == nil {
+			_ = pprof.Lookup("heap").WriteTo(h, 0)
+			_ = h.Close()
+		}
+	})
 	return func() {
+		heap.Stop()
 		pprof.StopCPUProfile()
 		_ = f.Close()
 	}, nil

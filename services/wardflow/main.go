@@ -27,7 +27,7 @@ func main() { os.Exit(realMain()) }
 const gcPercent = 300
 
 // softMemory is from where on the collector works as hard as it must. GOMEMLIMIT wins.
-const softMemory = 2 << 30
+const softMemory = 4 << 30
 
 func realMain() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
