@@ -53,8 +53,11 @@ type Runner struct {
 	db     *DB
 	reader *bus.Reader
 	parts  map[int32]*live
-	paused map[string]map[int32]bool
-	errs   error
+	paused map[string]map[int32]bool // by topic and partition
+	// stale are partitions that were taken away while they were paused. The client
+	// keeps them paused whoever has them, so they must be resumed before they come back.
+	stale map[string][]int32
+	errs  error
 
 	shared Snapshot
 	snap   atomic.Pointer[Snapshot]
@@ -107,7 +110,7 @@ func (r *Runner) ReadsTraffic() bool { return r.fold.Inputs()[0].Topic == proto.
 // Run works until ctx ends or something fails. It may be called again after an
 // error: everything not committed is done again.
 func (r *Runner) Run(ctx context.Context) (err error) {
-	r.parts, r.paused, r.errs = map[int32]*live{}, map[string]map[int32]bool{}, nil
+	r.parts, r.paused, r.stale, r.errs = map[int32]*live{}, map[string]map[int32]bool{}, map[string][]int32{}, nil
 	if r.db, err = OpenDB(r.cfg.StateDir); err != nil {
 		return err
 	}
@@ -162,6 +165,10 @@ func pollWait(busy bool, untilCommit time.Duration) time.Duration {
 }
 
 func (r *Runner) offer(s *bus.Session, records []bus.Record) {
+	for topic, ids := range r.stale {
+		s.Resume(topic, ids...)
+		delete(r.stale, topic)
+	}
 	for i := range records {
 		rec := &records[i]
 		l := r.parts[rec.Partition]
@@ -390,7 +397,12 @@ func (r *Runner) publish() {
 // drop forgets all partitions: what they hold in memory is void.
 func (r *Runner) drop() {
 	clear(r.parts)
-	clear(r.paused)
+	for topic, ids := range r.paused {
+		for id := range ids {
+			r.stale[topic] = append(r.stale[topic], id)
+		}
+		delete(r.paused, topic)
+	}
 }
 
 // Revoked implements bus.Assigner.
@@ -398,7 +410,10 @@ func (r *Runner) Revoked(partitions map[string][]int32) {
 	for topic, ids := range partitions {
 		for _, id := range ids {
 			delete(r.parts, id)
-			delete(r.paused[topic], id)
+			if r.paused[topic][id] {
+				delete(r.paused[topic], id)
+				r.stale[topic] = append(r.stale[topic], id)
+			}
 		}
 	}
 }
