@@ -35,7 +35,7 @@ func (b *BatchWriter) Finish(head *Batch) ([]byte, error) {
 	if head.encodeHead(&w, b.n); w.err != nil {
 		return nil, w.err
 	}
-	out := append(w.b, b.w.b...)
+	w.b = append(w.b, b.w.b...)
 	b.w.b, b.n = b.w.b[:0], 0
-	return out, nil
+	return w.b, nil
 }

@@ -52,6 +52,15 @@ func goldenMessages() map[string]msgpack.CustomEncoder {
 	}
 }
 
+func decoder(t *testing.T, m any) msgpack.CustomDecoder {
+	t.Helper()
+	d, ok := m.(msgpack.CustomDecoder)
+	if !ok {
+		t.Fatalf("%T cannot be decoded", m)
+	}
+	return d
+}
+
 func TestGoldenVersions(t *testing.T) {
 	for name, m := range goldenMessages() {
 		path := filepath.Join("testdata", name+".v1.msgpack")
@@ -69,7 +78,7 @@ func TestGoldenVersions(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := reflect.New(reflect.TypeOf(m).Elem()).Interface()
-		if err := Unmarshal(b, got.(msgpack.CustomDecoder)); err != nil {
+		if err := Unmarshal(b, decoder(t, got)); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		want := m
@@ -104,7 +113,11 @@ func TestMsgpackCodec(t *testing.T) {
 		if err := msgpack.Unmarshal(own, got); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		again, err := Marshal(got.(msgpack.CustomEncoder))
+		enc, ok := got.(msgpack.CustomEncoder)
+		if !ok {
+			t.Fatalf("%T cannot be encoded", got)
+		}
+		again, err := Marshal(enc)
 		if err != nil || !reflect.DeepEqual(own, again) {
 			t.Errorf("%s: %v: decoding by the msgpack codec lost something", name, err)
 		}
@@ -122,18 +135,16 @@ func TestOtherVersions(t *testing.T) {
 			t.Fatal(err)
 		}
 		longer := append([]byte{}, b...)
-		switch {
-		case longer[0]&0xf0 == 0x90:
-			longer[0]++
-		default:
+		if longer[0]&0xf0 != 0x90 {
 			t.Fatalf("%s does not start with a short array", name)
 		}
+		longer[0]++
 		longer = append(longer, 0x81, 0xa1, 'x', 0x01) // a map that nobody knows
-		got := reflect.New(reflect.TypeOf(m).Elem()).Interface().(msgpack.CustomDecoder)
+		got := decoder(t, reflect.New(reflect.TypeOf(m).Elem()).Interface())
 		if err := Unmarshal(longer, got); err != nil {
 			t.Errorf("%s with one more field: %v", name, err)
 		}
-		empty := reflect.New(reflect.TypeOf(m).Elem()).Interface().(msgpack.CustomDecoder)
+		empty := decoder(t, reflect.New(reflect.TypeOf(m).Elem()).Interface())
 		if err := Unmarshal([]byte{0x90}, empty); err != nil {
 			t.Errorf("%s without fields: %v", name, err)
 		}
@@ -235,7 +246,11 @@ func FuzzDecode(f *testing.F) {
 			if err := Unmarshal(b, m); err != nil {
 				continue
 			}
-			again, err := Marshal(m.(msgpack.CustomEncoder))
+			enc, ok := m.(msgpack.CustomEncoder)
+			if !ok {
+				t.Fatalf("%T cannot be encoded", m)
+			}
+			again, err := Marshal(enc)
 			if err != nil && strings.Contains(err.Error(), "without content") {
 				continue // an item or row of a newer kind cannot be written by this build
 			}

@@ -219,11 +219,21 @@ func (s *Session) learnTopicIDs(ctx context.Context) error {
 	return nil
 }
 
+// again tells the errors by which a coordinator asks to be asked once more.
+func again(err error) bool {
+	for _, e := range []error{kerr.ConcurrentTransactions, kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
 // retry repeats a coordinator request while the broker asks for it.
 func retry[R any](ctx context.Context, f func() (R, error)) (R, error) {
 	for wait := 5 * time.Millisecond; ; wait = min(wait*2, 200*time.Millisecond) {
 		r, err := f()
-		if err == nil || !(errors.Is(err, kerr.ConcurrentTransactions) || errors.Is(err, kerr.CoordinatorLoadInProgress) || errors.Is(err, kerr.CoordinatorNotAvailable) || errors.Is(err, kerr.NotCoordinator)) {
+		if err == nil || !again(err) {
 			return r, err
 		}
 		select {

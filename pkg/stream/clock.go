@@ -89,7 +89,11 @@ func (h timerHeap) Less(i, j int) bool {
 func (h timerHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 
 // Push is container/heap's.
-func (h *timerHeap) Push(x any) { *h = append(*h, x.(timer)) }
+func (h *timerHeap) Push(x any) {
+	if t, ok := x.(timer); ok {
+		*h = append(*h, t)
+	}
+}
 
 // Pop is container/heap's.
 func (h *timerHeap) Pop() any {
@@ -154,7 +158,7 @@ func (p *Partition) fire(c *clock, cause proto.Cause, n *int) bool {
 			return false
 		}
 		*n--
-		t := heap.Pop(&c.timers).(timer)
+		t, _ := heap.Pop(&c.timers).(timer)
 		tx := &Tx{p: p, cause: cause, time: t.at, domain: t.domain, site: t.site}
 		timers.Delete(tx, t.stateKey())
 		p.stats.Timers++

@@ -148,7 +148,7 @@ func (in *input) side(part int32, at proto.Position) *pending {
 		if c.Partition == part && at.Less(c.Position) && pd.dead == "" {
 			continue
 		}
-		if best == nil || c.Position.Less(best.ev.Cause.Position) {
+		if best == nil || c.Less(best.ev.Cause.Position) {
 			best = pd
 		}
 	}

@@ -183,8 +183,10 @@ func (p *Partition) cutRollups() {
 	}
 	p.outputs = append(p.outputs, Emitted{
 		Output: Output{Topic: proto.TopicRollups, Kind: proto.KindRollup, Lane: proto.Lane(p.id), Value: val, Time: p.rollupTime},
-		Envelope: proto.Envelope{Schema: proto.SchemaDerived, Kind: proto.KindRollup, Producer: p.producer + "/rollup", Seq: p.rollupSeq + 1 - uint64(len(p.rollups)),
-			Cause: p.rollupCause, Time: p.rollupTime, Domain: p.rollupDomain},
+		Envelope: proto.Envelope{
+			Schema: proto.SchemaDerived, Kind: proto.KindRollup, Producer: p.producer + "/rollup", Seq: p.rollupSeq + 1 - uint64(len(p.rollups)),
+			Cause: p.rollupCause, Time: p.rollupTime, Domain: p.rollupDomain,
+		},
 	})
 	p.rollups = p.rollups[:0]
 }

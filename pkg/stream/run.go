@@ -55,11 +55,12 @@ func (p *Partition) step(left *int, partitions int, now time.Time) bool {
 	primary := p.inputs[0]
 	head := primary.head()
 	at := primary.next // side events caused before it are due in any case
-	if head != nil {
+	switch {
+	case head != nil:
 		at = head.pos
-	} else if at.Index > 0 {
+	case at.Index > 0:
 		at.Index--
-	} else {
+	default:
 		at = proto.Position{Offset: at.Offset - 1, Index: math.MaxInt32}
 	}
 	for _, in := range p.inputs[1:] {

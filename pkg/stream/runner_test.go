@@ -33,6 +33,7 @@ func (counter) Name() string { return "counter" }
 func (counter) Inputs() []stream.Input {
 	return []stream.Input{{Topic: proto.TopicTraffic}}
 }
+
 func (counter) Progress() []stream.ProgressTo {
 	return []stream.ProgressTo{{Topic: proto.TopicBindings}}
 }

@@ -39,7 +39,7 @@ func (t Table[V, P]) Get(tx *Tx, key []byte) *V {
 	if e.obj == nil {
 		return nil
 	}
-	return e.obj.(*V)
+	return value[V](e.obj)
 }
 
 // Edit gives the value of key for changing, a zero value if there was none.
@@ -49,10 +49,10 @@ func (t Table[V, P]) Edit(tx *Tx, key []byte) *V {
 		e.obj = new(V)
 	}
 	if e.enc == nil {
-		e.enc = func(obj any, b []byte) []byte { return P(obj.(*V)).AppendTo(b) }
+		e.enc = func(obj any, b []byte) []byte { return P(value[V](obj)).AppendTo(b) }
 	}
 	t.touch(tx, e)
-	return e.obj.(*V)
+	return value[V](e.obj)
 }
 
 // Delete removes key; it may be absent.
@@ -131,10 +131,17 @@ func (t Table[V, P]) Scan(tx *Tx, prefix []byte, f func(key []byte, v *V) bool) 
 		if e == nil || e.obj == nil {
 			continue
 		}
-		if !f([]byte(k[1:]), e.obj.(*V)) {
+		if !f([]byte(k[1:]), value[V](e.obj)) {
 			return
 		}
 	}
+}
+
+// value is an entry's object as its table's type; a table id that two tables of a
+// fold share gives nil, and fails at once.
+func value[V any](obj any) *V {
+	v, _ := obj.(*V)
+	return v
 }
 
 // entry is one key in the overlay: read from the store, or changed and not yet there.

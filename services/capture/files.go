@@ -48,13 +48,17 @@ func ReadFiles(ctx context.Context, cfg FilesConfig) error {
 	}
 	var readers []*capfile.Reader
 	var damaged DamagedFiles
+	defer func() {
+		for _, r := range readers {
+			_ = r.Close()
+		}
+	}()
 	for _, path := range cfg.Paths {
 		r, err := capfile.Open(path)
 		if err != nil {
 			damaged = append(damaged, err)
 			continue
 		}
-		defer func() { _ = r.Close() }()
 		readers = append(readers, r)
 	}
 	if len(readers) == 0 {
