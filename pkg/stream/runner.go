@@ -188,7 +188,7 @@ func (r *Runner) offer(s *bus.Session, records []bus.Record) {
 func (r *Runner) balance(s *bus.Session, in *input, id int32) {
 	waiting := in.waiting()
 	limit := maxWaiting
-	if !in.primary {
+	if in.Topic != proto.TopicTraffic {
 		limit *= 256 // single events, not batches of thousands
 	}
 	switch paused := r.paused[in.Topic][id]; {
@@ -273,9 +273,7 @@ func (r *Runner) commit(ctx context.Context, s *bus.Session) error {
 	failpoint.Hit("stream.commit.before")
 	if err := s.Commit(ctx, offsets); err != nil {
 		if errors.Is(err, bus.ErrFenced) {
-			r.shared.Fenced++
-			r.drop()
-			return nil
+			r.shared.Fenced++ // the session starts over: it might be told of no rebalance any more
 		}
 		return err
 	}
@@ -392,17 +390,6 @@ func (r *Runner) publish() {
 	s.Stats = r.stats
 	s.Partitions = len(r.parts)
 	r.snap.Store(&s)
-}
-
-// drop forgets all partitions: what they hold in memory is void.
-func (r *Runner) drop() {
-	clear(r.parts)
-	for topic, ids := range r.paused {
-		for id := range ids {
-			r.stale[topic] = append(r.stale[topic], id)
-		}
-		delete(r.paused, topic)
-	}
 }
 
 // Revoked implements bus.Assigner.

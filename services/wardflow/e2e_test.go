@@ -17,10 +17,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wardflow/wardflow/pkg/bus"
 	"github.com/wardflow/wardflow/pkg/config"
 	"github.com/wardflow/wardflow/pkg/embedded"
 	"github.com/wardflow/wardflow/pkg/embedded/kafkatest"
 	"github.com/wardflow/wardflow/pkg/store"
+	"github.com/wardflow/wardflow/pkg/stream"
+	"github.com/wardflow/wardflow/proto"
+	"github.com/wardflow/wardflow/services/sink"
 )
 
 // binary builds the program with failpoints, once per test run.
@@ -530,6 +534,69 @@ func (w *world) settle(site string, within time.Duration, files ...string) {
 	for _, d := range diff[:min(len(diff), 12)] {
 		w.t.Log(d)
 	}
+	w.explain(site)
+}
+
+// explain says where rows that are missing got stuck: how far each group is, and
+// what the topics hold of the site.
+func (w *world) explain(site string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	groups := map[string][]string{sink.Group: sink.Topics()}
+	for _, f := range folds() {
+		for _, in := range f.Inputs() {
+			groups[stream.Group(f.Name())] = append(groups[stream.Group(f.Name())], in.Topic)
+		}
+	}
+	lags, err := bus.Lags(ctx, w.engines.Kafka, groups)
+	w.t.Logf("lags: %v %v", lags, err)
+	r, err := bus.NewReader(w.engines.Kafka)
+	if err != nil {
+		return
+	}
+	defer r.Close()
+	ends, _ := bus.Ends(ctx, w.engines.Kafka, proto.TopicSummaries)
+	for _, e := range ends {
+		w.t.Logf("summaries/%d: %d to %d, device fold at %s", e.Partition, e.Start, e.End, bus.CommittedAt(ctx, w.engines.Kafka, stream.Group("device"), proto.TopicSummaries, e.Partition))
+		last := map[string]string{}
+		n := 0
+		_, err := r.Read(ctx, proto.TopicSummaries, e.Partition, 0, func(rec bus.Record) error {
+			var env proto.Envelope
+			if rec.Control {
+				last["control"] = fmt.Sprint(rec.Offset)
+				return nil
+			}
+			if env.Parse(rec.Envelope) == nil {
+				n++
+				last[env.Kind+" "+env.Producer] = fmt.Sprintf("@%d #%d", rec.Offset, env.Seq)
+			}
+			return nil
+		})
+		w.t.Logf("   %d records, last %v, %v", n, last, err)
+	}
+	for _, topic := range []string{proto.TopicDetections, proto.TopicRisk} {
+		var seen []string
+		for p := range w.engines.Kafka.Partitions {
+			_, err := r.Read(ctx, topic, p, 0, func(rec bus.Record) error {
+				var env proto.Envelope
+				if rec.Control || env.Parse(rec.Envelope) != nil || env.Kind == proto.KindProgress || !bytes.Contains(rec.Value, []byte(site)) {
+					return nil
+				}
+				var v struct {
+					DetectionID string `json:"detection_id"`
+					DeviceID    string `json:"device_id"`
+					Version     uint64
+				}
+				_ = json.Unmarshal(rec.Value, &v)
+				seen = append(seen, fmt.Sprintf("%d@%d %s#%d %s%s/%d", p, rec.Offset, env.Producer, env.Seq, v.DetectionID, v.DeviceID, v.Version))
+				return nil
+			})
+			if err != nil {
+				w.t.Logf("read %s: %v", topic, err)
+			}
+		}
+		w.t.Logf("%s holds %d of %s:\n%s", topic, len(seen), site, strings.Join(seen, "\n"))
+	}
 }
 
 // wardFiles are the ward's day and the next day's incidents.
@@ -566,7 +633,7 @@ func TestRunningSystemEqualsReplay(t *testing.T) {
 		files := wardFiles(t)
 		w.allServices(nil)
 		w.capture(sites[0], files...)
-		w.settle(sites[0], 2*time.Minute, files...)
+		w.settle(sites[0], 2*2*time.Minute, files...)
 		for _, instance := range []string{"1", "2"} {
 			for _, s := range []string{"fingerprint", "anomaly", "score"} {
 				w.start(s+instance, "", s, "--instance", instance)
@@ -577,6 +644,6 @@ func TestRunningSystemEqualsReplay(t *testing.T) {
 		w.kill("anomaly2")
 		w.kill("score")
 		w.kill("sink")
-		w.settle(sites[1], 2*time.Minute, files...)
+		w.settle(sites[1], 35*time.Second, files...)
 	})
 }
