@@ -246,18 +246,3 @@ func Lags(ctx context.Context, c Config, groups map[string][]string) (map[string
 	}
 	return out, nil
 }
-
-// CommittedAt is a group's committed offset of a partition, with its metadata, for people.
-func CommittedAt(ctx context.Context, c Config, group, topic string, partition int32) string {
-	cl, err := c.client()
-	if err != nil {
-		return err.Error()
-	}
-	defer cl.Close()
-	o, err := kadm.NewClient(cl).FetchOffsets(ctx, group)
-	if err != nil {
-		return err.Error()
-	}
-	at, ok := o.Lookup(topic, partition)
-	return fmt.Sprintf("%d (%s) %v", at.At, at.Metadata, ok)
-}

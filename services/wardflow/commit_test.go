@@ -51,7 +51,7 @@ func TestKilledAtEveryBoundary(t *testing.T) {
 				s := w.start(b.service, b.failpoint, b.service)
 				w.t = t
 				w.capture(sites[i], files...)
-				w.settle(sites[i], 90*time.Second, files...)
+				w.settle(sites[i], 3*time.Minute, files...)
 				if !strings.Contains(w.said(s), "failpoint "+strings.Split(b.failpoint, "=")[0]) {
 					t.Errorf("the failpoint was not reached: the case shows nothing")
 				}
@@ -166,7 +166,7 @@ func TestGarbageOnEveryTopic(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.capture(sites[0], files...)
-	w.settle(sites[0], 90*time.Second, files...)
+	w.settle(sites[0], 3*time.Minute, files...)
 	for _, topic := range []string{proto.TopicTraffic, proto.TopicBindings, proto.TopicDetections} {
 		n := w.count(fmt.Sprintf("SELECT uniqExact(partition, offset) FROM deadletters WHERE topic = '%s'", topic))
 		if n < float64(w.engines.Kafka.Partitions) {
@@ -202,7 +202,7 @@ func TestNoPatientDataLeaves(t *testing.T) {
 	files := wardFiles(t)
 	w.allServices(nil)
 	w.capture(sites[0], files...)
-	w.settle(sites[0], 90*time.Second, files...)
+	w.settle(sites[0], 3*time.Minute, files...)
 	topics := map[string]bool{}
 	for _, s := range bus.Topics(foldNames()...) {
 		topics[s.Name] = true
