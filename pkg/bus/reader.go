@@ -27,10 +27,15 @@ func NewReader(c Config) (*Reader, error) {
 func (r *Reader) Close() { r.cl.Close() }
 
 // Read calls f for every committed record of a partition from offset on, up to
-// the end seen at the call, and gives that end. An offset that retention has
+// the high watermark seen at the call, and gives that; it waits for transactions
+// that are open before it. An offset that retention has
 // overtaken starts at what is left.
 func (r *Reader) Read(ctx context.Context, topic string, partition int32, offset int64, f func(Record) error) (int64, error) {
-	ends, err := r.adm.ListCommittedOffsets(ctx, topic)
+	// The high watermark, not the last stable offset: behind a killed writer's open
+	// transaction lie commits of whoever took over, and a reader that stopped before
+	// them would take an old state for the latest. The open transaction ends when its
+	// writer starts again, or by its timeout.
+	ends, err := r.adm.ListEndOffsets(ctx, topic)
 	if err != nil {
 		return 0, fmt.Errorf("list end of %s: %w", topic, err)
 	}
