@@ -56,7 +56,7 @@ func TestLockfilesFindsBreaches(t *testing.T) {
 	finds(t, lockfiles, map[string]string{
 		"package-lock.json": `{"packages": {"": {"name": "x"}, "node_modules/good": {"integrity": "sha512-x"}}}`,
 		"a/package-lock.json": `{"packages": {"": {}, "node_modules/bare": {"version": "1.0.0"},
-			"node_modules/addressed": {"integrity": "sha512-x", "resolved": "https://example.org/x.tgz"}}}`,
+			"node_modules/addressed": {"integrity": "sha512-x", "resolved": "file:elsewhere/x.tgz"}}}`,
 		"b/package-lock.json": `{"dependencies": {"old": {"version": "1.0.0"}}}`,
 	},
 		"node_modules/bare has no integrity", "node_modules/addressed has a resolved address", "b/package-lock.json pins no package")
