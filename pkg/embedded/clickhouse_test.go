@@ -83,7 +83,7 @@ func TestClickHouseIsBounded(t *testing.T) {
 	for query, want := range map[string]string{
 		"SELECT value FROM system.server_settings WHERE name = 'max_server_memory_usage'":           "2147483648",
 		"SELECT value FROM system.server_settings WHERE name = 'mark_cache_size'":                   "67108864",
-		"SELECT value FROM system.metrics WHERE metric = 'BackgroundMergesAndMutationsPoolSize'":    "4",
+		"SELECT value FROM system.server_settings WHERE name = 'background_pool_size'":              "2",
 		"SELECT count() FROM system.tables WHERE database = 'system' AND engine LIKE '%MergeTree'":  "0",
 		"SELECT quota_name, max_queries FROM system.quota_limits WHERE quota_name = 'analyst'":      "analyst\t3600",
 		"SELECT value FROM system.settings WHERE name = 'async_insert'":                             "0",
