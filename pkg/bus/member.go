@@ -45,7 +45,11 @@ type SessionConfig struct {
 	Group           string
 	TransactionalID string // stable per instance: a new session of the same id ends what an old one left open
 	Topics          []string
-	Assigner        Assigner
+	// Instance is the stable name of this member within the group (KIP-345): whoever
+	// comes back under it within the session timeout has its partitions again without
+	// a rebalance of the others. Empty: every start is a new member.
+	Instance       string
+	Assigner       Assigner
 	SessionTimeout  time.Duration // 0: 6 s, the least that Kafka's defaults allow
 }
 
@@ -63,7 +67,7 @@ func (m *member) options() []kgo.Opt {
 	if timeout == 0 {
 		timeout = 6 * time.Second
 	}
-	return []kgo.Opt{
+	opts := []kgo.Opt{
 		kgo.ConsumerGroup(m.cfg.Group),
 		kgo.ConsumeTopics(m.cfg.Topics...),
 		// Range gives a member the same partition numbers of every topic, which
@@ -83,7 +87,14 @@ func (m *member) options() []kgo.Opt {
 		kgo.OnPartitionsRevoked(m.revoked),
 		kgo.OnPartitionsLost(m.revoked),
 	}
+	if m.cfg.Instance != "" {
+		opts = append(opts, kgo.InstanceID(m.instanceID()))
+	}
+	return opts
 }
+
+// instanceID is the member's static id; the group is in it because brokers show it without.
+func (m *member) instanceID() string { return m.cfg.Group + "." + m.cfg.Instance }
 
 // onFetched keeps the metadata of committed offsets, which adjust is not given.
 func (m *member) onFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetchResponse) error {

@@ -173,6 +173,10 @@ func (s *Session) commitOffsets(ctx context.Context, offsets Offsets) error {
 	req := kmsg.NewPtrTxnOffsetCommitRequest()
 	req.TransactionalID, req.Group, req.ProducerID, req.ProducerEpoch = s.cfg.TransactionalID, s.cfg.Group, id, epoch
 	req.MemberID, req.Generation = member, generation
+	if s.cfg.Instance != "" {
+		id := s.instanceID()
+		req.InstanceID = &id
+	}
 	for _, topic := range slices.Sorted(maps.Keys(offsets)) {
 		t := kmsg.NewTxnOffsetCommitRequestTopic()
 		t.Topic, t.TopicID = topic, s.ids[topic]

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -69,7 +70,7 @@ func (s *session) Accept() (net.Conn, error) {
 	case <-s.gate.done:
 		return nil, net.ErrClosed
 	case conn := <-s.gate.conns:
-		return &framed{Conn: conn}, nil
+		return &framed{Conn: conn, closed: s.closed, written: make(chan struct{}, 1)}, nil
 	}
 }
 
@@ -92,12 +93,49 @@ type framed struct {
 	have int     // bytes of head read from the connection
 	gave int     // and handed on
 	left int64   // bytes of the frame behind the head
+
+	closed   chan struct{} // the broker is being closed
+	joining  bool          // the last request asks to join a group
+	requests int64
+	answers  atomic.Int64
+	written  chan struct{} // another answer
 }
 
 const (
 	maxFrame  = 128 << 20
 	maxAPIKey = 92 // the last that the broker knows
+	joinGroup = 11
+	// maxJoin is more than any rebalance takes.
+	maxJoin = 2 * time.Minute
 )
+
+// Write implements io.Writer.
+func (f *framed) Write(p []byte) (int, error) {
+	n, err := f.Conn.Write(p)
+	f.answers.Add(1) // the broker writes whole answers, and a failed one counts as well
+	select {
+	case f.written <- struct{}{}:
+	default:
+	}
+	return n, err
+}
+
+// linger keeps the end of a connection from the broker until it has answered a request to join a group. A member
+// whose answer finds no connection is never timed out by it: it would keep its partitions for ever, and nobody reads
+// them. Answered, it is gone when its session times out.
+func (f *framed) linger() {
+	limit := time.NewTimer(maxJoin)
+	defer limit.Stop()
+	for f.joining && f.answers.Load() < f.requests {
+		select {
+		case <-f.written:
+		case <-f.closed:
+			return
+		case <-limit.C:
+			return
+		}
+	}
+}
 
 // Read implements io.Reader.
 func (f *framed) Read(p []byte) (int, error) {
@@ -111,6 +149,7 @@ func (f *framed) Read(p []byte) (int, error) {
 	}
 	if f.have < len(f.head) {
 		if _, err := io.ReadFull(f.Conn, f.head[:]); err != nil {
+			f.linger()
 			return 0, err
 		}
 		f.have = len(f.head)
@@ -119,6 +158,8 @@ func (f *framed) Read(p []byte) (int, error) {
 			return 0, fmt.Errorf("not a Kafka request: length %d, API key %d", length, key)
 		}
 		f.left = int64(length) - 2
+		f.joining = key == joinGroup
+		f.requests++
 	}
 	n := copy(p, f.head[f.gave:])
 	f.gave += n

@@ -125,7 +125,7 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 	}
 	s, err := bus.NewSession(ctx, bus.SessionConfig{
 		Config: r.cfg.Bus, Group: Group(r.fold.Name()), TransactionalID: Group(r.fold.Name()) + "." + r.cfg.Instance,
-		Topics: topics, Assigner: r,
+		Instance: r.cfg.Instance, Topics: topics, Assigner: r,
 	})
 	if err != nil {
 		return err

@@ -148,7 +148,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { _ = b.store.Close() }()
-	specs := []app.Spec{sinkUnit(b.cfg, b.engines, b.log)}
+	specs := []app.Spec{sinkUnit(b.cfg, b.engines, b.log, "0")}
 	if b.cmd.Only == "all" {
 		for _, service := range []string{"risk", "anomaly", "fingerprint"} {
 			units, runners := foldUnits(b.cfg, b.engines, b.log, service, "0")

@@ -117,7 +117,9 @@ func (c *scoreCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	return c.run(ctx, g, io, "risk")
 }
 
-type sinkCmd struct{}
+type sinkCmd struct {
+	Instance string `help:"Stable name of this instance among those of the service." default:"0"`
+}
 
 // Run implements the command.
 func (c *sinkCmd) Run(ctx context.Context, g *globals, io *streams) error {
@@ -125,7 +127,7 @@ func (c *sinkCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	if err != nil {
 		return err
 	}
-	return app.New(s.log, sinkUnit(s.cfg, e, s.log)).Run(ctx)
+	return app.New(s.log, sinkUnit(s.cfg, e, s.log, c.Instance)).Run(ctx)
 }
 
 type prepareCmd struct{}

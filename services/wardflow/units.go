@@ -64,7 +64,7 @@ func foldUnits(cfg *config.Config, e *engines, log *slog.Logger, service, instan
 }
 
 // sinkUnit makes the unit of the sink.
-func sinkUnit(cfg *config.Config, e *engines, log *slog.Logger) app.Spec {
+func sinkUnit(cfg *config.Config, e *engines, log *slog.Logger, instance string) app.Spec {
 	conf := sink.Default()
 	conf.BatchRows, conf.Interval = cfg.Sink.BatchRows, cfg.Sink.Interval
 	log = log.With("service", "sink")
@@ -76,7 +76,7 @@ func sinkUnit(cfg *config.Config, e *engines, log *slog.Logger) app.Spec {
 			}
 			defer func() { _ = tables.Close() }()
 			s := sink.New(conf, tables, log)
-			c, err := bus.NewConsumer(bus.SessionConfig{Config: e.Kafka, Group: sink.Group, Topics: sink.Topics(), Assigner: s})
+			c, err := bus.NewConsumer(bus.SessionConfig{Config: e.Kafka, Group: sink.Group, Instance: instance, Topics: sink.Topics(), Assigner: s})
 			if err != nil {
 				return err
 			}
