@@ -79,8 +79,10 @@ func (m *member) options() []kgo.Opt {
 		kgo.HeartbeatInterval(timeout / 6),
 		kgo.RebalanceTimeout(30 * time.Second),
 		kgo.FetchMaxWait(100 * time.Millisecond),
-		kgo.FetchMaxBytes(16 << 20),
-		kgo.FetchMaxPartitionBytes(2 << 20),
+		// Partitions bound a fetch, not the whole: the embedded broker forgets to name the
+		// aborted transactions of a partition at which a fetch becomes full.
+		kgo.FetchMaxBytes(96 << 20),
+		kgo.FetchMaxPartitionBytes(1 << 20),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.OnOffsetsFetched(m.onFetched),
 		kgo.AdjustFetchOffsetsFn(m.adjust),
