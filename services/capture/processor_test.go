@@ -1,114 +1,17 @@
 package capture
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/packet"
 	"github.com/wardflow/wardflow/proto"
 )
-
-const (
-	site  = "ward"
-	epoch = proto.Time(1_700_000_000_000_000_000)
-)
-
-// The cast: a pump and a server on the segment, a router, and who is behind it.
-var (
-	pumpMAC   = proto.MAC{0, 0x11, 0x22, 0, 0, 1}
-	serverMAC = proto.MAC{0, 0x11, 0x22, 0, 0, 2}
-	routerMAC = proto.MAC{0, 0x11, 0x22, 0, 0, 0xff}
-	broadcast = proto.MAC{255, 255, 255, 255, 255, 255}
-	pump      = netip.MustParseAddr("10.0.0.1")
-	server    = netip.MustParseAddr("10.0.0.2")
-	remote    = netip.MustParseAddr("10.9.0.7")
-	outside   = netip.MustParseAddr("8.8.8.8")
-)
-
-func at(seconds float64) proto.Time { return epoch.Add(time.Duration(seconds * 1e9)) }
-
-// bench is a Processor under test with all that it has emitted.
-type bench struct {
-	*Processor
-	items []proto.Item
-}
-
-func newBench(cfg Config) *bench {
-	b := &bench{}
-	cfg.Site, cfg.Sensor = site, "tap"
-	cfg.Emit = func(it proto.Item) { b.items = append(b.items, it) }
-	b.Processor = New(cfg)
-	return b
-}
-
-func (b *bench) flows() []proto.Item {
-	return slices.DeleteFunc(slices.Clone(b.items), func(it proto.Item) bool { return it.Flow == nil })
-}
-
-func (b *bench) observations() []*proto.Observation {
-	var out []*proto.Observation
-	for _, it := range b.items {
-		if it.Observation != nil {
-			out = append(out, it.Observation)
-		}
-	}
-	return out
-}
-
-// frame is an Ethernet frame in the making.
-type frame struct {
-	from, to proto.MAC
-	src, dst netip.Addr
-	ttl      byte
-	sp, dp   int
-	flags    byte // TCP where set, else UDP
-	payload  string
-}
-
-func (b *bench) send(seconds float64, f frame) {
-	raw := f.bytes()
-	b.Packet(packet.LinkEthernet, at(seconds), raw, len(raw))
-}
-
-func be(v int) []byte { return binary.BigEndian.AppendUint16(nil, uint16(v)) }
-
-func (f frame) bytes() []byte {
-	body := slices.Concat(be(f.sp), be(f.dp), be(8+len(f.payload)), be(0), []byte(f.payload))
-	next := byte(17)
-	if f.flags != 0 {
-		next = 6
-		body = slices.Concat(be(f.sp), be(f.dp), []byte{0, 0, 0, 9, 0, 0, 0, 10, 0x50, f.flags, 2, 0, 0, 0, 0, 0}, []byte(f.payload))
-	}
-	if f.ttl == 0 {
-		f.ttl = 64
-	}
-	head := slices.Concat(f.to[:], f.from[:])
-	if f.src.Is4() {
-		return slices.Concat(head, be(0x800), []byte{0x45, 0}, be(20+len(body)), be(0), be(0), []byte{f.ttl, next, 0, 0}, f.src.AsSlice(), f.dst.AsSlice(), body)
-	}
-	return slices.Concat(head, be(0x86dd), []byte{0x60, 0, 0, 0}, be(len(body)), []byte{next, f.ttl}, f.src.AsSlice(), f.dst.AsSlice(), body)
-}
-
-func (f frame) back() frame {
-	f.from, f.to, f.src, f.dst, f.sp, f.dp = f.to, f.from, f.dst, f.src, f.dp, f.sp
-	return f
-}
-
-func arp(mac proto.MAC, ip netip.Addr) []byte {
-	return slices.Concat(broadcast[:], mac[:], be(0x806), []byte{0, 1, 8, 0, 6, 4, 0, 2}, mac[:], ip.AsSlice(), make([]byte, 6), ip.AsSlice())
-}
-
-func talk() frame {
-	return frame{from: pumpMAC, to: serverMAC, src: pump, dst: server, sp: 40000, dp: 9999, payload: "x"}
-}
 
 func TestEndpointsOfFlows(t *testing.T) {
 	byMAC := func(m proto.MAC) proto.ID { return proto.MACEndpoint(site, m) }
@@ -370,14 +273,6 @@ func TestSubjects(t *testing.T) {
 	}
 }
 
-func headersOf(f frame, seconds float64) *packet.Headers {
-	var d packet.Decoder
-	h := &packet.Headers{}
-	raw := f.bytes()
-	d.Decode(packet.LinkEthernet, at(seconds), raw, len(raw), h)
-	return h
-}
-
 // TestPanicCostsOnePacket: our own bug must not stop the sensor. The receiver's
 // is its own.
 func TestPanicCostsOnePacket(t *testing.T) {
@@ -420,81 +315,5 @@ func TestSummary(t *testing.T) {
 	}
 	if _, err := json.Marshal(s); err != nil {
 		t.Error(err)
-	}
-}
-
-// TestHeaderPathAllocatesNothing: a packet of a known flow, from frame to flow.
-func TestHeaderPathAllocatesNothing(t *testing.T) {
-	b := newBench(Config{})
-	f := talk()
-	f.flags, f.payload = packet.ACK, ""
-	raw := f.bytes()
-	i := 0
-	send := func() {
-		i++
-		b.Packet(packet.LinkEthernet, at(float64(i)/1e5), raw, len(raw))
-	}
-	send()
-	if n := testing.AllocsPerRun(5000, send); n != 0 {
-		t.Errorf("%v allocations a packet", n)
-	}
-}
-
-// BenchmarkHeaderPath is the same, measured: packets without payload.
-func BenchmarkHeaderPath(b *testing.B) {
-	p := New(Config{Site: site, Emit: func(proto.Item) {}})
-	f := talk()
-	f.flags, f.payload = packet.ACK, ""
-	raw := f.bytes()
-	b.ReportAllocs()
-	i := 0
-	for b.Loop() {
-		i++
-		p.Packet(packet.LinkEthernet, at(float64(i)/1e6), raw, len(raw))
-	}
-}
-
-// BenchmarkIdleFlow is what a flow of one packet costs while it waits for its
-// end, dissectors' state included.
-func BenchmarkIdleFlow(b *testing.B) {
-	const n = 1 << 18
-	f := talk()
-	f.flags, f.payload = packet.SYN, ""
-	raw := f.bytes()
-	for b.Loop() {
-		var before, after runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		p := New(Config{Site: site, Emit: func(proto.Item) {}})
-		for i := range n {
-			binary.BigEndian.PutUint32(raw[26:], 0x0a000000|uint32(i)) // the source address
-			p.Packet(packet.LinkEthernet, at(float64(i)/1e5), raw, len(raw))
-		}
-		runtime.GC()
-		runtime.ReadMemStats(&after)
-		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "B/flow")
-		runtime.KeepAlive(p)
-	}
-}
-
-func TestSegmentIsBounded(t *testing.T) {
-	g := newSegment(site, DefaultHome())
-	for i := range 2 * maxStations {
-		mac := proto.MAC{2, 0, byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)}
-		g.learn(0, mac, netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), sighting{})
-	}
-	if len(g.stations) != maxStations || len(g.owners) != maxStations {
-		t.Errorf("%d stations, %d owners", len(g.stations), len(g.owners))
-	}
-	for i := range 1000 { // a router, and ARP that claims everything
-		ip := netip.AddrFrom4([4]byte{10, 77, byte(i >> 8), byte(i)})
-		g.learn(0, routerMAC, ip, sighting{})
-		g.learn(0, serverMAC, ip, sighting{arp: true})
-	}
-	if a, b := len(g.stations[routerMAC].addresses), len(g.stations[serverMAC].addresses); a > maxOwn4+1 || b > maxOwn4+1 {
-		t.Errorf("%d and %d addresses kept", a, b)
-	}
-	if e := g.end(0, serverMAC, netip.MustParseAddr("10.77.0.3")); e.id != proto.IPEndpoint(site, 0, netip.MustParseAddr("10.77.0.3")) {
-		t.Error("who answers for everybody owns everything")
 	}
 }
