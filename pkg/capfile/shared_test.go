@@ -13,35 +13,13 @@ import (
 	"testing"
 
 	"github.com/wardflow/wardflow/pkg/capfile"
+	"github.com/wardflow/wardflow/pkg/repotest"
 )
-
-// shared finds the captures that lie beside the repository.
-func shared(t testing.TB) string {
-	t.Helper()
-	if dir := os.Getenv("WARDFLOW_SHARED"); dir != "" {
-		return dir
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
-			continue
-		}
-		s := filepath.Join(filepath.Dir(dir), "shared")
-		if _, err := os.Stat(filepath.Join(s, "captures", "INDEX.csv")); err == nil {
-			return s
-		}
-	}
-	t.Skip("the shared captures are not there; set WARDFLOW_SHARED to their folder")
-	return ""
-}
 
 // TestSharedCaptures compares every indexed capture's packets, bytes and
 // duration with the index, which another program made.
 func TestSharedCaptures(t *testing.T) {
-	dir := filepath.Join(shared(t), "captures")
+	dir := repotest.Shared(t, "captures")
 	f, err := os.Open(filepath.Join(dir, "INDEX.csv"))
 	if err != nil {
 		t.Fatal(err)
@@ -120,14 +98,14 @@ func count(path string) (c counted, err error) {
 
 // TestOtherFilesAreNoCaptures: what lies beside the captures is refused, with the reason.
 func TestOtherFilesAreNoCaptures(t *testing.T) {
-	_, err := capfile.Open(filepath.Join(shared(t), "captures", "README.md"))
+	_, err := capfile.Open(repotest.Shared(t, "captures/README.md"))
 	if !errors.Is(err, capfile.ErrNotCapture) || !strings.Contains(err.Error(), "README.md") {
 		t.Errorf("error %v", err)
 	}
 }
 
 func BenchmarkReader(b *testing.B) {
-	file, err := os.ReadFile(filepath.Join(shared(b), "captures", "ward-a", "day.pcapng"))
+	file, err := os.ReadFile(repotest.Shared(b, "captures/ward-a/day.pcapng"))
 	if err != nil {
 		b.Fatal(err)
 	}

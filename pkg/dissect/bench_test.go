@@ -6,6 +6,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/packet"
+	"github.com/wardflow/wardflow/pkg/repotest"
 )
 
 // BenchmarkConversation plays each clinical capture's connection, headers ready
@@ -13,7 +14,7 @@ import (
 func BenchmarkConversation(b *testing.B) {
 	for _, name := range []string{"hl7", "dicom"} {
 		b.Run(name, func(b *testing.B) {
-			list := dissecttest.Conversations(dissecttest.Frames(b, dissecttest.Shared(b, "captures/clinical/"+name+".pcap")))[0].Segments(true)
+			list := dissecttest.Conversations(dissecttest.Frames(b, repotest.Shared(b, "captures/clinical/"+name+".pcap")))[0].Segments(true)
 			facts := 0
 			e := dissect.New(dissect.Config{Key: dissecttest.Key, Emit: func(*dissect.Packet, *dissect.Fact) { facts++ }})
 			b.ReportAllocs()
@@ -35,7 +36,7 @@ func play(e *dissect.Engine, list []packet.Headers) {
 
 // BenchmarkWard runs the ward's day, decoding and a flow table for tests included.
 func BenchmarkWard(b *testing.B) {
-	frames := dissecttest.Frames(b, dissecttest.Shared(b, wardDay))
+	frames := dissecttest.Frames(b, repotest.Shared(b, wardDay))
 	b.ReportAllocs()
 	n := 0
 	for b.Loop() {

@@ -10,6 +10,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/capfile"
 	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
+	"github.com/wardflow/wardflow/pkg/repotest"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -19,7 +20,7 @@ var clinical = regexp.MustCompile(`^(clinical|ward-a|tapirx|nDPI/pcap/(hl7|dicom
 // Every shared capture, the malformed and hostile ones included, passes without a
 // panic, and none but the clinical ones is taken for HL7 or DICOM.
 func TestEveryCapture(t *testing.T) {
-	root := dissecttest.Shared(t, "captures")
+	root := repotest.Shared(t, "captures")
 	files, frames := 0, 0
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.Contains(d.Name(), "cap") {
@@ -60,16 +61,16 @@ func TestEveryCapture(t *testing.T) {
 
 // tapirx's captures: what its own tests read of them.
 func TestTapirx(t *testing.T) {
-	r := dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, dissecttest.Shared(t, "captures/tapirx/testdata/HL7-ADT-UDI-OBX.pcap")))
+	r := dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, repotest.Shared(t, "captures/tapirx/testdata/HL7-ADT-UDI-OBX.pcap")))
 	if f := r.Of("hl7", "equipment"); len(f) != 1 || f[0].Subject.Equipment != "Hospira Plum A+" {
 		t.Errorf("facts:\n%s", r.Text())
 	}
-	r = dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, dissecttest.Shared(t, "captures/tapirx/testdata/HL7-ORM.pcap")))
+	r = dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, repotest.Shared(t, "captures/tapirx/testdata/HL7-ORM.pcap")))
 	if len(r.Of("hl7", "orm_o01")) != 1 || strings.Contains(r.Text(), "Disney") {
 		t.Errorf("facts:\n%s", r.Text())
 	}
 	for _, n := range []string{"1_find_testclient", "3_find_bogus_local"} {
-		r = dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, dissecttest.Shared(t, "captures/tapirx/testdata/dicom_arq_"+n+".pcap")))
+		r = dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, repotest.Shared(t, "captures/tapirx/testdata/dicom_arq_"+n+".pcap")))
 		if f := r.Of("dicom", "associate_rq"); len(f) != 1 || f[0].Attributes.Get("implementation_version") != "GODICOM_1_1" || len(f[0].Attributes.List("abstract_syntaxes")) != 4 {
 			t.Errorf("facts:\n%s", r.Text())
 		}

@@ -8,13 +8,14 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/packet"
+	"github.com/wardflow/wardflow/pkg/repotest"
 )
 
 // However a conversation is cut into segments, the same is observed.
 func TestRecut(t *testing.T) {
 	for _, file := range []string{"hl7", "dicom", "dcmtk"} {
 		t.Run(file, func(t *testing.T) {
-			for _, conv := range dissecttest.Conversations(dissecttest.Frames(t, dissecttest.Shared(t, "captures/clinical/"+file+".pcap"))) {
+			for _, conv := range dissecttest.Conversations(dissecttest.Frames(t, repotest.Shared(t, "captures/clinical/"+file+".pcap"))) {
 				want := dissecttest.Play(dissect.Config{}, conv.Segments(true)).Text()
 				if want == "" {
 					t.Fatal("nothing is observed at all")
@@ -73,7 +74,7 @@ func disorder(rnd *rand.Rand, list []packet.Headers) []packet.Headers {
 // A segment that was cut by the snaplen is a gap of known length: the pixels of
 // an image are stepped over and nothing is lost; in a header, the message is.
 func TestSnaplen(t *testing.T) {
-	frames := dissecttest.Frames(t, dissecttest.Shared(t, wardDay))
+	frames := dissecttest.Frames(t, repotest.Shared(t, wardDay))
 	whole := dissecttest.Run(dissect.Config{}, frames)
 	cut := slices.Clone(frames)
 	for i := range cut {

@@ -13,6 +13,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/canary"
 	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
+	"github.com/wardflow/wardflow/pkg/repotest"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -29,7 +30,7 @@ var (
 // The figures are those of the ward's truth sheet: messages per pump, exams and
 // images, infusions, and who is who.
 func TestWard(t *testing.T) {
-	r := dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, dissecttest.Shared(t, wardDay)))
+	r := dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, repotest.Shared(t, wardDay)))
 	if len(r.Panics) > 0 {
 		t.Fatalf("panics: %v", r.Panics)
 	}
@@ -206,7 +207,7 @@ func wardAddresses(t *testing.T, r *dissecttest.Result) {
 
 // wardCanaries are the planted strings of the ward's truth sheet.
 func wardCanaries(t *testing.T) []string {
-	b, err := os.ReadFile(dissecttest.Shared(t, "captures/ward-a/truth.yaml"))
+	b, err := os.ReadFile(repotest.Shared(t, "captures/ward-a/truth.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +231,7 @@ func wardCanaries(t *testing.T) []string {
 // where a connection is joined in its middle or loses packets.
 func TestWardCanaries(t *testing.T) {
 	s := canary.New(wardCanaries(t))
-	files, err := os.ReadDir(dissecttest.Shared(t, "captures/ward-a"))
+	files, err := os.ReadDir(repotest.Shared(t, "captures/ward-a"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +239,7 @@ func TestWardCanaries(t *testing.T) {
 		if !strings.Contains(file.Name(), ".pcap") {
 			continue
 		}
-		frames := dissecttest.Frames(t, dissecttest.Shared(t, "captures/ward-a/"+file.Name()))
+		frames := dissecttest.Frames(t, repotest.Shared(t, "captures/ward-a/"+file.Name()))
 		planted := 0
 		for _, f := range frames {
 			planted += len(s.Search(f.Data))

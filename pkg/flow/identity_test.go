@@ -11,6 +11,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/flow"
 	"github.com/wardflow/wardflow/pkg/packet"
+	"github.com/wardflow/wardflow/pkg/repotest"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -41,7 +42,7 @@ func TestCommunityID(t *testing.T) {
 // TestCommunityIDBaseline checks every row of the specification's baseline. Its
 // ICMP rows give the type of the answer where code is what packets carry.
 func TestCommunityIDBaseline(t *testing.T) {
-	raw, err := os.ReadFile(filepath.Join(shared(t), "captures", "community-id-spec", "baseline", "baseline_deflt.json"))
+	raw, err := os.ReadFile(repotest.Shared(t, "captures/community-id-spec/baseline/baseline_deflt.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +72,7 @@ func TestCommunityIDBaseline(t *testing.T) {
 // TestCommunityIDOfCaptures: the vectors that Zeek's plugin gives for each capture
 // are the ids that our flows of it have.
 func TestCommunityIDOfCaptures(t *testing.T) {
-	dir := filepath.Join(shared(t), "captures")
+	dir := repotest.Shared(t, "captures")
 	outs, err := filepath.Glob(filepath.Join(dir, "zeek-community-id", "tests", "Baseline", "communityid.run-pcaps", "*.out"))
 	if err != nil {
 		t.Fatal(err)

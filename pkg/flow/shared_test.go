@@ -17,31 +17,9 @@ import (
 	"github.com/wardflow/wardflow/pkg/capfile"
 	"github.com/wardflow/wardflow/pkg/flow"
 	"github.com/wardflow/wardflow/pkg/packet"
+	"github.com/wardflow/wardflow/pkg/repotest"
 	"github.com/wardflow/wardflow/proto"
 )
-
-// shared finds the captures that lie beside the repository.
-func shared(t testing.TB) string {
-	t.Helper()
-	if dir := os.Getenv("WARDFLOW_SHARED"); dir != "" {
-		return dir
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
-			continue
-		}
-		s := filepath.Join(filepath.Dir(dir), "shared")
-		if _, err := os.Stat(filepath.Join(s, "captures", "INDEX.csv")); err == nil {
-			return s
-		}
-	}
-	t.Skip("the shared captures are not there; set WARDFLOW_SHARED to their folder")
-	return ""
-}
 
 // flowsOf gives the flows of a capture, one record each: no part ends by time.
 func flowsOf(t testing.TB, path string, cfg ...flow.Config) []*proto.Flow {
@@ -128,7 +106,7 @@ var elsewhere = map[string]string{
 // TestZeekConnLogs compares flows with every full conn.log among Zeek's own test
 // baselines: state, and packets and IP bytes of each direction.
 func TestZeekConnLogs(t *testing.T) {
-	dir := filepath.Join(shared(t), "captures", "zeek")
+	dir := repotest.Shared(t, "captures/zeek")
 	f, err := os.Open(filepath.Join(dir, "TRACE_TO_BASELINE.csv"))
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +171,7 @@ func exists(path string) bool {
 // TestNFStream compares the flows' packets with nfstream's results for nDPI's
 // captures, where those are of the file as it is now (some were cut since).
 func TestNFStream(t *testing.T) {
-	dir := filepath.Join(shared(t), "captures")
+	dir := repotest.Shared(t, "captures")
 	results, err := filepath.Glob(filepath.Join(dir, "nfstream", "results", "*.csv"))
 	if err != nil {
 		t.Fatal(err)

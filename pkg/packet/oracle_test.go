@@ -3,7 +3,6 @@ package packet_test
 import (
 	"io/fs"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,31 +12,9 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/capfile"
 	"github.com/wardflow/wardflow/pkg/packet"
+	"github.com/wardflow/wardflow/pkg/repotest"
 	"github.com/wardflow/wardflow/proto"
 )
-
-// shared finds the captures that lie beside the repository.
-func shared(t testing.TB) string {
-	t.Helper()
-	if dir := os.Getenv("WARDFLOW_SHARED"); dir != "" {
-		return dir
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
-			continue
-		}
-		s := filepath.Join(filepath.Dir(dir), "shared")
-		if _, err := os.Stat(filepath.Join(s, "captures", "INDEX.csv")); err == nil {
-			return s
-		}
-	}
-	t.Skip("the shared captures are not there; set WARDFLOW_SHARED to their folder")
-	return ""
-}
 
 // header is what both decoders can be asked for.
 type header struct {
@@ -55,7 +32,7 @@ type header struct {
 // whose outermost IP packet is whole, unfragmented TCP or UDP to both.
 func TestAgainstGopacket(t *testing.T) {
 	compared, differ := 0, 0
-	err := filepath.WalkDir(filepath.Join(shared(t), "captures"), func(path string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(repotest.Shared(t, "captures"), func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() || !strings.Contains(e.Name(), "cap") {
 			return err
 		}

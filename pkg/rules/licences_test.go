@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/wardflow/wardflow/pkg/repotest"
 )
 
 // licences that a module linked into Wardflow may have, by a phrase that each
@@ -98,7 +100,7 @@ func licenceTexts(dir string) ([]string, error) {
 // so that Wardflow can be handed on under Apache-2.0.
 func TestLicences(t *testing.T) {
 	cmd := exec.Command("go", "list", "-e", "-deps", "-f", "{{with .Module}}{{.Path}}@{{.Version}}\t{{.Dir}}{{end}}", "./...")
-	cmd.Dir = repository(t)
+	cmd.Dir = repotest.Root(t)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

@@ -5,10 +5,11 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/wardflow/wardflow/pkg/repotest"
 )
 
 const module = "github.com/wardflow/wardflow"
@@ -19,7 +20,7 @@ type rule func(fs.FS) ([]string, error)
 // holds applies a rule to this repository.
 func holds(t *testing.T, r rule) {
 	t.Helper()
-	wrong, err := r(os.DirFS(repository(t)))
+	wrong, err := r(os.DirFS(repotest.Root(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,25 +48,6 @@ func finds(t *testing.T, r rule, files map[string]string, want ...string) {
 		if !strings.Contains(strings.Join(wrong, "\n"), w) {
 			t.Errorf("no complaint says %q: %q", w, wrong)
 		}
-	}
-}
-
-// repository walks up from the test's folder to the one of go.mod.
-func repository(t *testing.T) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-		up := filepath.Dir(dir)
-		if up == dir {
-			t.Fatal("no go.mod above the test's folder")
-		}
-		dir = up
 	}
 }
 

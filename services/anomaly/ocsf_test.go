@@ -9,45 +9,18 @@ import (
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/wardflow/wardflow/pkg/repotest"
 	"github.com/wardflow/wardflow/proto"
 )
 
-// shared gives a path below the shared folder, and skips where there is none.
-func shared(t testing.TB, name string) string {
-	t.Helper()
-	root := os.Getenv("WARDFLOW_SHARED")
-	if root == "" {
-		dir, err := os.Getwd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for {
-			if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-				break
-			}
-			if dir == filepath.Dir(dir) {
-				t.Skip("no go.mod above the test")
-			}
-			dir = filepath.Dir(dir)
-		}
-		root = filepath.Join(filepath.Dir(dir), "shared")
-	}
-	path := filepath.Join(root, name)
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("needs shared/%s: %v", name, err)
-	}
-	return path
-}
-
 // TestTechniques holds every ATT&CK id and name that we may emit to the release.
 func TestTechniques(t *testing.T) {
-	b, err := os.ReadFile(shared(t, "data/attack-18.1-techniques-compact.json"))
+	b, err := os.ReadFile(repotest.Shared(t, "data/attack-18.1-techniques-compact.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +63,7 @@ type schema struct {
 }
 
 func readSchema(t *testing.T) *schema {
-	f, err := os.Open(shared(t, "data/ocsf-schema-1.8.0.tar.gz"))
+	f, err := os.Open(repotest.Shared(t, "data/ocsf-schema-1.8.0.tar.gz"))
 	if err != nil {
 		t.Fatal(err)
 	}

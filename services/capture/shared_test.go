@@ -18,35 +18,13 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/wardflow/wardflow/pkg/capfile"
+	"github.com/wardflow/wardflow/pkg/repotest"
 	"github.com/wardflow/wardflow/proto"
 )
 
-// shared finds the captures that lie beside the repository.
-func shared(t testing.TB) string {
-	t.Helper()
-	if dir := os.Getenv("WARDFLOW_SHARED"); dir != "" {
-		return dir
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
-			continue
-		}
-		s := filepath.Join(filepath.Dir(dir), "shared")
-		if _, err := os.Stat(filepath.Join(s, "captures", "INDEX.csv")); err == nil {
-			return s
-		}
-	}
-	t.Skip("the shared captures are not there; set WARDFLOW_SHARED to their folder")
-	return ""
-}
-
 // captures reads every capture among the shared files into memory.
 func captures(t testing.TB, use func(name string, raw []byte)) {
-	dir := filepath.Join(shared(t), "captures")
+	dir := repotest.Shared(t, "captures")
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -178,7 +156,7 @@ func TestAllCaptures(t *testing.T) {
 
 // TestWardDay: what the ward's own sheet says of its day.
 func TestWardDay(t *testing.T) {
-	raw, err := os.ReadFile(filepath.Join(shared(t), "captures", "ward-a", "day.pcapng"))
+	raw, err := os.ReadFile(repotest.Shared(t, "captures/ward-a/day.pcapng"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +173,7 @@ func TestWardDay(t *testing.T) {
 }
 
 func BenchmarkProcessor(b *testing.B) {
-	raw, err := os.ReadFile(filepath.Join(shared(b), "captures", "ward-a", "day.pcapng"))
+	raw, err := os.ReadFile(repotest.Shared(b, "captures/ward-a/day.pcapng"))
 	if err != nil {
 		b.Fatal(err)
 	}

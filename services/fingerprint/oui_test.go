@@ -7,47 +7,20 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/wardflow/wardflow/pkg/repotest"
 	"github.com/wardflow/wardflow/proto"
 )
 
 var update = flag.Bool("update", false, "rewrite the expectations of testdata/scripts, and signatures/oui.tsv.gz from the shared IEEE list")
 
-// shared gives a path below the shared folder, and skips where there is none.
-func shared(t testing.TB, name string) string {
-	t.Helper()
-	root := os.Getenv("WARDFLOW_SHARED")
-	if root == "" {
-		dir, err := os.Getwd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for {
-			if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-				break
-			}
-			if dir == filepath.Dir(dir) {
-				t.Skip("no go.mod above the test")
-			}
-			dir = filepath.Dir(dir)
-		}
-		root = filepath.Join(filepath.Dir(dir), "shared")
-	}
-	path := filepath.Join(root, name)
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("needs shared/%s: %v", name, err)
-	}
-	return path
-}
-
 // TestOUIListIsTheIEEEs holds the embedded list to its source, and rewrites it
 // with -update.
 func TestOUIListIsTheIEEEs(t *testing.T) {
-	f, err := os.Open(shared(t, "data/ieee-oui-data-2.1.9.json.gz"))
+	f, err := os.Open(repotest.Shared(t, "data/ieee-oui-data-2.1.9.json.gz"))
 	if err != nil {
 		t.Fatal(err)
 	}

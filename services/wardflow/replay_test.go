@@ -12,33 +12,11 @@ import (
 	"time"
 
 	"github.com/wardflow/wardflow/pkg/capfile"
+	"github.com/wardflow/wardflow/pkg/repotest"
 	"github.com/wardflow/wardflow/proto/schema"
 	"github.com/wardflow/wardflow/services/wardflow/internal/check"
 	"github.com/wardflow/wardflow/services/wardflow/internal/replay"
 )
-
-// sharedCaptures finds the captures that lie beside the repository.
-func sharedCaptures(t testing.TB) string {
-	t.Helper()
-	if dir := os.Getenv("WARDFLOW_SHARED"); dir != "" {
-		return filepath.Join(dir, "captures")
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
-			continue
-		}
-		captures := filepath.Join(filepath.Dir(dir), "shared", "captures")
-		if _, err := os.Stat(filepath.Join(captures, "INDEX.csv")); err == nil {
-			return captures
-		}
-	}
-	t.Skip("the shared captures are not there; set WARDFLOW_SHARED to their folder")
-	return ""
-}
 
 // listCaptures gives every capture of the index, or a sample spread over it.
 func listCaptures(t *testing.T, dir string, sample int) []string {
@@ -70,7 +48,7 @@ func listCaptures(t *testing.T, dir string, sample int) []string {
 // sample without it) and holds what it wrote to the schema. Every tenth is
 // replayed twice and must give the same bytes.
 func TestReplayEveryCapture(t *testing.T) {
-	dir := sharedCaptures(t)
+	dir := repotest.Shared(t, "captures")
 	sample, again := 40, 5
 	if os.Getenv("WARDFLOW_REPLAY_ALL") != "" {
 		sample, again = 0, 10

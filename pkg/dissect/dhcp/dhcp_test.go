@@ -8,6 +8,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/packet"
+	"github.com/wardflow/wardflow/pkg/repotest"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -90,7 +91,7 @@ func TestMessages(t *testing.T) {
 
 // suricata-verify's test.yaml of these captures.
 func TestCaptures(t *testing.T) {
-	r := dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, dissecttest.Shared(t, "captures/suricata-verify/dhcp-option-52-overload/input.pcap")))
+	r := dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, repotest.Shared(t, "captures/suricata-verify/dhcp-option-52-overload/input.pcap")))
 	routers := map[string]int{}
 	for _, kind := range []string{"offer", "ack"} {
 		for _, f := range r.Of("dhcp", kind) {
@@ -104,7 +105,7 @@ func TestCaptures(t *testing.T) {
 			t.Errorf("routers %v, want one %s", routers, k)
 		}
 	}
-	r = dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, dissecttest.Shared(t, "captures/suricata-verify/dhcp-option-52-overload-both/input.pcap")))
+	r = dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, repotest.Shared(t, "captures/suricata-verify/dhcp-option-52-overload-both/input.pcap")))
 	if f := r.Of("dhcp", "discover"); len(f) != 1 || f[0].Subject.MAC.String() != "00:00:6c:82:dc:4e" || f[0].Attributes.Get("lease_s") != "3600" {
 		t.Errorf("facts:\n%s", r.Text())
 	}

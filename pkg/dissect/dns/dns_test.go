@@ -10,6 +10,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/packet"
+	"github.com/wardflow/wardflow/pkg/repotest"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -163,7 +164,7 @@ func TestCaptures(t *testing.T) {
 		{"suricata-verify/dns/dns-forward-pointer/input.pcap", 1, 1, 1},
 	} {
 		t.Run(tc.file, func(t *testing.T) {
-			r := dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, dissecttest.Shared(t, "captures/"+tc.file)))
+			r := dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, repotest.Shared(t, "captures/"+tc.file)))
 			flows := 0
 			for _, f := range r.Flows {
 				if f.Protocol == "dns" && f.By == proto.ByContent {

@@ -9,6 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/wardflow/wardflow/pkg/repotest"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -35,7 +36,7 @@ type truthHost struct {
 }
 
 func readTruth(t *testing.T) *truth {
-	b, err := os.ReadFile(shared(t, "captures/ward-a/truth.yaml"))
+	b, err := os.ReadFile(repotest.Shared(t, "captures/ward-a/truth.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}

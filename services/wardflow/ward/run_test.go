@@ -4,12 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/wardflow/wardflow/pkg/capfile"
+	"github.com/wardflow/wardflow/pkg/repotest"
 	"github.com/wardflow/wardflow/pkg/stream"
 	"github.com/wardflow/wardflow/proto"
 	"github.com/wardflow/wardflow/services/anomaly"
@@ -19,33 +18,6 @@ import (
 )
 
 const site = "st-alban"
-
-// shared gives a path below the shared folder, and skips where there is none.
-func shared(t testing.TB, name string) string {
-	t.Helper()
-	root := os.Getenv("WARDFLOW_SHARED")
-	if root == "" {
-		dir, err := os.Getwd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for {
-			if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-				break
-			}
-			if dir == filepath.Dir(dir) {
-				t.Skip("no go.mod above the test")
-			}
-			dir = filepath.Dir(dir)
-		}
-		root = filepath.Join(filepath.Dir(dir), "shared")
-	}
-	path := filepath.Join(root, name)
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("needs shared/%s: %v", name, err)
-	}
-	return path
-}
 
 // wardRun is what a run of files gave.
 type wardRun struct {
@@ -109,7 +81,7 @@ func (w *wardRun) read(files ...string) {
 	}})
 	var readers []*capfile.Reader
 	for _, f := range files {
-		r, err := capfile.Open(shared(w.t, "captures/ward-a/"+f))
+		r, err := capfile.Open(repotest.Shared(w.t, "captures/ward-a/"+f))
 		if err != nil {
 			w.t.Fatal(err)
 		}
