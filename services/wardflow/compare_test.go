@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"github.com/wardflow/wardflow/pkg/bus"
-	"github.com/wardflow/wardflow/pkg/stream"
-	"github.com/wardflow/wardflow/services/sink"
 )
 
 // table is rows by id, each as canonical JSON of the columns that are compared.
@@ -281,12 +279,6 @@ func (w *world) settle(site string, within time.Duration, files ...string) {
 func (w *world) explain() {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	groups := map[string][]string{sink.Group: sink.Topics()}
-	for _, f := range folds() {
-		for _, in := range f.Inputs() {
-			groups[stream.Group(f.Name())] = append(groups[stream.Group(f.Name())], in.Topic)
-		}
-	}
-	lags, err := bus.Lags(ctx, w.engines.Kafka, groups)
+	lags, err := bus.Lags(ctx, w.engines.Kafka, consumerGroups())
 	w.t.Logf("lags: %v %v", lags, err)
 }

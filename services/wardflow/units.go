@@ -32,7 +32,25 @@ func folds() []stream.Fold {
 }
 
 // foldNames are the folds' names, in the same order; each has a changelog.
-func foldNames() []string { return []string{"endpoint", "device", "anomaly", "risk"} }
+func foldNames() []string {
+	var names []string
+	for _, f := range folds() {
+		names = append(names, f.Name())
+	}
+	return names
+}
+
+// consumerGroups are the consumer groups of all services, with the topics of each.
+func consumerGroups() map[string][]string {
+	groups := map[string][]string{sink.Group: sink.Topics()}
+	for _, f := range folds() {
+		group := stream.Group(f.Name())
+		for _, in := range f.Inputs() {
+			groups[group] = append(groups[group], in.Topic)
+		}
+	}
+	return groups
+}
 
 // foldsOf says which folds a service runs.
 var foldsOf = map[string][]string{

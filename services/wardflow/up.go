@@ -15,10 +15,8 @@ import (
 	"github.com/wardflow/wardflow/pkg/bus"
 	"github.com/wardflow/wardflow/pkg/capfile"
 	"github.com/wardflow/wardflow/pkg/config"
-	"github.com/wardflow/wardflow/pkg/stream"
 	"github.com/wardflow/wardflow/proto"
 	"github.com/wardflow/wardflow/services/capture"
-	"github.com/wardflow/wardflow/services/sink"
 )
 
 // upCmd runs everything on one machine.
@@ -210,12 +208,7 @@ func allUnits(cfg *config.Config, e *engines, log *slog.Logger, instance string)
 // drained waits until every service has taken in all of wardflow.traffic and the
 // sink has nothing more to do.
 func drained(ctx context.Context, kafka bus.Config) error {
-	groups := map[string][]string{sink.Group: sink.Topics()}
-	for _, f := range folds() {
-		for _, in := range f.Inputs() {
-			groups[stream.Group(f.Name())] = append(groups[stream.Group(f.Name())], in.Topic)
-		}
-	}
+	groups := consumerGroups()
 	last, since := int64(-1), time.Now()
 	for {
 		lags, err := bus.Lags(ctx, kafka, groups)
