@@ -19,11 +19,9 @@ type Entry struct {
 	bytes, payload   [2]uint64  // of the part, by side
 	packets          [2]uint32
 	part             uint32
-	isn              uint32 // the SYN's sequence number, where hasISN
-	tick             uint32 // of the last packet, for the timeouts
-	next, prev       ref    // in the list of its class
-	nextOpen         ref    // in the list of open parts
-	prevOpen         ref
+	isn              uint32  // the SYN's sequence number, where hasISN
+	tick             uint32  // of the last packet, for the timeouts
+	links            [2]link // in the list of its class, and in that of open parts
 	srcPort, dstPort uint16
 	key              key
 	srcMAC, dstMAC   proto.MAC

@@ -90,7 +90,7 @@ func (x *index) remove(hash uint32, r ref) {
 // slab holds the entries in chunks that never move, and reuses what is freed.
 type slab struct {
 	chunks [][]Entry
-	free   ref // linked by Entry.next
+	free   ref // linked by the entries' links byClass
 	used   ref // highest ref handed out
 }
 
@@ -107,7 +107,7 @@ func (s *slab) at(r ref) *Entry {
 func (s *slab) alloc() ref {
 	if r := s.free; r != 0 {
 		e := s.at(r)
-		s.free, e.next = e.next, 0
+		s.free, e.links[byClass].next = e.links[byClass].next, 0
 		return r
 	}
 	if int(s.used) == len(s.chunks)*chunkSize {
@@ -119,6 +119,6 @@ func (s *slab) alloc() ref {
 
 func (s *slab) release(r ref) {
 	e := s.at(r)
-	*e = Entry{next: s.free}
+	*e = Entry{links: [2]link{byClass: {next: s.free}}}
 	s.free = r
 }

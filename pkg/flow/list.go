@@ -1,12 +1,25 @@
 package flow
 
-// The lists are linked through the entries by ref, which is half the size of a
-// pointer and nothing for the garbage collector to follow.
+// list is a queue of entries, linked through them by ref, which is half the size
+// of a pointer and nothing for the garbage collector to follow.
+type list struct {
+	first, last ref
+	by          uint8 // which of an entry's links
+}
+
+// An entry is in the list of its class, and may be in that of open parts.
+const (
+	byClass = iota
+	byStart
+)
+
+// link are an entry's neighbours in a list.
+type link struct{ next, prev ref }
 
 func (t *Table) push(l *list, r ref, e *Entry) {
-	e.prev, e.next = l.last, 0
+	e.links[l.by] = link{prev: l.last}
 	if l.last != 0 {
-		t.slab.at(l.last).next = r
+		t.slab.at(l.last).links[l.by].next = r
 	} else {
 		l.first = r
 	}
@@ -14,44 +27,27 @@ func (t *Table) push(l *list, r ref, e *Entry) {
 }
 
 func (t *Table) unlink(l *list, r ref, e *Entry) {
-	if e.prev != 0 {
-		t.slab.at(e.prev).next = e.next
+	at := e.links[l.by]
+	if at.prev != 0 {
+		t.slab.at(at.prev).links[l.by].next = at.next
 	} else if l.first == r {
-		l.first = e.next
+		l.first = at.next
 	}
-	if e.next != 0 {
-		t.slab.at(e.next).prev = e.prev
+	if at.next != 0 {
+		t.slab.at(at.next).links[l.by].prev = at.prev
 	} else if l.last == r {
-		l.last = e.prev
+		l.last = at.prev
 	}
-	e.prev, e.next = 0, 0
+	e.links[l.by] = link{}
 }
 
 func (t *Table) pushOpen(r ref, e *Entry) {
-	l := &t.open
-	e.prevOpen, e.nextOpen = l.last, 0
-	if l.last != 0 {
-		t.slab.at(l.last).nextOpen = r
-	} else {
-		l.first = r
-	}
-	l.last = r
+	t.push(&t.open, r, e)
 	e.flags |= openPart
 }
 
 func (t *Table) unlinkOpen(r ref, e *Entry) {
-	l := &t.open
-	if e.prevOpen != 0 {
-		t.slab.at(e.prevOpen).nextOpen = e.nextOpen
-	} else if l.first == r {
-		l.first = e.nextOpen
-	}
-	if e.nextOpen != 0 {
-		t.slab.at(e.nextOpen).prevOpen = e.prevOpen
-	} else if l.last == r {
-		l.last = e.prevOpen
-	}
-	e.prevOpen, e.nextOpen = 0, 0
+	t.unlink(&t.open, r, e)
 	e.flags &^= openPart
 }
 

@@ -60,9 +60,6 @@ func (c *Config) setDefaults() {
 // tickBits is the resolution of the idle lists: 2^30 ns, about a second.
 const tickBits = 30
 
-// list is a queue of entries, linked through them.
-type list struct{ first, last ref }
-
 // Table is the flow table of one sensor. It is for one goroutine.
 type Table struct {
 	cfg     Config
@@ -93,6 +90,7 @@ func New(cfg Config) *Table {
 		cfg:   cfg,
 		idle:  [classes]time.Duration{cfg.TCPIdle, cfg.UDPIdle, cfg.OtherIdle, cfg.ClosedIdle},
 		index: newIndex(),
+		open:  list{by: byStart},
 	}
 }
 
@@ -222,7 +220,7 @@ func (t *Table) sweep() {
 			if t.now.Sub(e.seen()) < t.idle[c] {
 				break
 			}
-			next := e.next
+			next := e.links[byClass].next
 			t.due = append(t.due, dueEntry{ref: r, final: true})
 			t.unlinkAll(r, e)
 			r = next
@@ -233,7 +231,7 @@ func (t *Table) sweep() {
 		if t.now.Sub(e.start) < t.cfg.ActiveTimeout {
 			break
 		}
-		next := e.nextOpen
+		next := e.links[byStart].next
 		t.due = append(t.due, dueEntry{ref: r})
 		t.unlinkOpen(r, e)
 		r = next
@@ -314,7 +312,7 @@ func (t *Table) Flush() {
 	for c := range t.lists {
 		for r := t.lists[c].first; r != 0; {
 			e := t.slab.at(r)
-			next := e.next
+			next := e.links[byClass].next
 			t.due = append(t.due, dueEntry{ref: r, final: true})
 			t.unlinkAll(r, e)
 			r = next
