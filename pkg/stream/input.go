@@ -52,6 +52,7 @@ type input struct {
 	next       proto.Position // after the last event taken in (side: read; primary: applied)
 	movedSince bool
 	gate       map[int32]proto.Position
+	heard      int64 // offset up to which gate has been heard; a restart must read so far before gate holds
 }
 
 func newInput(in Input, primary bool) *input {
@@ -179,6 +180,9 @@ func (in *input) resume() proto.Position {
 func (in *input) passed(at proto.Position, partitions int) bool {
 	if in.Upstream == "" {
 		return true
+	}
+	if in.next.Offset < in.heard {
+		return false
 	}
 	want := 1
 	if in.Rekeyed {

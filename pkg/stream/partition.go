@@ -115,6 +115,7 @@ func (p *Partition) restore() error {
 		p.seq, p.rollupSeq, p.commits, p.sweeps = m.seq, m.rollupSeq, m.commits, m.sweeps
 		for _, in := range p.inputs {
 			in.start(m.positions[in.Topic])
+			in.heard = m.heard[in.Topic]
 		}
 	}
 	for _, in := range p.inputs {
@@ -216,9 +217,13 @@ func (p *Partition) Prepare(minNumber uint64) (*Commit, error) {
 	m := marks.Edit(tx, nil)
 	m.commits = max(p.commits+1, minNumber)
 	m.seq, m.rollupSeq, m.sweeps = p.seq, p.rollupSeq, p.sweeps
-	m.positions = map[string]proto.Position{}
+	m.positions, m.heard = map[string]proto.Position{}, map[string]int64{}
 	for _, in := range p.inputs {
-		m.positions[in.Topic] = in.resume()
+		at := in.resume()
+		m.positions[in.Topic] = at
+		if heard := max(in.heard, in.next.Offset); in.Upstream != "" && heard > at.Offset {
+			m.heard[in.Topic] = heard
+		}
 	}
 	c := &Commit{Outputs: p.outputs, Number: m.commits, Positions: m.positions, Progress: p.progress()}
 	c.Changes = make([]Change, 0, len(p.dirty))

@@ -34,6 +34,7 @@ type mark struct {
 	rollupSeq uint64
 	positions map[string]proto.Position
 	sweeps    []sweep
+	heard     map[string]int64 // side inputs whose gates are ahead of their position: the offset read up to
 }
 
 // AppendTo encodes the mark.
@@ -50,19 +51,27 @@ func (m *mark) AppendTo(b []byte) []byte {
 	for i := range m.sweeps {
 		b = m.sweeps[i].appendTo(b)
 	}
+	b = AppendUint(b, uint64(len(m.heard)))
+	for _, t := range sortedKeys(m.heard) {
+		b = AppendInt(AppendString(b, t), m.heard[t])
+	}
 	return b
 }
 
 // Parse decodes the mark.
 func (m *mark) Parse(b []byte) error {
 	d := NewDecoder(b)
-	*m = mark{commits: d.Uint(), seq: d.Uint(), rollupSeq: d.Uint(), positions: map[string]proto.Position{}}
+	*m = mark{commits: d.Uint(), seq: d.Uint(), rollupSeq: d.Uint(), positions: map[string]proto.Position{}, heard: map[string]int64{}}
 	for n := d.Uint(); n > 0 && d.More(); n-- {
 		t := d.String()
 		m.positions[t] = readPosition(d)
 	}
 	for n := d.Uint(); n > 0 && d.More(); n-- {
 		m.sweeps = append(m.sweeps, readSweep(d))
+	}
+	for n := d.Uint(); n > 0 && d.More(); n-- {
+		t := d.String()
+		m.heard[t] = d.Int()
 	}
 	return d.Err()
 }
