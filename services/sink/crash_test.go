@@ -1,7 +1,6 @@
 package sink_test
 
 import (
-	"context"
 	"math/rand/v2"
 	"path/filepath"
 	"sync/atomic"
@@ -32,15 +31,7 @@ func TestServerKilledWhileInserting(t *testing.T) {
 	})
 	cfg := store.Default()
 	cfg.Addresses, cfg.User, cfg.Password = []string{run.ClickHouse.Address()}, run.ClickHouse.User, run.ClickHouse.Password
-	cfg.Analyst.User = ""
-	s, err := store.Open(context.Background(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	if _, err := s.Migrate(context.Background(), "test"); err != nil {
-		t.Fatal(err)
-	}
+	s := openWith(t, cfg)
 	rng := rand.New(rand.NewPCG(11, 1))
 	var kills, inserts atomic.Int32
 	kill := func() {

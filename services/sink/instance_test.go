@@ -19,6 +19,12 @@ func openStore(t testing.TB) *store.Store {
 	srv := embeddedtest.ClickHouse(t)
 	cfg := store.Default()
 	cfg.Addresses, cfg.User, cfg.Password, cfg.Database = []string{srv.Addr}, srv.User, srv.Password, srv.Database
+	return openWith(t, cfg)
+}
+
+// openWith opens a store that has its tables.
+func openWith(t testing.TB, cfg store.Config) *store.Store {
+	t.Helper()
 	cfg.Analyst.User = ""
 	s, err := store.Open(context.Background(), cfg)
 	if err != nil {
