@@ -7,6 +7,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 )
 
 // DB is a runner's committed state on local disk: a cache of the changelogs. It
@@ -17,7 +18,10 @@ type DB struct{ db *pebble.DB }
 // OpenDB opens or makes the state in a folder.
 func OpenDB(dir string) (*DB, error) {
 	opts := &pebble.Options{
-		MemTableSize: 16 << 20,
+		// The changelog is the log: after a crash the state is at an earlier commit, and
+		// what it lacks is read from there.
+		DisableWAL:   true,
+		MemTableSize: 32 << 20,
 		CacheSize:    64 << 20,
 		MaxOpenFiles: 128,
 		Logger:       quiet{},
@@ -26,6 +30,7 @@ func OpenDB(dir string) (*DB, error) {
 	// new hour. The filter answers those without a read.
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		opts.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression } // small, and hot
 	}
 	db, err := pebble.Open(dir, opts)
 	if err != nil {
@@ -48,9 +53,9 @@ func (quiet) Fatalf(format string, args ...any) {
 	panic(fmt.Sprintf("fold state: "+format, args...))
 }
 
-// Close closes the state.
+// Close writes and closes the state.
 func (d *DB) Close() error {
-	if err := d.db.Close(); err != nil {
+	if err := errors.Join(d.db.Flush(), d.db.Close()); err != nil {
 		return fmt.Errorf("close fold state: %w", err)
 	}
 	return nil
@@ -124,8 +129,8 @@ func (b *Batch) Wipe(partition int32) error {
 	return b.b.DeleteRange(p, after(p), nil)
 }
 
-// Store writes the batch. It does not wait for the disk: what a power cut takes
-// is read from the changelog again.
+// Store writes the batch to memory: what a crash takes is read from the changelog
+// again.
 func (b *Batch) Store() error {
 	if err := b.b.Commit(pebble.NoSync); err != nil {
 		return fmt.Errorf("store fold state: %w", err)

@@ -21,7 +21,7 @@ func TestChaos(t *testing.T) {
 	}
 	seed, err := strconv.ParseUint(os.Getenv("WARDFLOW_CHAOS_SEED"), 10, 64)
 	if err != nil {
-		seed = uint64(time.Now().UnixNano())
+		seed, err = uint64(time.Now().UnixNano()), nil
 	}
 	rnd := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // choices to be repeated, not secrets
 	t.Logf("seed %d, %d kills", seed, kills)

@@ -51,13 +51,9 @@ func TestRunningSystemEqualsReplay(t *testing.T) {
 	})
 }
 
-// The same with three instances of each service, of which some are killed. It
-// still gets stuck in about one run of five, on both sides of a rebalance after a
-// kill, so it runs with the chaos test only, until that is mended.
+// The same with three instances of each fold, of which some are killed while the
+// groups are still forming.
 func TestThreeInstancesEqualReplay(t *testing.T) {
-	if os.Getenv("WARDFLOW_CHAOS") == "" {
-		t.Skip("run it with WARDFLOW_CHAOS=1: it is known to get stuck at times")
-	}
 	bothBrokers(t, func(t *testing.T, w *world) {
 		files := wardFiles(t)
 		w.allServices(nil)
