@@ -151,6 +151,16 @@ func TestScript(t *testing.T) {
 	}
 }
 
+// What --help shows can be copied out and run.
+func TestExampleOfScript(t *testing.T) {
+	_, example, _ := strings.Cut(scriptCmd{}.Help(), "pump.txt:\n\n")
+	example, _, _ = strings.Cut(example, "\n\n")
+	path := tempFile(t, "pump.txt", example+"\n")
+	if got := runCLI(t, nil, "", "script", path); got.code != 0 || got.out != "1 scripts, all as expected\n" {
+		t.Errorf("%+v of\n%s", got, example)
+	}
+}
+
 func TestParseSince(t *testing.T) {
 	now := time.Date(2026, 11, 18, 12, 0, 0, 0, time.UTC)
 	at := func(s string) time.Time {

@@ -32,10 +32,10 @@ Example, pump.txt:
     every 10m until 12:00 flow pump -> gateway tcp/3613 unknown
     at 14:00
     flow pump -> cloud tcp/443 tls
-    expect detection
+    expect detection new_external_peer high pump -> cloud at 14:00:00
 
-    wardflow script --update pump.txt        fills in what happens; read it, keep it
     wardflow script pump.txt                 tells when it happens otherwise
+    wardflow script --update pump.txt        fills in what happens; read it, keep it
 
 Exit status: 0 all as expected; 1 not so, or a script that cannot be understood.`
 }
