@@ -39,6 +39,11 @@ func (id ID) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads what MarshalJSON writes; "" counts as none.
 func (id *ID) UnmarshalJSON(b []byte) error {
+	if len(b) == 2+2*len(id) && b[0] == '"' {
+		if _, err := hex.Decode(id[:], b[1:len(b)-1]); err == nil {
+			return nil
+		}
+	}
 	var s *string
 	if err := json.Unmarshal(b, &s); err != nil {
 		return fmt.Errorf("read id: %w", err)

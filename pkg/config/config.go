@@ -116,7 +116,7 @@ func Default() Config {
 			Home: DefaultHome(), ActiveTimeout: time.Minute, TCPIdle: 5 * time.Minute, UDPIdle: time.Minute,
 			OtherIdle: 30 * time.Second, ClosedIdle: 5 * time.Second, MaxFlows: 1 << 20, MaxMemory: 128 << 20,
 		},
-		Fold: Fold{Interval: 150 * time.Millisecond, GateWait: 10 * time.Minute, MaxEntries: 30_000},
+		Fold: Fold{Interval: 150 * time.Millisecond, GateWait: 10 * time.Minute, MaxEntries: 120_000},
 		Sink: Sink{BatchRows: 100_000, Interval: 500 * time.Millisecond},
 	}
 }

@@ -144,8 +144,42 @@ func keyID(key []byte) (proto.ID, error) {
 	return id, fmt.Errorf("no value, and a key of %d bytes that is no id", len(key))
 }
 
+// deviceColumns is what of a device has a column of its own; its evidence, which is
+// most of it, is stored with the whole record and not looked at.
+type deviceColumns struct {
+	DeviceID        proto.ID      `json:"device_id"`
+	Aliases         proto.IDs     `json:"aliases"`
+	Site            string        `json:"site"`
+	MACs            proto.Strings `json:"macs"`
+	IPs             proto.Strings `json:"ips"`
+	Hostnames       proto.Strings `json:"hostnames"`
+	AETitles        proto.Strings `json:"ae_titles"`
+	Gateway         proto.ID      `json:"gateway"`
+	Category        factColumns   `json:"category"`
+	Type            factColumns   `json:"type"`
+	Manufacturer    factColumns   `json:"manufacturer"`
+	Model           factColumns   `json:"model"`
+	OS              factColumns   `json:"os"`
+	OSVersion       factColumns   `json:"os_version"`
+	HardwareVersion factColumns   `json:"hardware_version"`
+	SoftwareVersion factColumns   `json:"software_version"`
+	Serial          factColumns   `json:"serial"`
+	Location        factColumns   `json:"location"`
+	FirstSeen       proto.Time    `json:"first_seen"`
+	LastSeen        proto.Time    `json:"last_seen"`
+	LastState       string        `json:"last_state"`
+	Endpoints       proto.IDs     `json:"endpoints"`
+	Version         uint64        `json:"version"`
+}
+
+// factColumns is a fact that may be null.
+type factColumns struct {
+	Value      string  `json:"value"`
+	Confidence float64 `json:"confidence"`
+}
+
 func readDevice(o *row, r *Record) error {
-	var d proto.Device
+	var d deviceColumns
 	deleted := len(r.Value) == 0
 	if deleted {
 		id, err := keyID(r.Key)
@@ -160,21 +194,11 @@ func readDevice(o *row, r *Record) error {
 	if d.DeviceID.IsZero() {
 		return fmt.Errorf("device without device_id")
 	}
-	fact := func(f *proto.Fact) string {
-		if f == nil {
-			return ""
-		}
-		return f.Value
-	}
-	confidence := 0.0
-	if d.Type != nil {
-		confidence = d.Type.Confidence
-	}
 	o.add(uuid.UUID(d.DeviceID), deleted)
 	o.ids(d.Aliases)
 	o.add(d.Site, list(d.MACs), list(d.IPs), list(d.Hostnames), list(d.AETitles), uuid.UUID(d.Gateway),
-		fact(d.Category), fact(d.Type), fact(d.Manufacturer), fact(d.Model), fact(d.OS), fact(d.OSVersion), fact(d.HardwareVersion),
-		fact(d.SoftwareVersion), fact(d.Serial), fact(d.Location), confidence)
+		d.Category.Value, d.Type.Value, d.Manufacturer.Value, d.Model.Value, d.OS.Value, d.OSVersion.Value, d.HardwareVersion.Value,
+		d.SoftwareVersion.Value, d.Serial.Value, d.Location.Value, d.Type.Confidence)
 	o.time(d.FirstSeen)
 	o.time(d.LastSeen)
 	o.add(d.LastState)
@@ -223,16 +247,22 @@ func readAlert(o *row, r *Record) error {
 }
 
 func readRisk(o *row, r *Record) error {
-	var k proto.Risk
+	var k struct {
+		proto.Risk
+		Factors json.RawMessage `json:"factors"` // a column as they are
+	}
 	if err := decode(r.Value, &k); err != nil {
 		return err
 	}
 	if k.DeviceID.IsZero() {
 		return fmt.Errorf("risk without device_id")
 	}
+	if len(k.Factors) == 0 || k.Factors[0] != '[' {
+		k.Factors = json.RawMessage("[]")
+	}
 	o.add(k.Site, uuid.UUID(k.DeviceID))
 	o.time(k.Time)
-	o.add(k.Score, k.Tier, k.Likelihood, k.Impact, encode(k.Factors), k.Framework, k.Version, k.Cause, uuid.UUID(k.Endpoint))
+	o.add(k.Score, k.Tier, k.Likelihood, k.Impact, string(k.Factors), k.Framework, k.Version, k.Cause, uuid.UUID(k.Endpoint))
 	return nil
 }
 

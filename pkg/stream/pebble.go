@@ -22,7 +22,7 @@ func OpenDB(dir string) (*DB, error) {
 		// what it lacks is read from there.
 		DisableWAL:   true,
 		MemTableSize: 32 << 20,
-		CacheSize:    64 << 20,
+		CacheSize:    128 << 20,
 		MaxOpenFiles: 128,
 		Logger:       quiet{},
 	}

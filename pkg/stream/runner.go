@@ -30,7 +30,7 @@ type RunnerConfig struct {
 const (
 	DefaultInterval   = 150 * time.Millisecond
 	DefaultGateWait   = 10 * time.Minute
-	DefaultMaxEntries = 30_000
+	DefaultMaxEntries = 120_000
 	// maxWaiting is how many records of a topic's partition wait in memory
 	// before its fetching pauses.
 	maxWaiting = 16

@@ -1,7 +1,6 @@
 package fingerprint
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 
@@ -62,12 +61,7 @@ func (d *Device) tell(tx *stream.Tx, id proto.ID, all []*proto.Summary) {
 	st.version++
 	dev := d.device(id, all)
 	dev.Version = st.version
-	val, err := json.Marshal(dev)
-	if err != nil { // nothing in a device can fail to encode
-		tx.Dead("device: " + err.Error())
-		return
-	}
-	tx.Emit(stream.Output{Topic: proto.TopicDevices, Kind: proto.KindDevice, Lane: id.Lane(), Key: id[:], Value: val, Time: tx.Now()})
+	tx.Emit(stream.Output{Topic: proto.TopicDevices, Kind: proto.KindDevice, Lane: id.Lane(), Key: id[:], Value: dev.AppendJSON(nil), Time: tx.Now()})
 	for _, s := range all {
 		d.bind(tx, st, dev, s)
 	}

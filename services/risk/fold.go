@@ -219,15 +219,11 @@ func (f *Fold) tell(tx *stream.Tx, id proto.ID, s *subject, cause string) {
 	if !s.told || score != s.toldScore || r.tier != s.toldTier || factors != s.toldFactors {
 		s.version++
 		s.told, s.toldScore, s.toldTier, s.toldFactors = true, score, r.tier, factors
-		val, err := json.Marshal(&proto.Risk{
+		told := proto.Risk{
 			Time: s.clock, DeviceID: s.device, Score: score, Tier: r.tier, Likelihood: round(r.likelihood, 1e4), Impact: round(r.impact, 1e4),
 			Factors: r.proto(), Framework: f.w.framework(), Version: s.version, Cause: cause, Site: s.site, Endpoint: id,
-		})
-		if err != nil { // numbers between 0 and 100, and text
-			tx.Dead("risk: " + err.Error())
-			return
 		}
-		tx.Emit(stream.Output{Topic: proto.TopicRisk, Kind: proto.KindRisk, Lane: id.Lane(), Key: s.device[:], Value: val, Time: s.clock})
+		tx.Emit(stream.Output{Topic: proto.TopicRisk, Kind: proto.KindRisk, Lane: id.Lane(), Key: s.device[:], Value: told.AppendJSON(nil), Time: s.clock})
 	}
 	if due := f.due(s, half); due != 0 && due != s.timer {
 		s.timer = due
