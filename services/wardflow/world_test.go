@@ -35,8 +35,10 @@ var binary = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := binary(); err == nil && strings.Contains(path, "wardflow-e2e-") && builtBinary {
-		_ = os.RemoveAll(filepath.Dir(path))
+	if builtBinary {
+		if path, err := binary(); err == nil {
+			_ = os.RemoveAll(filepath.Dir(path))
+		}
 	}
 	os.Exit(code)
 }
