@@ -50,7 +50,7 @@ type SessionConfig struct {
 	// a rebalance of the others. Empty: every start is a new member.
 	Instance       string
 	Assigner       Assigner
-	SessionTimeout  time.Duration // 0: 6 s, the least that Kafka's defaults allow
+	SessionTimeout time.Duration // 0: 6 s, the least that Kafka's defaults allow
 }
 
 // member is what a transactional session and a plain consumer share: group

@@ -17,7 +17,7 @@ type batch struct {
 	rows        rows
 	letters     []bus.Message
 	seq         map[string]uint64 // highest number of each producer at its end
-	begun       time.Time
+	begun, grew time.Time         // when its first and its last record came
 	// planned: the plan was found committed, by whoever had the partition before.
 	planned bool
 	// doubtful: some of its rows may be there already, so they are looked for first.
@@ -120,6 +120,7 @@ func (p *partition) take(r *bus.Record, s *Sink) error {
 		b.letters = append(b.letters, s.letter(r, index, reason))
 	}
 	b.rows.add(r, at, keep, dead)
+	b.grew = s.now()
 	p.next = r.Offset + 1
 	b.to = p.next
 	b.first, b.last = min(b.first, r.Time), max(b.last, r.Time)
@@ -168,7 +169,8 @@ func (p *partition) batch(r *bus.Record, s *Sink) (*batch, error) {
 
 // calm is how many intervals lie between two inserts of a partition of any topic
 // but traffic: an insert costs the server some 20 ms whatever is in it, and there
-// are many such partitions. What comes after a quiet time does not wait for it.
+// are many such partitions. What comes after a quiet time does not wait for it, nor
+// does what nothing has followed for an interval.
 const calm = 10
 
 // due says whether the batch that is being built should go now.
@@ -185,7 +187,7 @@ func (p *partition) due(s *Sink) bool {
 		return false
 	case b.len() >= s.cfg.BatchRows:
 		return true
-	case p.topic != proto.TopicTraffic && now.Sub(p.settledAt) < calm*s.cfg.Interval:
+	case p.topic != proto.TopicTraffic && now.Sub(p.settledAt) < calm*s.cfg.Interval && now.Sub(b.grew) < s.cfg.Interval:
 		return false
 	}
 	return now.Sub(b.begun) >= s.cfg.Interval
