@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -24,10 +23,9 @@ const runFileVersion = 1
 // RunFile says how to reach the embedded broker and ClickHouse of one data folder. It holds passwords: it is written
 // with mode 0600 and refused when others may read it.
 type RunFile struct {
-	Version    int            `yaml:"version"`
-	Broker     BrokerRun      `yaml:"broker"`
-	ClickHouse ClickHouseRun  `yaml:"clickhouse"`
-	PIDs       map[string]int `yaml:"pids,omitempty"` // process name to process id, of the last start
+	Version    int           `yaml:"version"`
+	Broker     BrokerRun     `yaml:"broker"`
+	ClickHouse ClickHouseRun `yaml:"clickhouse"`
 }
 
 // BrokerRun is the broker's part of the connection file. Authentication is SASL SCRAM-SHA-256.
@@ -95,10 +93,8 @@ func LoadRunFile(dir string) (*RunFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read connection file: %w", err)
 	}
-	var r RunFile
-	dec := yaml.NewDecoder(bytes.NewReader(raw))
-	dec.KnownFields(true)
-	if err := dec.Decode(&r); err != nil {
+	var r RunFile // other keys are what another version of the program wrote
+	if err := yaml.Unmarshal(raw, &r); err != nil {
 		return nil, fmt.Errorf("parse connection file %s: %w", path, err)
 	}
 	if err := r.validate(); err != nil {

@@ -150,7 +150,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	defer func() { _ = b.store.Close() }()
 	specs := []app.Spec{sinkUnit(b.cfg, b.engines, b.log, "0")}
 	if b.cmd.Only == "all" {
-		for _, service := range []string{"risk", "anomaly", "fingerprint"} {
+		for _, service := range foldServices {
 			units, runners := foldUnits(b.cfg, b.engines, b.log, service, "0")
 			specs, b.runners = append(specs, units...), append(b.runners, runners...)
 		}

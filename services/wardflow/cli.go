@@ -21,6 +21,8 @@ import (
 type cli struct {
 	globals
 
+	Up upCmd `cmd:"" group:"run" help:"Start everything on this machine, feed capture files, and show the devices found."`
+
 	Devices    devicesCmd    `cmd:"" group:"look" help:"List the devices, those of most risk first."`
 	Device     deviceCmd     `cmd:"" group:"look" help:"Show all that is known of one device, and why."`
 	Flows      flowsCmd      `cmd:"" group:"look" help:"List flows, the latest first."`
@@ -32,17 +34,21 @@ type cli struct {
 	Replay replayCmd `cmd:"" group:"files" help:"Turn capture files into devices, detections and risk, as JSON lines, without broker and database."`
 	Script scriptCmd `cmd:"" group:"files" help:"Run test scripts of rules and policies."`
 
+	serviceCommands
+
 	Config  configCmd  `cmd:"" group:"rest" help:"Check or print the configuration."`
+	Bench   benchCmd   `cmd:"" group:"rest" help:"Measure this machine: flows/s from capture to rows in ClickHouse, freshness, memory, disk."`
 	Version versionCmd `cmd:"" group:"rest" help:"Print the version."`
 
-	serviceCommands
+	Broker     childCmd `cmd:"" hidden:"" help:"The embedded broker, as a child of up."`
+	Clickhouse childCmd `cmd:"" hidden:"" help:"The embedded ClickHouse, as a child of up."`
 }
 
 // globals are the flags of every command.
 type globals struct {
 	ConfigFile string   `name:"config" short:"c" placeholder:"FILE" env:"WARDFLOW_CONFIG" help:"Configuration file; without it ./wardflow.yaml, if there is one."`
 	Set        []string `placeholder:"PATH=VALUE" sep:"none" help:"Set one setting, over file and environment; may be repeated. For example --set kafka.partitions=16."`
-	DataDir    string   `placeholder:"DIR" help:"Data folder of the embedded engines; the same as --set data_dir=DIR."`
+	DataDir    string   `placeholder:"DIR" help:"Data folder: broker, ClickHouse, fold state, logs, connection file; the same as --set data_dir=DIR."`
 	LogLevel   string   `placeholder:"LEVEL" help:"debug, info, warn or error; the same as --set log.level=LEVEL."`
 }
 
@@ -136,6 +142,7 @@ Begin with:
 
 Each command explains itself: wardflow COMMAND --help.`
 
+// groups are the groups of commands; --help lists them as the commands of cli stand.
 var groups = []kong.Group{
 	{Key: "run", Title: "Run:"},
 	{Key: "look", Title: "Look:"},

@@ -40,7 +40,7 @@ func publishPolicies(ctx context.Context, cfg *config.Config, kafka bus.Config) 
 		if err != nil {
 			return err
 		}
-		if err := bus.WriteAll(ctx, kafka, "wardflow.control", messages); err != nil {
+		if err := bus.WriteAll(ctx, kafka, proto.TopicControl, messages); err != nil {
 			return fmt.Errorf("publish policy of site %s: %w", site, err)
 		}
 		number++

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -36,17 +37,30 @@ type engine struct {
 func embeddedBroker(cfg *config.Config) bool     { return len(cfg.Kafka.Brokers) == 0 }
 func embeddedClickHouse(cfg *config.Config) bool { return len(cfg.ClickHouse.Addresses) == 0 }
 
-// findEngines gives the engines that run already.
-func findEngines(cfg *config.Config) (*engines, error) {
-	var run *embedded.RunFile
-	if embeddedBroker(cfg) || embeddedClickHouse(cfg) {
+// needs are the engines that a command works with.
+type needs int
+
+const (
+	needsKafka needs = 1 << iota
+	needsClickHouse
+)
+
+// findEngines gives the engines that run already, those that are needed. What is
+// not needed may be neither named nor started.
+func findEngines(cfg *config.Config, n needs) (*engines, error) {
+	var missing []string
+	if n&needsKafka != 0 && embeddedBroker(cfg) {
+		missing = append(missing, "kafka.brokers")
+	}
+	if n&needsClickHouse != 0 && embeddedClickHouse(cfg) {
+		missing = append(missing, "clickhouse.addresses")
+	}
+	run := new(embedded.RunFile)
+	if len(missing) > 0 {
 		var err error
 		run, err = embedded.LoadRunFile(cfg.DataDir)
-		if errors.Is(err, fs.ErrNotExist) && !embeddedClickHouse(cfg) {
-			run, err = new(embedded.RunFile), nil // queries need no broker
-		}
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("nothing has been started in %s: start it with `wardflow up`, or name kafka.brokers and clickhouse.addresses", cfg.DataDir)
+			return nil, fmt.Errorf("nothing has been started in %s: start it with `wardflow up`, or name %s", cfg.DataDir, strings.Join(missing, " and "))
 		}
 		if err != nil {
 			return nil, err
@@ -55,6 +69,7 @@ func findEngines(cfg *config.Config) (*engines, error) {
 	return newEngines(cfg, run)
 }
 
+// newEngines takes from the run file what the configuration does not name, if it is there.
 func newEngines(cfg *config.Config, run *embedded.RunFile) (*engines, error) {
 	st, err := cfg.ClickHouse.Store()
 	if err != nil {
@@ -66,7 +81,7 @@ func newEngines(cfg *config.Config, run *embedded.RunFile) (*engines, error) {
 		e.Kafka.SASL = bus.SASL{Mechanism: "scram-sha-256", User: run.Broker.User, Password: run.Broker.Password}
 		e.Kafka.Partitions, e.Kafka.Replicas, e.Kafka.MaxTopicBytes = cfg.Embedded.Partitions, 1, cfg.Embedded.MaxTopicBytes
 	}
-	if embeddedClickHouse(cfg) {
+	if embeddedClickHouse(cfg) && run.ClickHouse.TCPPort != 0 {
 		c := run.ClickHouse
 		e.Store.Addresses, e.Store.Database = []string{c.Address()}, c.Database
 		e.Store.User, e.Store.Password = c.User, c.Password
@@ -98,10 +113,6 @@ func startEngines(ctx context.Context, cfg *config.Config, log *slog.Logger) (*e
 	if err := e.startChildren(ctx, cfg, run, log); err != nil {
 		e.stop(log)
 		return nil, err
-	}
-	run.PIDs = map[string]int{}
-	for _, p := range e.processes {
-		run.PIDs[p.name] = p.PID()
 	}
 	if err := run.Save(cfg.DataDir); err != nil {
 		e.stop(log)

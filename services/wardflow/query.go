@@ -163,11 +163,15 @@ func findPeer(ctx context.Context, s *store.Store, text string) (string, error) 
 
 // withStore opens the store for a command and closes it.
 func withStore(ctx context.Context, g *globals, io *streams, f func(*store.Store) error) (err error) {
-	session, e, err := g.attach(io)
+	l, err := g.load(io)
 	if err != nil {
 		return err
 	}
-	s, err := openReader(ctx, e.Store, session.cfg.DataDir)
+	e, err := findEngines(&l.Config, needsClickHouse)
+	if err != nil {
+		return err
+	}
+	s, err := openReader(ctx, e.Store, l.DataDir)
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
+	"runtime/debug"
 
 	"github.com/wardflow/wardflow/pkg/app"
 	"github.com/wardflow/wardflow/pkg/config"
@@ -11,20 +11,33 @@ import (
 	"github.com/wardflow/wardflow/services/capture"
 )
 
-// serviceCommands are `up`, and the services by themselves, as a cluster runs
-// them. `up` runs the very same units in one process.
+// serviceCommands are the services by themselves, as a cluster runs them. `up`
+// runs the very same units in one process.
 type serviceCommands struct {
-	Up upCmd `cmd:"" group:"run" help:"Start everything on this machine, feed capture files, and show the devices found."`
-
 	Capture     captureCmd     `cmd:"" group:"services" help:"Capture: packets to flows and observations on Kafka."`
 	Fingerprint fingerprintCmd `cmd:"" group:"services" help:"Fingerprint: what every device is."`
 	Anomaly     anomalyCmd     `cmd:"" group:"services" help:"Anomaly: what is out of the ordinary."`
 	Score       scoreCmd       `cmd:"" group:"services" help:"Risk service: how much risk every device carries, and why."`
 	Sink        sinkCmd        `cmd:"" group:"services" help:"Sink: Kafka to ClickHouse, exactly once."`
 	Prepare     prepareCmd     `cmd:"" group:"services" help:"Create topics and tables and publish the policies; nothing the second time."`
-	Bench       benchCmd       `cmd:"" group:"rest" help:"Measure this machine: flows/s from capture to rows in ClickHouse, freshness, memory, disk."`
-	Broker      childCmd       `cmd:"" hidden:"" help:"The embedded broker, as a child of up."`
-	Clickhouse  childCmd       `cmd:"" hidden:"" help:"The embedded ClickHouse, as a child of up."`
+}
+
+// gcPercent trades memory for processor time: fold state is a large heap of small
+// objects, which the collector would otherwise walk through all the time.
+const gcPercent = 300
+
+// softMemory is from where on the collector works as hard as it must, in bytes.
+const softMemory = 4 << 30
+
+// tuneCollector is for processes that hold fold state. GOGC and GOMEMLIMIT in the
+// environment win.
+func tuneCollector(io *streams) {
+	if io.getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	if io.getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(softMemory)
+	}
 }
 
 // session is what a service command works with.
@@ -39,19 +52,17 @@ func (g *globals) session(io *streams) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	tuneCollector(io)
 	return &session{cfg: &l.Config, io: io, log: logger(&l.Config, io)}, nil
 }
 
 // attach is a session with engines that run already.
-func (g *globals) attach(io *streams) (*session, *engines, error) {
+func (g *globals) attach(io *streams, n needs) (*session, *engines, error) {
 	s, err := g.session(io)
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := findEngines(s.cfg)
-	if err == nil && len(e.Kafka.Brokers) == 0 {
-		err = errors.New("no Kafka: name kafka.brokers, or start the embedded one with `wardflow up`")
-	}
+	e, err := findEngines(s.cfg, n)
 	return s, e, err
 }
 
@@ -72,7 +83,7 @@ Examples:
 
 // Run implements the command.
 func (c *captureCmd) Run(ctx context.Context, g *globals, io *streams) error {
-	s, e, err := g.attach(io)
+	s, e, err := g.attach(io, needsKafka)
 	if err != nil {
 		return err
 	}
@@ -87,8 +98,8 @@ type foldFlags struct {
 	Instance string `help:"Stable name of this instance among those of the service." default:"0"`
 }
 
-func (f *foldFlags) run(ctx context.Context, g *globals, io *streams, service string) error {
-	s, e, err := g.attach(io)
+func (f *foldFlags) run(ctx context.Context, g *globals, io *streams, service foldService) error {
+	s, e, err := g.attach(io, needsKafka)
 	if err != nil {
 		return err
 	}
@@ -100,21 +111,21 @@ type fingerprintCmd struct{ foldFlags }
 
 // Run implements the command.
 func (c *fingerprintCmd) Run(ctx context.Context, g *globals, io *streams) error {
-	return c.run(ctx, g, io, "fingerprint")
+	return c.run(ctx, g, io, fingerprintService)
 }
 
 type anomalyCmd struct{ foldFlags }
 
 // Run implements the command.
 func (c *anomalyCmd) Run(ctx context.Context, g *globals, io *streams) error {
-	return c.run(ctx, g, io, "anomaly")
+	return c.run(ctx, g, io, anomalyService)
 }
 
 type scoreCmd struct{ foldFlags }
 
 // Run implements the command.
 func (c *scoreCmd) Run(ctx context.Context, g *globals, io *streams) error {
-	return c.run(ctx, g, io, "risk")
+	return c.run(ctx, g, io, riskService)
 }
 
 type sinkCmd struct {
@@ -123,7 +134,7 @@ type sinkCmd struct {
 
 // Run implements the command.
 func (c *sinkCmd) Run(ctx context.Context, g *globals, io *streams) error {
-	s, e, err := g.attach(io)
+	s, e, err := g.attach(io, needsKafka|needsClickHouse)
 	if err != nil {
 		return err
 	}
@@ -134,7 +145,7 @@ type prepareCmd struct{}
 
 // Run implements the command.
 func (c *prepareCmd) Run(ctx context.Context, g *globals, io *streams) error {
-	s, e, err := g.attach(io)
+	s, e, err := g.attach(io, needsKafka|needsClickHouse)
 	if err != nil {
 		return err
 	}

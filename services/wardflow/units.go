@@ -52,19 +52,27 @@ func consumerGroups() map[string][]string {
 	return groups
 }
 
-// foldsOf says which folds a service runs.
-var foldsOf = map[string][]string{
-	"fingerprint": {"endpoint", "device"},
-	"anomaly":     {"anomaly"},
-	"risk":        {"risk"},
+// foldService is a service that is nothing but folds.
+type foldService struct {
+	name  string
+	folds []string
 }
 
+var (
+	fingerprintService = foldService{"fingerprint", []string{"endpoint", "device"}}
+	anomalyService     = foldService{"anomaly", []string{"anomaly"}}
+	riskService        = foldService{"risk", []string{"risk"}}
+)
+
+// foldServices are all of them, downstream first: who starts first waits for nothing.
+var foldServices = []foldService{riskService, anomalyService, fingerprintService}
+
 // foldUnits makes the units of a service's folds.
-func foldUnits(cfg *config.Config, e *engines, log *slog.Logger, service, instance string) ([]app.Spec, []*stream.Runner) {
+func foldUnits(cfg *config.Config, e *engines, log *slog.Logger, service foldService, instance string) ([]app.Spec, []*stream.Runner) {
 	var specs []app.Spec
 	var runners []*stream.Runner
 	for _, f := range folds() {
-		if !slices.Contains(foldsOf[service], f.Name()) {
+		if !slices.Contains(service.folds, f.Name()) {
 			continue
 		}
 		r := stream.NewRunner(f, stream.RunnerConfig{
@@ -74,7 +82,7 @@ func foldUnits(cfg *config.Config, e *engines, log *slog.Logger, service, instan
 		})
 		runners = append(runners, r)
 		specs = append(specs, app.Spec{
-			Unit:    app.Func(service+"/"+f.Name(), func(ctx context.Context) error { return r.Run(ctx) }),
+			Unit:    app.Func(service.name+"/"+f.Name(), func(ctx context.Context) error { return r.Run(ctx) }),
 			Restart: app.DefaultBackoff(),
 		})
 	}
