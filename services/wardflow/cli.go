@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -151,6 +152,35 @@ var groups = []kong.Group{
 	{Key: "rest", Title: "Everything else:"},
 }
 
+// without are the flags of all commands that a command has no use for: it refuses
+// them, and its help does not show them.
+var without = map[string][]string{
+	"replay":  {"data-dir", "log-level"},
+	"script":  {"config", "set", "data-dir", "log-level"},
+	"version": {"config", "set", "data-dir", "log-level"},
+}
+
+// refused is a usage error when a flag was given that would be ignored.
+func refused(k *kong.Context) error {
+	name := k.Selected().Name
+	for _, p := range k.Path {
+		if p.Flag != nil && slices.Contains(without[name], p.Flag.Name) {
+			return usagef("%s does nothing with --%s: leave it out", name, p.Flag.Name)
+		}
+	}
+	return nil
+}
+
+// printHelp leaves out what the command would refuse.
+func printHelp(o kong.HelpOptions, k *kong.Context) error {
+	if n := k.Selected(); n != nil {
+		for _, f := range k.Model.Flags {
+			f.Hidden = f.Hidden || slices.Contains(without[n.Name], f.Name)
+		}
+	}
+	return kong.DefaultHelpPrinter(o, k)
+}
+
 // exit is how kong's --help leaves the parser.
 type exit int
 
@@ -158,6 +188,7 @@ func newParser(c *cli, io *streams, more ...kong.Option) (*kong.Kong, error) {
 	return kong.New(c, append([]kong.Option{
 		kong.Name("wardflow"), kong.Description(description), kong.Writers(io.out, io.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 110}),
+		kong.Help(printHelp),
 		kong.ExplicitGroups(groups),
 		kong.Vars{"device": deviceHelp},
 		kong.Exit(func(code int) { panic(exit(code)) }),
@@ -197,7 +228,10 @@ func run(ctx context.Context, args []string, io *streams) (code int) {
 		}
 		return exitUsage
 	}
-	err = k.Run()
+	err = refused(k)
+	if err == nil {
+		err = k.Run()
+	}
 	var usage usageError
 	var problems config.Problems
 	switch {

@@ -102,6 +102,17 @@ func TestExitStatuses(t *testing.T) {
 		"example":                   {args: []string{"examples", "top_talkers"}, want: ran{0, "FROM v_", ""}},
 		"no such example":           {args: []string{"examples", "none"}, want: ran{2, "", "`wardflow examples` lists them"}},
 		"replay, nothing given":     {args: []string{"replay"}, want: ran{2, "", "--site is missing: name the site of the capture\n--out is missing: name a folder for the output\nno capture file is named"}},
+		"replay, site of --set":     {args: []string{"replay", text, "--set", "site=a", "--out", out}, want: ran{1, "", "no input file could be read"}},
+		"replay, site of the file":  {args: []string{"replay", text, "--config", good, "--out", out}, want: ran{1, "", "no input file could be read"}},
+		"replay, bad setting":       {args: []string{"replay", text, "--set", "capture.home=ten", "--out", out}, want: ran{1, "", "capture.home"}},
+		"replay, data folder":       {args: []string{"replay", text, "--data-dir", empty, "--out", out, "--site", "a"}, want: ran{2, "", "replay does nothing with --data-dir: leave it out\nSee: wardflow replay --help"}},
+		"script, a setting":         {args: []string{"script", text, "--set", "site=a"}, want: ran{2, "", "script does nothing with --set"}},
+		"version, a file":           {args: []string{"--config", good, "version"}, want: ran{2, "", "version does nothing with --config"}},
+		"version, file by variable": {args: []string{"version"}, env: []string{"WARDFLOW_CONFIG=" + good}, want: ran{0, "wardflow dev", ""}},
+		"up, demo and more":         {args: []string{"up", "--demo", "--read", text, "--data-dir", empty}, want: ran{2, "", "feed one after the other"}},
+		"capture needs Kafka alone": {args: []string{"capture", "--read", text, "--data-dir", empty, "--set", "clickhouse.addresses=127.0.0.1:1"}, want: ran{1, "", "start it with `wardflow up`, or name kafka.brokers\n"}},
+		"sink needs both":           {args: []string{"sink", "--data-dir", empty}, want: ran{1, "", "or name kafka.brokers and clickhouse.addresses\n"}},
+		"queries need no Kafka":     {args: []string{"devices", "--data-dir", empty, "--set", "clickhouse.addresses=127.0.0.1:1"}, want: ran{1, "", "nothing answers at 127.0.0.1:1"}},
 		"replay, bad values": {
 			args: []string{"replay", text, "--site", "a", "--out", out, "--home", "ten", "--sensor", "=x", "--until", "soon", "--baseline-until", "never", "--key", "/not/there", "--context", bad, "--advisories", "/not/there"},
 			want: ran{2, "", "--home ten is no CIDR"},
@@ -125,6 +136,32 @@ func TestExitStatuses(t *testing.T) {
 				t.Error("fails without a word")
 			}
 		})
+	}
+}
+
+// A flag that a command refuses is not in its help.
+func TestHelpHidesWhatIsRefused(t *testing.T) {
+	for name, flags := range without {
+		help := runCLI(t, nil, "", name, "--help").out
+		for _, f := range flags {
+			if strings.Contains(help, "--"+f) {
+				t.Errorf("%s --help shows --%s", name, f)
+			}
+		}
+	}
+	if help := runCLI(t, nil, "", "devices", "--help").out; !strings.Contains(help, "--data-dir") {
+		t.Error("devices --help does not show --data-dir")
+	}
+}
+
+func TestHelpListsGroupsInOrder(t *testing.T) {
+	help, at := runCLI(t, nil, "", "--help").out, 0
+	for _, g := range groups {
+		i := strings.Index(help, "\n"+g.Title)
+		if i < at {
+			t.Errorf("%q is not where it belongs", g.Title)
+		}
+		at = i
 	}
 }
 

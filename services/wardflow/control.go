@@ -13,30 +13,24 @@ import (
 )
 
 // publishPolicies puts the configured policies on wardflow.control, to every
-// partition in one transaction, where they differ from what was published last.
+// partition in one transaction, where they differ from what was published last. A
+// policy that is configured no more is withdrawn: one that leaves everything to
+// the defaults takes its place.
 func publishPolicies(ctx context.Context, cfg *config.Config, kafka bus.Config) error {
-	if len(cfg.Policy) == 0 {
-		return nil
-	}
 	have, err := publishedPolicies(ctx, kafka)
 	if err != nil {
 		return err
 	}
+	want, err := wantedPolicies(cfg, have)
+	if err != nil {
+		return err
+	}
 	number := uint64(time.Now().UnixMilli()) // higher than any before it, which is all that readers ask
-	for _, site := range sortedKeys(cfg.Policy) {
-		want, err := policyOf(cfg, site)
-		if err != nil {
-			return err
-		}
-		c := &proto.Control{Kind: "policy", Policy: &want}
-		value, err := json.Marshal(c)
-		if err != nil {
-			return fmt.Errorf("encode policy of site %s: %w", site, err)
-		}
-		if bytes.Equal(have[site], value) {
+	for _, site := range sortedKeys(want) {
+		if bytes.Equal(have[site], want[site]) {
 			continue
 		}
-		messages, err := controlMessages(value, "policy/"+site, number, kafka.Partitions)
+		messages, err := controlMessages(want[site], "policy/"+site, number, kafka.Partitions)
 		if err != nil {
 			return err
 		}
@@ -48,13 +42,27 @@ func publishPolicies(ctx context.Context, cfg *config.Config, kafka bus.Config) 
 	return nil
 }
 
-func policyOf(cfg *config.Config, site string) (proto.Policy, error) {
-	p := cfg.Policy[site]
-	out, err := p.Proto(site)
-	if err != nil {
-		return out, fmt.Errorf("policy.%s: %w", site, err)
+// wantedPolicies gives the control event of every site that has a policy or had one.
+func wantedPolicies(cfg *config.Config, have map[string][]byte) (map[string][]byte, error) {
+	policies := map[string]proto.Policy{}
+	for site := range have {
+		policies[site] = proto.Policy{Site: site}
 	}
-	return out, nil
+	for site, p := range cfg.Policy {
+		var err error
+		if policies[site], err = p.Proto(site); err != nil {
+			return nil, fmt.Errorf("policy.%s: %w", site, err)
+		}
+	}
+	want := map[string][]byte{}
+	for site, p := range policies {
+		value, err := json.Marshal(&proto.Control{Kind: "policy", Policy: &p})
+		if err != nil {
+			return nil, fmt.Errorf("encode policy of site %s: %w", site, err)
+		}
+		want[site] = value
+	}
+	return want, nil
 }
 
 // controlMessages is one control event for every partition.

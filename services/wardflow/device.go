@@ -12,6 +12,7 @@ import (
 
 type deviceCmd struct {
 	ID     string `arg:"" name:"device" help:"${device}"`
+	Site   string `placeholder:"SITE" help:"The device of this site, where several sites have one of that address or name."`
 	Output format `short:"o" enum:"table,json" default:"table" help:"table; or json, the device as on the topic wardflow.devices."`
 }
 
@@ -23,14 +24,14 @@ and its busiest peers.
 Examples:
 
     wardflow device 10.41.8.62
-    wardflow device 4fa0c2
-    wardflow device ct1 --output json | jq .evidence`
+    wardflow device 10.41.8.62 --site ward-a
+    wardflow device MR-INGENIA-1 --output json | jq .evidence`
 }
 
 // Run shows the device.
 func (c *deviceCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	return withStore(ctx, g, io, func(s *store.Store) error {
-		id, err := findDevice(ctx, s, c.ID)
+		id, err := findDevice(ctx, s, c.Site, c.ID)
 		if err != nil {
 			return err
 		}
@@ -49,67 +50,30 @@ func (c *deviceCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	})
 }
 
-// deviceRecord is the JSON of wardflow.devices, as far as it is shown.
-type deviceRecord struct {
-	DeviceID  string   `json:"device_id"`
-	Aliases   []string `json:"aliases"`
-	Site      string   `json:"site"`
-	MACs      []string `json:"macs"`
-	IPs       []string `json:"ips"`
-	Hostnames []string `json:"hostnames"`
-	AETitles  []string `json:"ae_titles"`
-	Gateway   *string  `json:"gateway"`
-	FirstSeen string   `json:"first_seen"`
-	LastSeen  string   `json:"last_seen"`
-	Evidence  []struct {
-		Attribute string  `json:"attribute"`
-		Value     string  `json:"value"`
-		Protocol  string  `json:"protocol"`
-		First     string  `json:"first"`
-		Last      string  `json:"last"`
-		Count     uint64  `json:"count"`
-		Weight    float64 `json:"weight"`
-	} `json:"evidence"`
-	facts map[string]*proto.Fact
+// fact is a fused attribute.
+type fact struct {
+	name string
+	*proto.Fact
 }
 
-// factNames are the fused attributes, in the order of the contract.
-var factNames = []string{"category", "type", "manufacturer", "model", "os", "os_version", "hardware_version", "software_version", "serial", "location"}
-
-func parseDevice(record []byte) (*deviceRecord, error) {
-	var d deviceRecord
-	if err := json.Unmarshal(record, &d); err != nil {
-		return nil, fmt.Errorf("read device record: %w", err)
+// factsOf gives the attributes in the order of the contract.
+func factsOf(d *proto.Device) []fact {
+	return []fact{
+		{"category", d.Category}, {"type", d.Type}, {"manufacturer", d.Manufacturer}, {"model", d.Model}, {"os", d.OS}, {"os_version", d.OSVersion},
+		{"hardware_version", d.HardwareVersion}, {"software_version", d.SoftwareVersion}, {"serial", d.Serial}, {"location", d.Location},
 	}
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(record, &all); err != nil {
-		return nil, fmt.Errorf("read device record: %w", err)
-	}
-	d.facts = map[string]*proto.Fact{}
-	for _, name := range factNames {
-		var f *proto.Fact
-		if raw, ok := all[name]; ok {
-			if err := json.Unmarshal(raw, &f); err != nil {
-				return nil, fmt.Errorf("read device record: %s: %w", name, err)
-			}
-		}
-		if f != nil {
-			d.facts[name] = f
-		}
-	}
-	return &d, nil
 }
 
 func showDevice(ctx context.Context, io *streams, s *store.Store, record []byte) error {
-	d, err := parseDevice(record)
-	if err != nil {
-		return err
+	var d proto.Device
+	if err := json.Unmarshal(record, &d); err != nil {
+		return fmt.Errorf("read device record: %w", err)
 	}
 	out := io.screen()
-	if err := d.show(out); err != nil {
+	if err := out.device(&d); err != nil {
 		return err
 	}
-	id := store.Named("id", d.DeviceID)
+	id := store.Named("id", d.DeviceID.String())
 	for _, q := range []struct {
 		title   string
 		sql     string
@@ -158,9 +122,9 @@ func (s *screen) titled(title string, print func(*screen) (int, error)) error {
 	return err
 }
 
-// show prints what the device is.
-func (d *deviceRecord) show(out *screen) error {
-	lines := [][2]string{{"device", d.DeviceID}, {"site", d.Site}}
+// device prints what a device is.
+func (s *screen) device(d *proto.Device) error {
+	lines := [][2]string{{"device", d.DeviceID.String()}, {"site", d.Site}}
 	add := func(name string, list []string) {
 		if len(list) > 0 {
 			lines = append(lines, [2]string{name, strings.Join(list, ", ")})
@@ -170,29 +134,33 @@ func (d *deviceRecord) show(out *screen) error {
 	add("ip", d.IPs)
 	add("host name", d.Hostnames)
 	add("AE title", d.AETitles)
-	if d.Gateway != nil {
-		add("behind", []string{*d.Gateway})
+	if !d.Gateway.IsZero() {
+		add("behind", []string{d.Gateway.String()})
 	}
-	add("formerly", d.Aliases)
-	lines = append(lines, [2]string{"seen (UTC)", showTime(d.FirstSeen) + " to " + showTime(d.LastSeen)})
+	var former []string
+	for _, id := range d.Aliases {
+		former = append(former, id.String())
+	}
+	add("formerly", former)
+	lines = append(lines, [2]string{"seen (UTC)", showTime(d.FirstSeen.String()) + " to " + showTime(d.LastSeen.String())})
 	for _, l := range lines {
-		if _, err := fmt.Fprintf(out.w, "%s  %s\n", out.paint(fmt.Sprintf("%-10s", l[0]), faint), printable(l[1])); err != nil {
+		if _, err := fmt.Fprintf(s.w, "%s  %s\n", s.paint(fmt.Sprintf("%-10s", l[0]), faint), printable(l[1])); err != nil {
 			return err
 		}
 	}
 	var facts [][]any
-	for _, name := range factNames {
-		if f := d.facts[name]; f != nil {
-			facts = append(facts, []any{name, f.Value, f.Confidence, strings.Join(f.Sources, ", ")})
+	for _, f := range factsOf(d) {
+		if f.Fact != nil {
+			facts = append(facts, []any{f.name, f.Value, f.Confidence, strings.Join(f.Sources, ", ")})
 		}
 	}
 	names := []string{"attribute", "value", "confidence", "says"}
-	if err := section(out, "What it is", &fixedRows{list: facts}, names, nil); err != nil {
+	if err := section(s, "What it is", &fixedRows{list: facts}, names, nil); err != nil {
 		return err
 	}
 	var evidence [][]any
 	for _, e := range d.Evidence {
-		evidence = append(evidence, []any{e.Attribute, e.Value, e.Protocol, e.Weight, e.Count, e.Last})
+		evidence = append(evidence, []any{e.Attribute, e.Value, e.Protocol, e.Weight, e.Count, e.Last.String()})
 	}
 	names = []string{"attribute", "value", "protocol", "weight", "times", "last (UTC)"}
 	var columns []column
@@ -200,7 +168,7 @@ func (d *deviceRecord) show(out *screen) error {
 		columns = append(columns, column{name: n, title: n})
 	}
 	columns[5].show = showTime
-	return section(out, "Why", &fixedRows{list: evidence}, names, columns)
+	return section(s, "Why", &fixedRows{list: evidence}, names, columns)
 }
 
 // fixedRows are rows that are in memory.

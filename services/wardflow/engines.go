@@ -27,6 +27,9 @@ type engines struct {
 	processes []engine // in start order
 }
 
+// brokerFolder is where the embedded broker stores, below the data folder.
+const brokerFolder = "broker"
+
 type engine struct {
 	name string
 	*embedded.Process
@@ -129,7 +132,7 @@ func (e *engines) startChildren(ctx context.Context, cfg *config.Config, run *em
 	}
 	if embeddedBroker(cfg) {
 		g.Go(func() (err error) {
-			c := run.BrokerConfig(filepath.Join(cfg.DataDir, "broker"))
+			c := run.BrokerConfig(filepath.Join(cfg.DataDir, brokerFolder))
 			c.SyncWrites, c.MaxBytes = cfg.Embedded.Fsync, cfg.Embedded.MaxTopicBytes
 			broker, err = embedded.StartBroker(ctx, c, embedded.Child{LogFile: filepath.Join(cfg.DataDir, "log", "broker.log"), OnExit: died("broker")})
 			return err

@@ -81,7 +81,7 @@ Examples:
 
     wardflow flows --device 10.41.8.31 --since 24h
     wardflow flows --protocol hl7 --peer 10.41.8.21
-    wardflow flows --device 4fa0c2 --peer 0.0.0.0/0 --output csv --limit 0 > flows.csv
+    wardflow flows --device WS-RAD-07 --peer 0.0.0.0/0 --output csv --limit 0 > flows.csv
 
 Where to look next: wardflow sql asks v_flows and v_pairs anything else.`
 }
@@ -104,11 +104,11 @@ var flowColumns = []column{
 // Run lists flows.
 func (c *flowsCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	return withStore(ctx, g, io, func(s *store.Store) error {
-		id, err := deviceOf(ctx, s, c.Device)
+		id, err := deviceOf(ctx, s, c.Site, c.Device)
 		if err != nil {
 			return err
 		}
-		peer, err := findPeer(ctx, s, c.Peer)
+		peer, err := findPeer(ctx, s, c.Site, c.Peer)
 		if err != nil {
 			return err
 		}
@@ -153,7 +153,7 @@ var detectionColumns = []column{
 // Run lists detections.
 func (c *detectionsCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	return withStore(ctx, g, io, func(s *store.Store) error {
-		id, err := deviceOf(ctx, s, c.Device)
+		id, err := deviceOf(ctx, s, c.Site, c.Device)
 		if err != nil {
 			return err
 		}
@@ -199,7 +199,7 @@ var riskColumns = []column{
 // Run lists scores.
 func (c *riskCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	return withStore(ctx, g, io, func(s *store.Store) error {
-		id, err := deviceOf(ctx, s, c.Device)
+		id, err := deviceOf(ctx, s, c.Site, c.Device)
 		if err != nil {
 			return err
 		}

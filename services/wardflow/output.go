@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -206,9 +207,15 @@ func (s *screen) writeTable(names []string, cols []column, r rows) (n int, err e
 	for i, name := range names {
 		index[name] = i
 	}
+	cols = slices.Clone(cols) // the lists are everybody's
 	if cols == nil {
 		for _, name := range names {
 			cols = append(cols, column{name: name, title: name})
+		}
+	}
+	for _, c := range cols {
+		if _, ok := index[c.name]; !ok {
+			return 0, fmt.Errorf("show %s: the result has no such column, it has %s", c.name, strings.Join(names, ", "))
 		}
 	}
 	var table [][]cell

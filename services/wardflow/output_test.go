@@ -105,6 +105,19 @@ func TestTableIsSafeToPrint(t *testing.T) {
 	}
 }
 
+// A list of columns is shared by all who show it, and a name that is misspelt is
+// said and shows nothing else.
+func TestTableLeavesItsColumnsAlone(t *testing.T) {
+	columns := []column{{name: "score", title: "risk"}}
+	s := screen{w: &bytes.Buffer{}}
+	if _, err := s.write(formatTable, sampleNames, columns, sampleRows()); err != nil || columns[0].right {
+		t.Errorf("columns %+v, error %v", columns, err)
+	}
+	if _, err := s.write(formatTable, sampleNames, []column{{name: "scroe", title: "risk"}}, sampleRows()); err == nil || !strings.Contains(err.Error(), "scroe") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestScreenHasNoColourInAFile(t *testing.T) {
 	var b bytes.Buffer
 	if s := newScreen(&b, func(string) string { return "" }); s.colour || s.width != 0 {

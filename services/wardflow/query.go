@@ -83,27 +83,28 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 
 const deviceHelp = "A device: its id (the first digits are enough), an address, a MAC or a host name."
 
-// findDevice finds the one device that a person means.
-func findDevice(ctx context.Context, s *store.Store, text string) (proto.ID, error) {
+// findDevice finds the one device that a person means, of one site or ("") of all.
+func findDevice(ctx context.Context, s *store.Store, site, text string) (proto.ID, error) {
 	if id, err := proto.ParseID(strings.ToLower(text)); err == nil {
 		return id, nil
 	}
-	sql := "SELECT device_id, type, manufacturer, model FROM v_devices WHERE has(hostnames, {text:String})"
+	where := "has(hostnames, {text:String})"
 	if a, err := netip.ParseAddr(text); err == nil {
 		text = a.Unmap().String()
-		sql = "SELECT device_id, type, manufacturer, model FROM v_devices WHERE has(ips, {text:String})"
+		where = "has(ips, {text:String})"
 	}
 	var mac proto.MAC
 	low := strings.ToLower(strings.ReplaceAll(text, "-", ":"))
 	switch {
 	case len(text) == 17 && mac.UnmarshalText([]byte(low)) == nil:
 		text = low
-		sql = "SELECT device_id, type, manufacturer, model FROM v_devices WHERE has(macs, {text:String})"
+		where = "has(macs, {text:String})"
 	case len(text) >= 4 && isHex(low):
 		text = low
-		sql += " OR startsWith(device_id, {text:String}) OR arrayExists(a -> startsWith(a, {text:String}), aliases)"
+		where += " OR startsWith(device_id, {text:String}) OR arrayExists(a -> startsWith(a, {text:String}), aliases)"
 	}
-	found, err := all(s.Query(ctx, sql+" ORDER BY device_id LIMIT 11", store.Named("text", text)))
+	sql := "SELECT device_id, site, type, manufacturer, model FROM v_devices WHERE ({site:String} IN ('', site)) AND (" + where + ") ORDER BY device_id LIMIT 11"
+	found, err := all(s.Query(ctx, sql, store.Named("text", text), store.Named("site", site)))
 	switch {
 	case err != nil:
 		return proto.ID{}, err
@@ -112,9 +113,9 @@ func findDevice(ctx context.Context, s *store.Store, text string) (proto.ID, err
 	case len(found) > 1:
 		lines := make([]string, len(found))
 		for i, f := range found {
-			lines[i] = fmt.Sprintf("  %s  %s %s %s", f[0], showAny(f[1]), showAny(f[2]), showAny(f[3]))
+			lines[i] = fmt.Sprintf("  %s  %s: %s %s %s", f[0], showAny(f[1]), printable(showAny(f[2])), printable(showAny(f[3])), printable(showAny(f[4])))
 		}
-		return proto.ID{}, fmt.Errorf("%q may be one of these, say which:\n%s", text, strings.Join(lines, "\n"))
+		return proto.ID{}, fmt.Errorf("%q may be one of these, say which by id or --site:\n%s", text, strings.Join(lines, "\n"))
 	}
 	id, _ := found[0][0].(string)
 	return proto.ParseID(id)
@@ -144,7 +145,7 @@ func all(r *store.Rows, err error) ([][]any, error) {
 
 // findPeer lets a peer be given as the store takes it (a whole id, an address, a
 // network), or as any other name of a device.
-func findPeer(ctx context.Context, s *store.Store, text string) (string, error) {
+func findPeer(ctx context.Context, s *store.Store, site, text string) (string, error) {
 	if text == "" {
 		return "", nil
 	}
@@ -154,7 +155,7 @@ func findPeer(ctx context.Context, s *store.Store, text string) (string, error) 
 	if _, err := netip.ParsePrefix(text); err == nil {
 		return text, nil
 	}
-	id, err := findDevice(ctx, s, text)
+	id, err := findDevice(ctx, s, site, text)
 	if err != nil {
 		return "", err
 	}
@@ -180,9 +181,9 @@ func withStore(ctx context.Context, g *globals, io *streams, f func(*store.Store
 }
 
 // deviceOf is findDevice for a flag that may be empty.
-func deviceOf(ctx context.Context, s *store.Store, text string) (proto.ID, error) {
+func deviceOf(ctx context.Context, s *store.Store, site, text string) (proto.ID, error) {
 	if text == "" {
 		return proto.ID{}, nil
 	}
-	return findDevice(ctx, s, text)
+	return findDevice(ctx, s, site, text)
 }

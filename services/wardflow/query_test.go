@@ -17,6 +17,7 @@ var (
 	noonOfTests = proto.TimeOf(time.Date(2026, 11, 17, 12, 0, 0, 0, time.UTC))
 	pumpID      = proto.ID{0x4f, 0xa0, 0xc2, 15: 1}
 	pacsID      = proto.ID{0x4f, 0xb0, 0xc2, 15: 2}
+	otherID     = proto.ID{0x5a, 15: 3}
 )
 
 // filled is a ClickHouse with a pump that speaks DICOM to a PACS and once to the
@@ -38,7 +39,7 @@ func filled(t *testing.T) []string {
 	fill(t, s)
 	return []string{
 		"WARDFLOW_CLICKHOUSE_ADDRESSES=" + srv.Addr, "WARDFLOW_CLICKHOUSE_DATABASE=" + srv.Database, "WARDFLOW_CLICKHOUSE_USER=" + srv.User, "WARDFLOW_CLICKHOUSE_PASSWORD=" + srv.Password,
-		"WARDFLOW_CLICKHOUSE_ANALYST_USER=" + srv.AnalystUser, "WARDFLOW_CLICKHOUSE_ANALYST_PASSWORD=" + srv.AnalystPassword, "WARDFLOW_KAFKA_BROKERS=127.0.0.1:1",
+		"WARDFLOW_CLICKHOUSE_ANALYST_USER=" + srv.AnalystUser, "WARDFLOW_CLICKHOUSE_ANALYST_PASSWORD=" + srv.AnalystPassword,
 	}
 }
 
@@ -78,6 +79,8 @@ func fill(t *testing.T, s *store.Store) {
 		Evidence: proto.Evidences{{Attribute: "type", Value: "infusion_pump", Protocol: "hl7", Count: 3, Weight: 0.8, First: noonOfTests, Last: noonOfTests}},
 	})
 	record(store.Devices, &proto.Device{DeviceID: pacsID, Site: "north", IPs: proto.Strings{"10.0.0.2"}, Hostnames: proto.Strings{"pacs1"}, Category: &proto.Fact{Value: "medical"}, Type: &proto.Fact{Value: "pacs"}, FirstSeen: noonOfTests, LastSeen: noonOfTests})
+	// The same address and name stand for another device of another site.
+	record(store.Devices, &proto.Device{DeviceID: otherID, Site: "south", IPs: proto.Strings{"10.0.0.1"}, Hostnames: proto.Strings{"pump1"}, Type: &proto.Fact{Value: "printer"}, FirstSeen: noonOfTests, LastSeen: noonOfTests})
 	record(store.Detections, &proto.Detection{
 		Time: noonOfTests, DetectionID: proto.ID{7}, Rule: "new_external_peer", Title: "Infusion pump talks to the outside", Severity: "high", DeviceID: pumpID, Targets: proto.Strings{"198.51.100.7"},
 		Evidence: proto.Object{"port": "443"}, Count: 1, First: noonOfTests, Last: noonOfTests, Site: "north", Endpoint: pumpID,
@@ -114,11 +117,13 @@ func TestQueries(t *testing.T) {
 		"devices":             {args: []string{"devices"}, want: []string{"4fa0c2000000  infusion_pump", "61.5  high", "pump1", "pacs"}},
 		"devices, filtered":   {args: []string{"devices", "--type", "pacs", "-o", "csv"}, want: []string{"device_id,aliases,site", pacsID.String()}, not: pump},
 		"devices, json":       {args: []string{"devices", "-o", "json", "--limit", "1"}, want: []string{`{"device_id":"` + pump + `"`, `"score":61.5`}, not: pacsID.String()},
-		"no devices":          {args: []string{"devices", "--site", "south"}, want: []string{"No devices."}},
+		"no devices":          {args: []string{"devices", "--site", "west"}, want: []string{"No devices."}},
 		"device by prefix":    {args: []string{"device", "4fa0"}, want: []string{pump, "infusion_pump", "Why", "hl7", "Risk", "external 70%", "Latest detections", "new_external_peer"}},
-		"device by address":   {args: []string{"device", "10.0.0.1", "-o", "json"}, want: []string{`{"device_id":"` + pump + `"`, `"evidence":[{`}},
+		"device by address":   {args: []string{"device", "10.0.0.1", "--site", "north", "-o", "json"}, want: []string{`{"device_id":"` + pump + `"`, `"evidence":[{`}},
 		"device by MAC":       {args: []string{"device", "F8-C6-78-10-42-01"}, want: []string{pump}},
-		"device by name":      {args: []string{"device", "pump1"}, want: []string{pump}},
+		"device by name":      {args: []string{"device", "pump1", "--site", "south"}, want: []string{otherID.String(), "printer"}, not: pump},
+		"device of two sites": {args: []string{"device", "10.0.0.1"}, code: 1, want: []string{"say which by id or --site", pump + "  north: infusion_pump", otherID.String() + "  south: printer"}},
+		"device of no site":   {args: []string{"device", "pump1", "--site", "west"}, code: 1, want: []string{`no device "pump1"`}},
 		"no device":           {args: []string{"device", "ct7"}, code: 1, want: []string{`no device "ct7": ` + "`wardflow devices` lists all"}},
 		"no device of an id":  {args: []string{"device", strings.Repeat("0", 31) + "9"}, code: 1, want: []string{"no device 0000"}},
 		"several devices":     {args: []string{"device", "4f"}, code: 1, want: []string{"no device"}},
@@ -127,7 +132,7 @@ func TestQueries(t *testing.T) {
 		"flows with a peer":   {args: []string{"flows", "--device", "4fa0", "--peer", "198.51.100.0/24", "-o", "csv"}, want: []string{"198.51.100.7"}, not: pacsID.String()},
 		"flows since":         {args: []string{"flows", "--since", "2026-11-17T12:00:30Z"}, want: []string{"198.51.100.7"}, not: "10.0.0.2"},
 		"flows of a protocol": {args: []string{"flows", "--protocol", "hl7"}, want: []string{"No flows match."}},
-		"detections":          {args: []string{"detections", "--device", "pump1"}, want: []string{"new_external_peer", "Infusion pump talks to the outside"}},
+		"detections":          {args: []string{"detections", "--device", "pump1", "--site", "north"}, want: []string{"new_external_peer", "Infusion pump talks to the outside"}},
 		"detections, json":    {args: []string{"detections", "-o", "json"}, want: []string{`"evidence":{"port":"443"}`, `"targets":["198.51.100.7"]`}},
 		"risk":                {args: []string{"risk"}, want: []string{"61.5  high", "external 70%, cleartext_dicom 30%"}},
 		"risk, history":       {args: []string{"risk", "--history", "-o", "json"}, want: []string{`"score":61.5`, `"why":"DICOM in clear"`}},

@@ -12,14 +12,13 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/config"
 	"github.com/wardflow/wardflow/proto"
-	"github.com/wardflow/wardflow/services/capture"
 	"github.com/wardflow/wardflow/services/wardflow/internal/check"
 	"github.com/wardflow/wardflow/services/wardflow/internal/replay"
 )
 
 type replayCmd struct {
 	Files         []string `arg:"" optional:"" help:"Capture files: pcap, pcapng, compressed or not; several are merged by time."`
-	Site          string   `placeholder:"SITE" help:"Name of the site; it is part of every id."`
+	Site          string   `placeholder:"SITE" help:"Name of the site; it is part of every id. Default: site of the configuration."`
 	Out           string   `placeholder:"DIR" help:"Folder for the output; it is made where needed."`
 	Home          []string `placeholder:"CIDR" help:"What is inside; may be repeated. Default: RFC 1918, 100.64/10, 169.254/16, fc00::/7, fe80::/10."`
 	Sensor        []string `placeholder:"NAME=FILE" sep:"none" help:"A file as another sensor saw it; may be repeated. NAME alone names the sensor of the others, else replay."`
@@ -37,6 +36,9 @@ func (replayCmd) Help() string {
 	return `Reads captures through the very same capture code and folds as the running system, in memory, in event time, and
 writes JSON lines: flows, observations, devices, usage, detections, findings, risk, and summary.json. The same input
 gives the same bytes. It needs no privileges and no network.
+
+Of the configuration, site, sensor, capture and policy apply, as they do to the running system; flags and the context
+file go over it.
 
 Exit status: 0 done; 1 no input file could be read; 2 wrong usage. A damaged file among others is told on standard
 error, and the rest goes on.
@@ -58,50 +60,71 @@ Where to look next: jq on the files; wardflow up --read FILE to browse the same 
 }
 
 // Run replays or checks.
-func (c *replayCmd) Run(ctx context.Context, io *streams) error {
+func (c *replayCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	if c.Check != "" {
 		if len(c.Files) > 0 || c.Out != "" {
 			return usagef("--check validates a folder and replays nothing: give it alone")
 		}
 		return checkFolder(c.Check, io)
 	}
-	o, err := c.options(io)
+	l, err := g.load(io)
 	if err != nil {
 		return err
 	}
-	begun := time.Now()
-	tell := &progressLine{w: io.err, live: isTerminal(io.err), begun: begun}
-	o.Progress, o.Note = tell.progress, tell.note
+	o, err := c.options(&l.Config, io)
+	if err != nil {
+		return err
+	}
+	tuneCollector(io)
+	say := newSteps(io)
+	defer say.drop()
+	say.step("reading %s", counted(len(o.Baseline)+len(o.Files), "capture file"))
+	writing := false
+	o.Note = say.note
+	o.Progress = func(p replay.Progress) {
+		if p.Writing && !writing {
+			writing = true
+			say.step("writing %s", c.Out)
+		}
+		say.progress("%d packets, %s, event time %s", p.Packets, size(p.Bytes), showTime(p.Clock.String()))
+	}
 	o.Folds = folds()
 	res, err := replay.Run(ctx, *o)
-	tell.clear()
 	if err != nil {
 		return err
 	}
+	say.end()
 	s := &res.Summary
 	io.note("%d packets, %s, %s of event time: %d flows, %d devices, %d detections in %s, after %.1f s",
-		s.Packets, size(s.Bytes), time.Duration(s.Seconds*float64(time.Second)).Round(time.Second), s.Flows, s.Devices, s.Detections, c.Out, time.Since(begun).Seconds())
+		s.Packets, size(s.Bytes), time.Duration(s.Seconds*float64(time.Second)).Round(time.Second), s.Flows, s.Devices, s.Detections, c.Out, time.Since(say.begun).Seconds())
 	return nil
 }
 
-// options turns flags into options; every error is wrong usage.
-func (c *replayCmd) options(io *streams) (*replay.Options, error) {
+// options turns the configuration, and the flags over it, into options; every
+// error is wrong usage.
+func (c *replayCmd) options(cfg *config.Config, io *streams) (*replay.Options, error) {
 	var problems []error
 	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	o := &replay.Options{Site: c.Site, Out: c.Out}
-	if c.Site == "" {
+	if o.Site == "" && cfg.Site != config.Default().Site {
+		o.Site = cfg.Site
+	}
+	if o.Site == "" {
 		bad("--site is missing: name the site of the capture")
-	} else if p := config.ValidateSite("--site", c.Site); len(p) > 0 {
+	} else if p := config.ValidateSite("--site", o.Site); len(p) > 0 {
 		bad("%w", p)
 	}
 	if c.Out == "" {
 		bad("--out is missing: name a folder for the output")
 	}
-	c.files(o, bad)
+	c.files(o, cfg.Sensor, bad)
 	if len(o.Files) == 0 {
 		bad("no capture file is named")
 	}
 	var err error
+	if o.Capture, err = captureConfig(cfg); err != nil {
+		bad("%w", err)
+	}
 	for _, s := range c.Home {
 		x, err := netip.ParsePrefix(s)
 		if err != nil {
@@ -121,7 +144,7 @@ func (c *replayCmd) options(io *streams) (*replay.Options, error) {
 			bad("--key: %w", err)
 		}
 	}
-	if err := c.surroundings(o, io); err != nil {
+	if err := c.surroundings(o, cfg, io); err != nil {
 		bad("%w", err)
 	}
 	if len(problems) > 0 {
@@ -132,8 +155,11 @@ func (c *replayCmd) options(io *streams) (*replay.Options, error) {
 
 // files gives each file its sensor. --sensor may name a file that is listed
 // already, or one more.
-func (c *replayCmd) files(o *replay.Options, bad func(string, ...any)) {
+func (c *replayCmd) files(o *replay.Options, sensor string, bad func(string, ...any)) {
 	sensors, others := map[string]string{}, ""
+	if sensor != config.Default().Sensor {
+		others = sensor
+	}
 	var named []string
 	for _, s := range c.Sensor {
 		name, file, of := strings.Cut(s, "=")
@@ -170,7 +196,7 @@ func (c *replayCmd) files(o *replay.Options, bad func(string, ...any)) {
 }
 
 // surroundings reads what else is known of the site.
-func (c *replayCmd) surroundings(o *replay.Options, io *streams) error {
+func (c *replayCmd) surroundings(o *replay.Options, cfg *config.Config, io *streams) error {
 	if c.Advisories != "" {
 		a, err := replay.LoadAdvisories(c.Advisories)
 		if err != nil {
@@ -181,22 +207,28 @@ func (c *replayCmd) surroundings(o *replay.Options, io *streams) error {
 		}
 		io.note("advisories: %s; no service uses advisories yet", a)
 	}
-	if c.Context == "" {
-		return nil
+	x := new(replay.Context)
+	if c.Context != "" {
+		var err error
+		if x, err = replay.LoadContext(c.Context); err != nil {
+			return err
+		}
 	}
-	x, err := replay.LoadContext(c.Context)
-	if err != nil {
-		return err
+	for site, p := range cfg.Policy {
+		if _, ok := x.Policy[site]; !ok {
+			x.SetPolicy(site, p)
+		}
 	}
 	if home := x.Home(o.Site); len(home) > 0 {
 		if len(o.Home) == 0 {
-			o.Home = capture.DefaultHome()
+			o.Home = o.Capture.Home
 		}
 		o.Home = append(o.Home, home...)
 	}
 	if unused := x.Unused(); len(unused) > 0 {
 		io.note("context: no service uses %s yet", strings.Join(unused, ", "))
 	}
+	var err error
 	o.Policies, err = x.Protos()
 	return err
 }
@@ -230,54 +262,4 @@ func checkFolder(dir string, io *streams) error {
 	}
 	_, err = fmt.Fprintf(io.out, "%s: good, %d lines\n", dir, lines)
 	return err
-}
-
-// progressLine is one line that is written over on a terminal, and now and then
-// a line of its own elsewhere.
-type progressLine struct {
-	w interface {
-		Write([]byte) (int, error)
-	}
-	live  bool
-	begun time.Time
-	last  time.Time
-}
-
-const tellEvery = 10 * time.Second
-
-func (l *progressLine) progress(p replay.Progress) {
-	what := fmt.Sprintf("%d packets, %s, event time %s", p.Packets, size(p.Bytes), showTime(p.Clock.String()))
-	if p.Writing {
-		what += ", writing"
-	}
-	now := time.Now()
-	switch {
-	case l.live:
-		fmt.Fprintf(l.w, "\r\x1b[K%s", what)
-	case now.Sub(l.begun) > tellEvery && now.Sub(l.last) > tellEvery:
-		l.last = now
-		fmt.Fprintln(l.w, what)
-	}
-}
-
-func (l *progressLine) note(format string, args ...any) {
-	l.clear()
-	fmt.Fprintf(l.w, format+"\n", args...)
-}
-
-func (l *progressLine) clear() {
-	if l.live {
-		fmt.Fprint(l.w, "\r\x1b[K")
-	}
-}
-
-// size is bytes for people.
-func size(n uint64) string {
-	switch {
-	case n >= 1e9:
-		return fmt.Sprintf("%.1f GB", float64(n)/1e9)
-	case n >= 1e6:
-		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
-	}
-	return fmt.Sprintf("%.1f kB", float64(n)/1e3)
 }

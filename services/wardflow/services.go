@@ -76,6 +76,9 @@ func (captureCmd) Help() string {
 	return `Reads capture files and writes flows, observations and heartbeats to the topic wardflow.traffic. A file
 that is read again, also after a crash, changes nothing: what is known is dropped by its number.
 
+Exit status: 0 done; 1 a file could not be read to its end (what came before the damage is sent, and the other
+files as a whole), or Kafka is away; 2 wrong usage.
+
 Examples:
   wardflow capture --read monday.pcapng --set site=st-alban
   wardflow capture --read monday.pcap.gz --speed 60      an hour in a minute`
@@ -142,6 +145,15 @@ func (c *sinkCmd) Run(ctx context.Context, g *globals, io *streams) error {
 }
 
 type prepareCmd struct{}
+
+// Help is shown by --help.
+func (prepareCmd) Help() string {
+	return `Run it before the services, and again after an update or a change of the configured policies. All sites' policies
+belong into one configuration: a policy that is taken out of it is withdrawn, and the defaults apply to its site.
+
+Examples:
+  wardflow prepare --config /etc/wardflow.yaml`
+}
 
 // Run implements the command.
 func (c *prepareCmd) Run(ctx context.Context, g *globals, io *streams) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -46,6 +45,9 @@ const demoSite = "ward-a"
 
 // Run implements the command.
 func (u *upCmd) Run(ctx context.Context, g *globals, io *streams) error {
+	if u.Demo && len(u.Read) > 0 {
+		return usagef("--demo is the traffic of site %s and --read that of yours: feed one after the other, `wardflow up --demo --once`, then `wardflow up --read FILE --set site=NAME`", demoSite)
+	}
 	s, err := g.session(io)
 	if err != nil {
 		return err
@@ -53,11 +55,9 @@ func (u *upCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	cfg := s.cfg
 	paths := u.Read
 	if u.Demo {
-		demo, err := demoFiles()
-		if err != nil {
+		if paths, err = demoFiles(); err != nil {
 			return err
 		}
-		paths = append(paths, demo...)
 		cfg.Site = demoSite
 		if _, ok := cfg.Policy[demoSite]; !ok { // the day is learned from, the incidents of the next day are news
 			cfg.Policy = maps.Clone(cfg.Policy)
@@ -67,7 +67,8 @@ func (u *upCmd) Run(ctx context.Context, g *globals, io *streams) error {
 			cfg.Policy[demoSite] = config.Policy{LearningPeriodS: 24 * 3600}
 		}
 	}
-	say := &steps{w: s.io.err, begun: time.Now()}
+	say := newSteps(io)
+	defer say.drop()
 	say.step("starting broker and ClickHouse")
 	e, err := startEngines(ctx, cfg, s.log)
 	if err != nil {
@@ -114,13 +115,13 @@ func (u *upCmd) feed(ctx context.Context, s *session, e *engines, paths []string
 	if len(paths) > 0 {
 		var damaged capture.DamagedFiles
 		if err := u.read(ctx, s, e, paths, say); errors.As(err, &damaged) {
-			fmt.Fprintf(s.io.err, "%v\n", damaged)
+			say.note("%v", damaged)
 		} else if err != nil {
 			return err
 		}
 	}
 	say.step("storing")
-	if err := drained(ctx, e.Kafka); err != nil {
+	if err := drained(ctx, e.Kafka, 3*s.cfg.Sink.Interval); err != nil {
 		return err
 	}
 	say.end()
@@ -150,8 +151,8 @@ func (u *upCmd) read(ctx context.Context, s *session, e *engines, paths []string
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(marker); err == nil {
-		say.step("captures were fed before: nothing to read")
+	if fed(marker) {
+		say.note("captures were fed before: nothing to read")
 		return nil
 	}
 	total := int64(0)
@@ -160,7 +161,7 @@ func (u *upCmd) read(ctx context.Context, s *session, e *engines, paths []string
 			total += st.Size()
 		}
 	}
-	say.step(fmt.Sprintf("feeding %d capture files, %.1f MB", len(paths), float64(total)/1e6))
+	say.step("feeding %s, %s", counted(len(paths), "capture file"), size(uint64(total)))
 	pc, err := captureConfig(s.cfg)
 	if err != nil {
 		return err
@@ -168,14 +169,14 @@ func (u *upCmd) read(ctx context.Context, s *session, e *engines, paths []string
 	err = capture.ReadFiles(ctx, capture.FilesConfig{
 		Paths: paths, Processor: pc, Speed: u.Speed, Bus: e.Kafka, Log: s.log,
 		Progress: func(p capture.Progress) {
-			say.progress(fmt.Sprintf("%d packets, %d events, event time %s", p.Packets, p.Items, p.Clock.Std().Format("2006-01-02 15:04")))
+			say.progress("%d packets, %d events, event time %s", p.Packets, p.Items, showTime(p.Clock.String()))
 		},
 	})
 	var damaged capture.DamagedFiles
 	if err != nil && !errors.As(err, &damaged) {
 		return err
 	}
-	if werr := os.WriteFile(marker, nil, 0o600); werr != nil {
+	if werr := remember(marker); werr != nil {
 		return fmt.Errorf("remember what was fed: %w", werr)
 	}
 	return err
@@ -205,9 +206,10 @@ func allUnits(cfg *config.Config, e *engines, log *slog.Logger, instance string)
 	return specs
 }
 
-// drained waits until every service has taken in all of wardflow.traffic and the
-// sink has nothing more to do.
-func drained(ctx context.Context, kafka bus.Config) error {
+// drained waits until every service has taken in all of wardflow.traffic and
+// nothing has changed for so long that the sink has inserted the rest: what little
+// it has of the other topics goes in two of its intervals after the last arrival.
+func drained(ctx context.Context, kafka bus.Config, quiet time.Duration) error {
 	groups := consumerGroups()
 	last, since := int64(-1), time.Now()
 	for {
@@ -227,7 +229,7 @@ func drained(ctx context.Context, kafka bus.Config) error {
 		// who has passed it has heard of everything upstream.
 		if total != last || behind > 0 {
 			last, since = total, time.Now()
-		} else if time.Since(since) > 800*time.Millisecond {
+		} else if time.Since(since) > quiet {
 			return nil
 		}
 		select {
@@ -238,50 +240,36 @@ func drained(ctx context.Context, kafka bus.Config) error {
 	}
 }
 
-// steps tells a person what is going on: one line per step, and on a terminal
-// the progress of the current one.
-type steps struct {
-	w     io.Writer
-	begun time.Time
-	since time.Time
-	open  string
-}
-
-func (s *steps) step(text string) {
-	s.end()
-	s.open, s.since = text, time.Now()
-	if isTerminal(s.w) {
-		fmt.Fprintf(s.w, "%s ...", text)
-	}
-}
-
-func (s *steps) progress(text string) {
-	if isTerminal(s.w) {
-		fmt.Fprintf(s.w, "\r\x1b[K%s ... %s", s.open, text)
-	}
-}
-
-func (s *steps) end() {
-	if s.open == "" {
-		return
-	}
-	if isTerminal(s.w) {
-		fmt.Fprint(s.w, "\r\x1b[K")
-	}
-	fmt.Fprintf(s.w, "%s: %.1f s\n", s.open, time.Since(s.since).Seconds())
-	s.open = ""
-}
-
 // feedMarker is the file that remembers that these captures were fed to the end.
+// It lies in the embedded broker's folder, so that it goes with what was fed. For
+// a broker of somebody else there is none (""): what that has lost is not known
+// here, and reading again changes nothing.
 func feedMarker(cfg *config.Config, paths []string) (string, error) {
+	if !embeddedBroker(cfg) {
+		return "", nil
+	}
 	producer, err := capfile.Producer(paths...)
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(cfg.DataDir, "fed")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("make %s: %w", dir, err)
-	}
 	id := proto.HashID("fed", []byte(cfg.Site), []byte(cfg.Sensor), []byte(producer))
-	return filepath.Join(dir, id.String()), nil
+	return filepath.Join(cfg.DataDir, brokerFolder, "fed", id.String()), nil
+}
+
+func fed(marker string) bool {
+	if marker == "" {
+		return false
+	}
+	_, err := os.Stat(marker)
+	return err == nil
+}
+
+func remember(marker string) error {
+	if marker == "" {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(marker), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(marker, nil, 0o600)
 }

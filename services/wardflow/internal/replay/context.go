@@ -101,6 +101,14 @@ func (c *Context) validate() config.Problems {
 	return p
 }
 
+// SetPolicy adds the policy of a site.
+func (c *Context) SetPolicy(site string, p config.Policy) {
+	if c.Policy == nil {
+		c.Policy = map[string]config.Policy{}
+	}
+	c.Policy[site] = p
+}
+
 func (c *Context) sites() []string { return slices.Sorted(maps.Keys(c.Policy)) }
 
 // Home lists the site's networks.
