@@ -117,7 +117,7 @@ func Default() Config {
 			OtherIdle: 30 * time.Second, ClosedIdle: 5 * time.Second, MaxFlows: 1 << 20, MaxMemory: 128 << 20,
 		},
 		Fold: Fold{Interval: 150 * time.Millisecond, GateWait: 10 * time.Minute, MaxEntries: 120_000},
-		Sink: Sink{BatchRows: 100_000, Interval: 500 * time.Millisecond},
+		Sink: Sink{BatchRows: 100_000, Interval: time.Second},
 	}
 }
 

@@ -54,6 +54,8 @@ var configTemplate = template.Must(template.New("config.xml").Funcs(template.Fun
     <number_of_free_entries_in_pool_to_execute_mutation>1</number_of_free_entries_in_pool_to_execute_mutation>
     <number_of_free_entries_in_pool_to_execute_optimize_entire_partition>1</number_of_free_entries_in_pool_to_execute_optimize_entire_partition>
     <max_number_of_merges_with_ttl_in_pool>1</max_number_of_merges_with_ttl_in_pool>
+    <min_bytes_for_wide_part>134217728</min_bytes_for_wide_part>
+    <merge_selector_base>10</merge_selector_base>
   </merge_tree>
 {{- with .Cluster}}
   <macros><cluster>{{x .Name}}</cluster><shard>{{x .Shard}}</shard></macros>

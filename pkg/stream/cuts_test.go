@@ -347,9 +347,13 @@ func TestCutsLeaveNoTrace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer db.Close()
 			s.dbs = append(s.dbs, db)
 		}
+		defer func() {
+			for _, db := range s.dbs {
+				_ = db.Close()
+			}
+		}()
 		for lives, done := 0, false; !done; lives++ {
 			if lives > 500 {
 				t.Fatalf("seed %d: it does not come to an end", seed)

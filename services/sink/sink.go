@@ -57,7 +57,7 @@ type Config struct {
 
 // Default gives settings for a small machine.
 func Default() Config {
-	return Config{BatchRows: 100_000, Interval: 500 * time.Millisecond, Inserts: 2, Generation: 1, SaveEvery: time.Minute, Backoff: 100 * time.Millisecond, Drain: 10 * time.Second}
+	return Config{BatchRows: 100_000, Interval: time.Second, Inserts: 2, Generation: 1, SaveEvery: time.Minute, Backoff: 100 * time.Millisecond, Drain: 10 * time.Second}
 }
 
 // Group is the consumer group of the sink.
