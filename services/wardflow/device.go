@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/wardflow/wardflow/pkg/store"
@@ -59,8 +60,16 @@ type fact struct {
 // factsOf gives the attributes in the order of the contract.
 func factsOf(d *proto.Device) []fact {
 	return []fact{
-		{"category", d.Category}, {"type", d.Type}, {"manufacturer", d.Manufacturer}, {"model", d.Model}, {"os", d.OS}, {"os_version", d.OSVersion},
-		{"hardware_version", d.HardwareVersion}, {"software_version", d.SoftwareVersion}, {"serial", d.Serial}, {"location", d.Location},
+		{"category", d.Category},
+		{"type", d.Type},
+		{"manufacturer", d.Manufacturer},
+		{"model", d.Model},
+		{"os", d.OS},
+		{"os_version", d.OSVersion},
+		{"hardware_version", d.HardwareVersion},
+		{"software_version", d.SoftwareVersion},
+		{"serial", d.Serial},
+		{"location", d.Location},
 	}
 }
 
@@ -81,11 +90,11 @@ func showDevice(ctx context.Context, io *streams, s *store.Store, record []byte)
 	}{
 		{
 			"Risk", "SELECT time, score, tier, likelihood, impact, factors FROM v_risk WHERE device_id = {id:String}",
-			[]column{{name: "score", title: "risk", show: showScore, right: true}, {name: "tier", title: "tier", style: severity}, {name: "likelihood", title: "likelihood"}, {name: "impact", title: "impact"}, {name: "factors", title: "because of", show: showFactors}, {name: "time", title: "since (UTC)", show: showTime}},
+			slices.DeleteFunc(slices.Clone(riskColumns), func(c column) bool { return c.name == "device_id" || c.name == "type" || c.name == "manufacturer" }),
 		},
 		{
 			"Latest detections", "SELECT time, severity, rule, title FROM v_detections WHERE device_id = {id:String} ORDER BY time DESC, detection_id LIMIT 10",
-			[]column{{name: "time", title: "time (UTC)", show: showTime}, {name: "severity", title: "severity", style: severity}, {name: "rule", title: "rule"}, {name: "title", title: "what"}},
+			slices.DeleteFunc(slices.Clone(detectionColumns), func(c column) bool { return c.name == "device_id" || c.name == "type" || c.name == "count" }),
 		},
 		{"Busiest peers", busiestPeers, nil},
 	} {

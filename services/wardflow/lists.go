@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/wardflow/wardflow/pkg/store"
 )
@@ -31,17 +32,23 @@ Examples:
 Where to look next: wardflow device ID shows the evidence for each value.`
 }
 
+// What is not cut of a time and of an IPv4 address.
+const (
+	timeWidth    = len(time.DateTime)
+	addressWidth = len("255.255.255.255")
+)
+
 var deviceColumns = []column{
-	{name: "device_id", title: "device", show: showID},
-	{name: "type", title: "type"},
-	{name: "manufacturer", title: "manufacturer"},
-	{name: "model", title: "model"},
-	{name: "hostnames", title: "host name"},
-	{name: "ips", title: "ip"},
-	{name: "macs", title: "mac"},
+	{name: "device_id", title: "device", show: showID, least: idShown},
+	{name: "type", title: "type", least: 15},
+	{name: "manufacturer", title: "manufacturer", least: 10, spare: 4},
+	{name: "model", title: "model", least: 10, spare: 5},
+	{name: "hostnames", title: "host name", least: 10, spare: 3},
+	{name: "ips", title: "ip", least: addressWidth},
+	{name: "macs", title: "mac", least: len("00:00:00:00:00:00"), spare: 1},
 	{name: "score", title: "risk", show: showScore, right: true},
-	{name: "tier", title: "tier", style: severity},
-	{name: "last_seen", title: "last seen (UTC)", show: showTime},
+	{name: "tier", title: "tier", style: severity, least: len("critical")},
+	{name: "last_seen", title: "last seen (UTC)", show: showTime, least: timeWidth, spare: 2},
 }
 
 // Run lists devices.
@@ -79,7 +86,7 @@ func (flowsCmd) Help() string {
 
 Examples:
 
-    wardflow flows --device 10.41.8.31 --since 24h
+    wardflow flows --device 10.41.8.31 --since 2026-11-18
     wardflow flows --protocol hl7 --peer 10.41.8.21
     wardflow flows --device WS-RAD-07 --peer 0.0.0.0/0 --output csv --limit 0 > flows.csv
 
@@ -87,18 +94,18 @@ Where to look next: wardflow sql asks v_flows and v_pairs anything else.`
 }
 
 var flowColumns = []column{
-	{name: "start", title: "start (UTC)", show: showTime},
-	{name: "transport", title: "proto"},
-	{name: "src_ip", title: "source"},
-	{name: "src_port", title: "port"},
-	{name: "src_type", title: "is"},
-	{name: "dst_ip", title: "destination"},
+	{name: "start", title: "start (UTC)", show: showTime, least: timeWidth},
+	{name: "transport", title: "proto", spare: 2},
+	{name: "src_ip", title: "source", least: addressWidth},
+	{name: "src_port", title: "port", spare: 3},
+	{name: "src_type", title: "is", least: 10},
+	{name: "dst_ip", title: "destination", least: addressWidth},
 	{name: "dst_port", title: "port"},
-	{name: "dst_type", title: "is"},
-	{name: "protocol", title: "protocol"},
-	{name: "state", title: "state"},
-	{name: "src_bytes", title: "bytes out"},
-	{name: "dst_bytes", title: "bytes in"},
+	{name: "dst_type", title: "is", least: 10},
+	{name: "protocol", title: "protocol", least: 8},
+	{name: "state", title: "state", spare: 1},
+	{name: "src_bytes", title: "bytes out", least: 9, spare: 5},
+	{name: "dst_bytes", title: "bytes in", least: 9, spare: 4},
 }
 
 // Run lists flows.
@@ -141,13 +148,13 @@ Where to look next: wardflow device ID, and wardflow flows --device ID for what 
 }
 
 var detectionColumns = []column{
-	{name: "time", title: "time (UTC)", show: showTime},
-	{name: "severity", title: "severity", style: severity},
-	{name: "rule", title: "rule"},
-	{name: "device_id", title: "device", show: showID},
-	{name: "type", title: "type"},
-	{name: "title", title: "what"},
-	{name: "count", title: "count"},
+	{name: "time", title: "time (UTC)", show: showTime, least: timeWidth},
+	{name: "severity", title: "severity", style: severity, least: len("critical")},
+	{name: "rule", title: "rule", least: 17},
+	{name: "device_id", title: "device", show: showID, least: idShown},
+	{name: "type", title: "type", least: 15, spare: 2},
+	{name: "title", title: "what", least: 30},
+	{name: "count", title: "count", spare: 1},
 }
 
 // Run lists detections.
@@ -185,15 +192,15 @@ Examples:
 }
 
 var riskColumns = []column{
-	{name: "device_id", title: "device", show: showID},
-	{name: "type", title: "type"},
-	{name: "manufacturer", title: "manufacturer"},
+	{name: "device_id", title: "device", show: showID, least: idShown},
+	{name: "type", title: "type", least: 15},
+	{name: "manufacturer", title: "manufacturer", least: 10, spare: 1},
 	{name: "score", title: "risk", show: showScore, right: true},
-	{name: "tier", title: "tier", style: severity},
-	{name: "likelihood", title: "likelihood"},
-	{name: "impact", title: "impact"},
-	{name: "factors", title: "because of", show: showFactors},
-	{name: "time", title: "since (UTC)", show: showTime},
+	{name: "tier", title: "tier", style: severity, least: len("critical")},
+	{name: "likelihood", title: "likelihood", show: showShare, least: 10, spare: 3},
+	{name: "impact", title: "impact", show: showShare, spare: 4},
+	{name: "factors", title: "because of", show: showFactors, least: 30},
+	{name: "time", title: "since (UTC)", show: showTime, least: timeWidth, spare: 2},
 }
 
 // Run lists scores.

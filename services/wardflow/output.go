@@ -43,6 +43,8 @@ type column struct {
 	show  func(any) string
 	style func(any) style
 	right bool
+	least int // characters that are not cut; 0 means leastWidth
+	spare int // left out of a terminal that is too narrow, those of 1 first; 0 never
 }
 
 // style is a colour; it is used on terminals only.
@@ -258,7 +260,7 @@ func (s *screen) printTable(cols []column, table [][]cell) error {
 			widths[i] = max(widths[i], width(line[i].text))
 		}
 	}
-	fit(widths, s.width)
+	shown := fit(widths, cols, s.width)
 	out := bufio.NewWriter(s.w)
 	head := make([]cell, len(cols))
 	for i, c := range cols {
@@ -266,11 +268,11 @@ func (s *screen) printTable(cols []column, table [][]cell) error {
 	}
 	for _, line := range append([][]cell{head}, table...) {
 		var b strings.Builder
-		for i, c := range line {
-			if i > 0 {
+		for n, i := range shown {
+			if n > 0 {
 				b.WriteString("  ")
 			}
-			b.WriteString(s.pad(c, widths[i], cols[i].right, i == len(line)-1))
+			b.WriteString(s.pad(line[i], widths[i], cols[i].right, n == len(shown)-1))
 		}
 		if _, err := out.WriteString(strings.TrimRight(b.String(), " ") + "\n"); err != nil {
 			return fmt.Errorf("write: %w", err)
@@ -298,27 +300,55 @@ func (s *screen) pad(c cell, w int, right, last bool) string {
 // leastWidth is what a column keeps when the terminal is narrow.
 const leastWidth = 6
 
-// fit takes from the widest columns until the table has room.
-func fit(widths []int, room int) {
+// fit gives the columns that a terminal has room for, and cuts their widths to it:
+// columns that can be spared are left out, then the widest are made narrower.
+func fit(widths []int, cols []column, room int) (shown []int) {
+	for i := range cols {
+		shown = append(shown, i)
+	}
 	if room <= 0 {
-		return
+		return shown
 	}
-	total := 2 * (len(widths) - 1)
-	for _, w := range widths {
-		total += w
+	least := func(i int) int { return min(widths[i], max(cols[i].least, leastWidth)) }
+	total := func(of func(int) int) int {
+		n := 2 * (len(shown) - 1)
+		for _, i := range shown {
+			n += of(i)
+		}
+		return n
 	}
-	for ; total > room; total-- {
-		widest := 0
-		for i, w := range widths {
-			if w > widths[widest] {
+	for total(least) > room {
+		spare := -1
+		for n, i := range shown {
+			if s := cols[i].spare; s > 0 && (spare < 0 || s < cols[shown[spare]].spare) {
+				spare = n
+			}
+		}
+		if spare < 0 {
+			break
+		}
+		shown = slices.Delete(shown, spare, spare+1)
+	}
+	for n := total(func(i int) int { return widths[i] }); n > room; n-- {
+		widest := -1
+		for _, i := range shown {
+			if widths[i] > least(i) && (widest < 0 || widths[i] > widths[widest]) {
 				widest = i
 			}
 		}
-		if widths[widest] <= leastWidth {
-			return
+		if widest < 0 {
+			for _, i := range shown {
+				if widths[i] > leastWidth && (widest < 0 || widths[i] > widths[widest]) {
+					widest = i
+				}
+			}
+		}
+		if widest < 0 {
+			break
 		}
 		widths[widest]--
 	}
+	return shown
 }
 
 func width(s string) int { return utf8.RuneCountInString(s) }
@@ -409,6 +439,14 @@ func showScore(v any) string {
 		return strconv.FormatFloat(f, 'f', 1, 64)
 	}
 	return "-"
+}
+
+// showShare is a number from 0 to 1.
+func showShare(v any) string {
+	if f, ok := v.(float64); ok {
+		return strconv.FormatFloat(f, 'f', 2, 64)
+	}
+	return showAny(v)
 }
 
 // severity colours tiers and severities alike.

@@ -118,6 +118,24 @@ func TestTableLeavesItsColumnsAlone(t *testing.T) {
 	}
 }
 
+// A narrow terminal gets fewer columns before those that matter are cut.
+func TestNarrowTableLeavesColumnsOut(t *testing.T) {
+	columns := []column{{name: "device_id", title: "device", show: showID, least: idShown}, {name: "type", title: "type", least: 8, spare: 2}, {name: "ips", title: "ip", spare: 1}, {name: "tier", title: "tier"}}
+	for width, want := range map[int]string{
+		0:  "DEVICE        TYPE           IP                 TIER\n4fa0c2d1e5b6  infusion_pump  10.0.0.1, fe80::1  high\n0b            -              -                  low\n",
+		40: "DEVICE        TYPE       IP         TIER\n4fa0c2d1e5b6  infusion…  10.0.0.1…  high\n0b            -          -          low\n",
+		32: "DEVICE        TYPE          TIER\n4fa0c2d1e5b6  infusion_pu…  high\n0b            -             low\n",
+		20: "DEVICE        TIER\n4fa0c2d1e5b6  high\n0b            low\n",
+		12: "DEVICE  TIER\n4fa0c…  high\n0b      low\n",
+	} {
+		var b bytes.Buffer
+		s := screen{w: &b, width: width}
+		if _, err := s.write(formatTable, sampleNames, columns, sampleRows()); err != nil || b.String() != want {
+			t.Errorf("width %d, error %v, got\n%s\nwant\n%s", width, err, b.String(), want)
+		}
+	}
+}
+
 func TestScreenHasNoColourInAFile(t *testing.T) {
 	var b bytes.Buffer
 	if s := newScreen(&b, func(string) string { return "" }); s.colour || s.width != 0 {

@@ -47,7 +47,7 @@ Examples:
 
     wardflow replay monday.pcapng --site st-alban --out monday/
     wardflow replay incident.pcap --baseline day.pcapng --site ward-a --out incident/
-    wardflow replay a.pcap --sensor core=b.pcap --site ward-a --out both/ --until 2026-11-18T06:00:00Z
+    wardflow replay a.pcap --sensor core=b.pcap --site ward-a --out both/
     wardflow replay --check monday/
 
 The context file:

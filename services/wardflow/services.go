@@ -42,9 +42,10 @@ func tuneCollector(io *streams) {
 
 // session is what a service command works with.
 type session struct {
-	cfg *config.Config
-	io  *streams
-	log *slog.Logger
+	cfg     *config.Config
+	dataDir string // as given by flag
+	io      *streams
+	log     *slog.Logger
 }
 
 func (g *globals) session(io *streams) (*session, error) {
@@ -53,7 +54,7 @@ func (g *globals) session(io *streams) (*session, error) {
 		return nil, err
 	}
 	tuneCollector(io)
-	return &session{cfg: &l.Config, io: io, log: logger(&l.Config, io)}, nil
+	return &session{cfg: &l.Config, dataDir: g.DataDir, io: io, log: logger(&l.Config, io)}, nil
 }
 
 // attach is a session with engines that run already.

@@ -33,9 +33,9 @@ service, feeds the capture files, shows the devices found with their risk, and k
 Started again, it finds its data.
 
 Examples:
-  wardflow up --demo                    the ward's day that comes with Wardflow
-  wardflow up --read monday.pcapng      your own capture
-  wardflow devices                      in another terminal, while it runs`
+  wardflow up --demo                                          the ward's day that comes with Wardflow
+  wardflow up --read monday.pcapng --set site=st-alban        your own capture
+  wardflow devices                                            in another terminal, while it runs`
 }
 
 // demoDir holds the demonstration's captures, below the working directory or the binary's.
@@ -128,13 +128,17 @@ func (u *upCmd) feed(ctx context.Context, s *session, e *engines, paths []string
 	if err := showDevices(ctx, s, e); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.io.err, "\nReady after %.1f s. Where to look next, in another terminal:\n", time.Since(say.begun).Seconds())
+	where := "in another terminal"
+	if s.dataDir != "" {
+		where += ", each with --data-dir " + s.dataDir
+	}
+	fmt.Fprintf(s.io.err, "\nReady after %.1f s. Where to look next, %s:\n", time.Since(say.begun).Seconds(), where)
 	for _, c := range [][2]string{
 		{"wardflow devices", "every device, with its risk"},
 		{"wardflow device ID", "one device, with the evidence for each value"},
 		{"wardflow detections", "what was abnormal"},
 		{"wardflow risk", "who carries risk now, and why"},
-		{"wardflow flows --since 1h", "who talked to whom"},
+		{"wardflow flows --device ID", "whom it talked to"},
 		{"wardflow examples", "ten queries to start from, for `wardflow sql`"},
 	} {
 		fmt.Fprintf(s.io.err, "  %-28s %s\n", c[0], c[1])
