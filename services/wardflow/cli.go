@@ -41,8 +41,8 @@ type cli struct {
 	Bench   benchCmd   `cmd:"" group:"rest" help:"Measure this machine: flows/s from capture to rows in ClickHouse, freshness, memory, disk."`
 	Version versionCmd `cmd:"" group:"rest" help:"Print the version."`
 
-	Broker     childCmd `cmd:"" hidden:"" help:"The embedded broker, as a child of up."`
-	Clickhouse childCmd `cmd:"" hidden:"" help:"The embedded ClickHouse, as a child of up."`
+	Broker     childCmd `cmd:"" hidden:"" group:"rest" help:"The embedded broker, as a child of up."`
+	Clickhouse childCmd `cmd:"" hidden:"" group:"rest" help:"The embedded ClickHouse, as a child of up."`
 }
 
 // globals are the flags of every command.

@@ -156,6 +156,9 @@ func TestHelpHidesWhatIsRefused(t *testing.T) {
 
 func TestHelpListsGroupsInOrder(t *testing.T) {
 	help, at := runCLI(t, nil, "", "--help").out, 0
+	if strings.Contains(help, "Commands:") {
+		t.Error("a group without commands is shown")
+	}
 	for _, g := range groups {
 		i := strings.Index(help, "\n"+g.Title)
 		if i < at {
