@@ -173,6 +173,7 @@ type simulation struct {
 	stable uint64
 	torn   bool // the changelog holds a commit that the next one must heal
 	ended  map[cut]int
+	last   cut
 }
 
 // Read implements changelogReader.
@@ -241,10 +242,14 @@ func (s *simulation) end(r *Runner, pr prepared, cuts []cut) cut {
 	if s.rnd.IntN(6) == 0 {
 		end = cuts[s.rnd.IntN(len(cuts))]
 	}
+	if s.last == tornOffsets && slices.Contains(cuts, tornLog) {
+		end = tornLog // what the number of a torn commit, used again, would make good
+	}
 	if s.torn && (end == tornOffsets || end == lost) {
 		end = before // DESIGN, Limits: a torn commit is told from a good one by the next that is whole
 	}
 	s.ended[end]++
+	s.last = end
 	whole := end == clean || end == unstored || end == lost
 	log, out, stable := s.log, s.out, s.stable
 	if whole || end == tornLog {
