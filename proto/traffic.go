@@ -35,7 +35,7 @@ type Batch struct {
 	Producer string
 	Domain   string // time domain: "live", or the producer for a capture file
 	FirstSeq uint64
-	Items    []Item
+	Items    []Item // the slice is used again when the same Batch is decoded again
 }
 
 // LiveDomain is the time domain of all live sensors.

@@ -90,16 +90,18 @@ func (s *Session) Begin() error {
 
 // Produce writes within the transaction; the first error makes Flush fail.
 func (s *Session) Produce(ctx context.Context, m Message) {
-	s.cl.Produce(ctx, m.toKgo(), func(_ *kgo.Record, err error) {
-		if err == nil {
-			return
-		}
-		s.errMu.Lock()
-		defer s.errMu.Unlock()
-		if s.err == nil {
-			s.err = fmt.Errorf("write to %s/%d: %w", m.Topic, m.Partition, err)
-		}
-	})
+	s.cl.Produce(ctx, m.toKgo(), s.produced)
+}
+
+func (s *Session) produced(r *kgo.Record, err error) {
+	if err == nil {
+		return
+	}
+	s.errMu.Lock()
+	defer s.errMu.Unlock()
+	if s.err == nil {
+		s.err = fmt.Errorf("write to %s/%d: %w", r.Topic, r.Partition, err)
+	}
 }
 
 // Flush waits until everything of the transaction is written.

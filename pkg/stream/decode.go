@@ -3,29 +3,42 @@ package stream
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/wardflow/wardflow/proto"
 )
 
+// decoder makes the events of records. What it gives is valid until its next call.
+type decoder struct {
+	batch proto.Batch
+	out   []pending
+}
+
 // decode makes the events of a record. What cannot be used comes back with dead
 // set, and costs nothing else.
-func decode(r Record) []pending {
+func (d *decoder) decode(r Record) []pending {
 	if r.Topic == proto.TopicTraffic {
-		return decodeBatch(r)
+		d.decodeBatch(r)
+	} else {
+		d.out = append(d.out[:0], decodeSingle(r))
 	}
+	return d.out
+}
+
+func decodeSingle(r Record) pending {
 	pd := pending{pos: proto.Position{Offset: r.Offset}, arrival: r.Time, size: len(r.Value)}
 	pd.ev.Topic = r.Topic
 	pd.ev.Cause = proto.Cause{Partition: -1}
 	var env proto.Envelope
 	if err := env.Parse(r.Envelope); err != nil {
 		pd.dead = "no readable envelope: " + reason(err)
-		return []pending{pd}
+		return pd
 	}
 	pd.producer, pd.seq = env.Producer, env.Seq
 	pd.ev.Cause, pd.ev.Time, pd.ev.Domain = env.Cause, env.Time, env.Domain
 	pd.decodeValue(env.Kind, r.Value)
-	return []pending{pd}
+	return pd
 }
 
 func (pd *pending) decodeValue(kind string, value []byte) {
@@ -64,22 +77,25 @@ func (pd *pending) decodeValue(kind string, value []byte) {
 	}
 }
 
-func decodeBatch(r Record) []pending {
-	var b proto.Batch
-	if err := proto.Unmarshal(r.Value, &b); err != nil {
-		return []pending{{
+func (d *decoder) decodeBatch(r Record) {
+	b := &d.batch
+	if err := proto.Unmarshal(r.Value, b); err != nil {
+		d.out = append(d.out[:0], pending{
 			pos: proto.Position{Offset: r.Offset}, arrival: r.Time, size: len(r.Value),
 			dead: "unreadable traffic batch: " + reason(err),
 			ev:   Event{Topic: r.Topic, Cause: proto.Cause{Partition: r.Partition, Position: proto.Position{Offset: r.Offset}}},
-		}}
+		})
+		return
 	}
-	out := make([]pending, len(b.Items))
+	d.out = slices.Grow(d.out[:0], len(b.Items))
 	for i := range b.Items {
 		it := &b.Items[i]
-		pd := &out[i]
-		pd.pos = proto.Position{Offset: r.Offset, Index: int32(i)}
-		pd.producer, pd.seq, pd.arrival, pd.sensor = b.Producer, b.FirstSeq+uint64(i), r.Time, b.Sensor
-		pd.ev = Event{Topic: r.Topic, Cause: proto.Cause{Partition: r.Partition, Position: pd.pos}, Domain: b.Domain, Site: b.Site, Mirror: it.Mirror}
+		pos := proto.Position{Offset: r.Offset, Index: int32(i)}
+		d.out = append(d.out, pending{
+			pos: pos, producer: b.Producer, seq: b.FirstSeq + uint64(i), arrival: r.Time, sensor: b.Sensor,
+			ev: Event{Topic: r.Topic, Cause: proto.Cause{Partition: r.Partition, Position: pos}, Domain: b.Domain, Site: b.Site, Mirror: it.Mirror},
+		})
+		pd := &d.out[i]
 		switch {
 		case it.Flow != nil:
 			pd.ev.Time, pd.ev.Msg = it.Flow.End, it.Flow
@@ -89,7 +105,6 @@ func decodeBatch(r Record) []pending {
 			pd.ev.Time, pd.beat = it.Heartbeat.Clock, it.Heartbeat
 		}
 	}
-	return out
 }
 
 // reason cuts an error down to what may be published: decoding errors tell

@@ -42,6 +42,7 @@ type input struct {
 	prefix  [gatePrefixLen]byte // of the topic, in state keys
 	scratch []byte
 
+	decoder decoder
 	records []Record  // primary: not yet decoded
 	queue   []pending // primary: the decoded record at hand
 	at      int       // index into queue
@@ -79,7 +80,7 @@ func (in *input) offer(r Record) {
 		in.records = append(in.records, r)
 		return
 	}
-	for _, pd := range decode(r) {
+	for _, pd := range in.decoder.decode(r) {
 		in.next = proto.Position{Offset: r.Offset + 1}
 		in.movedSince = true
 		if pd.progress != nil {
@@ -114,7 +115,7 @@ func (in *input) head() *pending {
 		r := in.records[0]
 		in.records[0] = Record{}
 		in.records = in.records[1:]
-		in.queue, in.at = decode(r), 0
+		in.queue, in.at = in.decoder.decode(r), 0
 		if len(in.queue) == 0 { // a batch without items
 			in.next = proto.Position{Offset: r.Offset + 1}
 			in.movedSince = true

@@ -21,6 +21,7 @@ type Emitted struct {
 type Change struct {
 	Key   []byte
 	Value []byte
+	log   []byte // the key as the changelog has it
 }
 
 // Store keeps a partition's committed state.
@@ -46,6 +47,7 @@ type Partition struct {
 	dirty []*entry
 	fresh map[string][]*entry // dirty keys that the store lacks, by table and scan prefix
 	key   []byte              // scratch
+	room  int                 // bytes that the changes of a commit are expected to take
 
 	seq          uint64
 	commits      uint64
@@ -226,17 +228,30 @@ func (p *Partition) Prepare(minNumber uint64) (*Commit, error) {
 		}
 	}
 	c := &Commit{Outputs: p.outputs, Number: m.commits, Positions: m.positions, Progress: p.progress()}
-	c.Changes = make([]Change, 0, len(p.dirty))
+	c.Changes = p.changes()
+	return c, p.err
+}
+
+// changes encodes what is dirty, all of it into one piece of memory.
+func (p *Partition) changes() []Change {
+	list := make([]Change, 0, len(p.dirty))
+	room := make([]byte, 0, p.room)
 	for _, e := range p.dirty {
-		if e.obj == nil {
-			if e.stored {
-				c.Changes = append(c.Changes, Change{Key: []byte(e.key)})
-			}
+		if e.obj == nil && !e.stored {
 			continue
 		}
-		c.Changes = append(c.Changes, Change{Key: []byte(e.key), Value: e.enc(e.obj, nil)})
+		at := len(room)
+		room = append(append(room, changelogVersion), e.key...)
+		end := len(room)
+		c := Change{log: room[at:end:end], Key: room[at+1 : end : end]}
+		if e.obj != nil {
+			room = e.enc(e.obj, room)
+			c.Value = room[end:len(room):len(room)]
+		}
+		list = append(list, c)
 	}
-	return c, p.err
+	p.room = len(room) + len(room)/8
+	return list
 }
 
 func (p *Partition) moved() bool {

@@ -116,11 +116,14 @@ func (d *DB) NewBatch() *Batch { return &Batch{b: d.db.NewBatch()} }
 
 // Put adds a change; a nil value deletes.
 func (b *Batch) Put(partition int32, key, val []byte) error {
-	full := dbKey(partition, key)
 	if val == nil {
-		return b.b.Delete(full, nil)
+		return b.b.Delete(dbKey(partition, key), nil)
 	}
-	return b.b.Set(full, val, nil)
+	op := b.b.SetDeferred(2+len(key), len(val))
+	binary.BigEndian.PutUint16(op.Key, uint16(partition))
+	copy(op.Key[2:], key)
+	copy(op.Value, val)
+	return op.Finish()
 }
 
 // Wipe deletes all of a partition.

@@ -317,7 +317,7 @@ func (r *Runner) produce(ctx context.Context, s *bus.Session, pr prepared) error
 
 func (r *Runner) produceChange(ctx context.Context, s *bus.Session, topic string, id int32, c Change) {
 	r.shared.ChangelogBytes += uint64(len(c.Key) + len(c.Value))
-	s.Produce(ctx, bus.Message{Topic: topic, Partition: id, Key: changelogKey(c.Key), Value: c.Value})
+	s.Produce(ctx, bus.Message{Topic: topic, Partition: id, Key: c.log, Value: c.Value})
 }
 
 // healChanges adds, once, the keys that a torn transaction left in the changelog.
@@ -333,7 +333,7 @@ func (r *Runner) healChanges(pr prepared) {
 		if err != nil {
 			pr.l.p.fail(err)
 		}
-		pr.c.Changes = append(pr.c.Changes, Change{Key: []byte(k), Value: val})
+		pr.c.Changes = append(pr.c.Changes, Change{Key: []byte(k), Value: val, log: changelogKey([]byte(k))})
 	}
 }
 
