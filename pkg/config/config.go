@@ -76,7 +76,8 @@ type Capture struct {
 type Fold struct {
 	Interval   time.Duration `yaml:"interval"`    // of transactions
 	GateWait   time.Duration `yaml:"gate_wait"`   // bound on waiting for an upstream fold
-	MaxEntries int           `yaml:"max_entries"` // state entries in memory per partition
+	MaxEntries int           `yaml:"max_entries"` // state entries that stay decoded in memory, per partition
+	CacheBytes int           `yaml:"cache_bytes"` // encoded state in memory, of each fold's partitions together
 }
 
 // Sink is how rows go into ClickHouse.
@@ -116,7 +117,7 @@ func Default() Config {
 			Home: DefaultHome(), ActiveTimeout: time.Minute, TCPIdle: 5 * time.Minute, UDPIdle: time.Minute,
 			OtherIdle: 30 * time.Second, ClosedIdle: 5 * time.Second, MaxFlows: 1 << 20, MaxMemory: 128 << 20,
 		},
-		Fold: Fold{Interval: 150 * time.Millisecond, GateWait: 10 * time.Minute, MaxEntries: 120_000},
+		Fold: Fold{Interval: 150 * time.Millisecond, GateWait: 10 * time.Minute, MaxEntries: 20_000, CacheBytes: 512 << 20},
 		Sink: Sink{BatchRows: 100_000, Interval: time.Second},
 	}
 }

@@ -40,6 +40,8 @@ type Partition struct {
 	fold     Fold
 	inputs   []*input
 	store    Store // nil: everything stays in the overlay (replay)
+	shelf    *shelf
+	filter   *filter // of the keys in store
 	producer string
 	stats    *Stats
 
@@ -76,7 +78,6 @@ type Stats struct {
 	Duplicates   uint64 // dropped by producer number
 	Dead         uint64 // could not be used
 	GateExpired  uint64 // applied without having waited for the upstream
-	LateSides    uint64 // side events applied after their cause
 	Timers       uint64
 	Swept        uint64
 	SuspectClock uint64 // events that took their arrival time
@@ -84,9 +85,10 @@ type Stats struct {
 
 // Options are a partition's surroundings.
 type Options struct {
-	Store    Store
-	GateWait time.Duration // how long a primary event waits for an upstream; 0: for ever
-	Stats    *Stats
+	Store      Store
+	CacheBytes int           // of encoded state before the store; 0: none
+	GateWait   time.Duration // how long a primary event waits for an upstream; 0: for ever
+	Stats      *Stats
 }
 
 // OpenPartition makes a fold's partition as its store has it.
@@ -101,6 +103,16 @@ func OpenPartition(f Fold, id int32, o Options) (*Partition, error) {
 	}
 	if p.stats == nil {
 		p.stats = new(Stats)
+	}
+	if o.CacheBytes > 0 {
+		p.shelf = newShelf(o.CacheBytes)
+	}
+	if o.Store != nil {
+		p.filter = newFilter()
+		p.each(nil, func(key, _ []byte) bool {
+			p.filter.add(key)
+			return true
+		})
 	}
 	for i, in := range f.Inputs() {
 		p.inputs = append(p.inputs, newInput(in, i == 0))
@@ -146,10 +158,18 @@ func (p *Partition) load(full []byte) ([]byte, bool) {
 	if p.store == nil {
 		return nil, false
 	}
+	if val, ok, known := p.shelf.get(full); known {
+		return val, ok
+	}
+	if !p.filter.has(full) {
+		return nil, false
+	}
 	val, ok, err := p.store.Get(p.id, full)
 	if err != nil {
 		p.fail(fmt.Errorf("read state: %w", err))
+		return nil, false
 	}
+	p.shelf.put(full, val, ok)
 	return val, ok
 }
 
@@ -281,11 +301,17 @@ func (p *Partition) progress() []proto.Progress {
 // the clean entries that stay in memory.
 func (p *Partition) Committed(c *Commit, maxEntries int) {
 	p.commits = c.Number
+	for _, ch := range c.Changes {
+		p.shelf.put(ch.Key, ch.Value, ch.Value != nil)
+	}
 	for _, e := range p.dirty {
 		e.dirty = false
 		if e.obj == nil {
 			delete(p.cache, e.key)
 			continue
+		}
+		if !e.stored {
+			p.filter.add([]byte(e.key))
 		}
 		e.stored = true
 	}

@@ -21,10 +21,14 @@ func OpenDB(dir string) (*DB, error) {
 		// The changelog is the log: after a crash the state is at an earlier commit, and
 		// what it lacks is read from there.
 		DisableWAL:   true,
-		MemTableSize: 32 << 20,
-		CacheSize:    128 << 20,
-		MaxOpenFiles: 128,
-		Logger:       quiet{},
+		MemTableSize: 64 << 20, // a key that changes often is written once a flush
+		// Look-ups seldom come here (see shelf and filter), so more files may lie on
+		// top before they are merged.
+		L0CompactionThreshold: 8,
+		L0StopWritesThreshold: 24,
+		CacheSize:             64 << 20,
+		MaxOpenFiles:          128,
+		Logger:                quiet{},
 	}
 	// Most look-ups of a young state are for keys that are not there: a new peer, a
 	// new hour. The filter answers those without a read.

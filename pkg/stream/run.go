@@ -54,14 +54,18 @@ func (p *Partition) Run(n, partitions int, now time.Time) int {
 func (p *Partition) step(left *int, partitions int, now time.Time) bool {
 	primary := p.inputs[0]
 	head := primary.head()
+	may, overdue := false, false
+	if head != nil {
+		may, overdue = p.mayPass(head.pos, partitions, now)
+	}
 	at := primary.next // side events caused before it are due in any case
-	switch {
-	case head != nil:
+	if head != nil {
 		at = head.pos
-	case at.Index > 0:
-		at.Index--
-	default:
-		at = proto.Position{Offset: at.Offset - 1, Index: math.MaxInt32}
+	}
+	if !may {
+		// What the head causes waits until all of it is here: two producers may speak
+		// of it, and which of them came first must not matter.
+		at = previous(at)
 	}
 	for _, in := range p.inputs[1:] {
 		if pd := in.side(p.id, at); pd != nil {
@@ -71,11 +75,11 @@ func (p *Partition) step(left *int, partitions int, now time.Time) bool {
 			return true
 		}
 	}
-	if head == nil {
+	if !may {
 		return false
 	}
-	if !p.mayPass(head.pos, partitions, now) {
-		return false
+	if overdue {
+		p.stats.GateExpired++
 	}
 	*left--
 	if head.beat != nil {
@@ -92,9 +96,18 @@ func (p *Partition) step(left *int, partitions int, now time.Time) bool {
 	return true
 }
 
+// previous is the last position before at that an item can have.
+func previous(at proto.Position) proto.Position {
+	if at.Index > 0 {
+		return proto.Position{Offset: at.Offset, Index: at.Index - 1}
+	}
+	return proto.Position{Offset: at.Offset - 1, Index: math.MaxInt32}
+}
+
 // mayPass holds the primary head until every upstream has passed it, or the
-// bounded wait is over.
-func (p *Partition) mayPass(at proto.Position, partitions int, now time.Time) bool {
+// bounded wait is over: then it is overdue, and so are the following events, which
+// do not wait again.
+func (p *Partition) mayPass(at proto.Position, partitions int, now time.Time) (may, overdue bool) {
 	for _, in := range p.inputs[1:] {
 		if in.passed(at, partitions) {
 			continue
@@ -102,14 +115,20 @@ func (p *Partition) mayPass(at proto.Position, partitions int, now time.Time) bo
 		if p.blocked.IsZero() {
 			p.blocked = now
 		}
-		if p.gateWait == 0 || now.Sub(p.blocked) < p.gateWait {
-			return false
-		}
-		p.stats.GateExpired++
-		return true // stays blocked since then: the following events do not wait again
+		over := p.gateWait > 0 && now.Sub(p.blocked) >= p.gateWait
+		return over, over
 	}
 	p.blocked = time.Time{}
-	return true
+	return true, false
+}
+
+// waitsFor reports whether the primary head waits for the upstream of in.
+func (p *Partition) waitsFor(in *input, partitions int) bool {
+	if in.primary {
+		return false
+	}
+	head := p.inputs[0].head()
+	return head != nil && !in.passed(head.pos, partitions)
 }
 
 // Blocked tells since when the primary input waits for an upstream; zero when it does not.

@@ -22,7 +22,8 @@ type RunnerConfig struct {
 	StateDir   string        // local state
 	GateWait   time.Duration // bound on waiting for an upstream fold; counted when it is over
 	Interval   time.Duration // of transactions
-	MaxEntries int           // clean state entries in memory per partition
+	MaxEntries int           // clean state entries that stay decoded in memory, per partition
+	CacheBytes int           // encoded state in memory, of all partitions together
 	Log        *slog.Logger
 }
 
@@ -30,7 +31,8 @@ type RunnerConfig struct {
 const (
 	DefaultInterval   = 150 * time.Millisecond
 	DefaultGateWait   = 10 * time.Minute
-	DefaultMaxEntries = 120_000
+	DefaultMaxEntries = 20_000
+	DefaultCacheBytes = 512 << 20
 	// maxWaiting is how many records of a topic's partition wait in memory
 	// before its fetching pauses.
 	maxWaiting = 16
@@ -92,6 +94,9 @@ func NewRunner(f Fold, cfg RunnerConfig) *Runner {
 	}
 	if cfg.MaxEntries == 0 {
 		cfg.MaxEntries = DefaultMaxEntries
+	}
+	if cfg.CacheBytes == 0 {
+		cfg.CacheBytes = DefaultCacheBytes
 	}
 	r := &Runner{fold: f, cfg: cfg, outputs: f.Progress()}
 	r.snap.Store(&Snapshot{})
@@ -179,26 +184,29 @@ func (r *Runner) offer(s *bus.Session, records []bus.Record) {
 	}
 	for id, l := range r.parts {
 		for _, in := range l.p.inputs {
-			r.balance(s, in, id)
+			r.balance(s, l.p, in, id)
 		}
 	}
 }
 
-// balance keeps what waits in memory bounded.
-func (r *Runner) balance(s *bus.Session, in *input, id int32) {
+// balance keeps what waits in memory bounded. A side input whose upstream the primary
+// waits for is never paused: what is waited for lies behind the events that wait,
+// and both would wait for ever.
+func (r *Runner) balance(s *bus.Session, p *Partition, in *input, id int32) {
 	waiting := in.waiting()
 	limit := maxWaiting
 	if in.Topic != proto.TopicTraffic {
 		limit *= 256 // single events, not batches of thousands
 	}
+	needed := p.waitsFor(in, int(r.cfg.Bus.Partitions))
 	switch paused := r.paused[in.Topic][id]; {
-	case !paused && waiting > limit:
+	case !paused && !needed && waiting > limit:
 		if r.paused[in.Topic] == nil {
 			r.paused[in.Topic] = map[int32]bool{}
 		}
 		r.paused[in.Topic][id] = true
 		s.Pause(in.Topic, id)
-	case paused && waiting < limit/4:
+	case paused && (needed || waiting < limit/4):
 		delete(r.paused[in.Topic], id)
 		s.Resume(in.Topic, id)
 	}
@@ -431,7 +439,7 @@ func (r *Runner) Assigned(ctx context.Context, committed bus.Offsets) (map[strin
 			r.cfg.Log.Warn("a torn transaction is done again", "fold", r.fold.Name(), "partition", id, "commit", stable, "state", res.commits)
 		}
 		r.shared.Restored += uint64(res.records)
-		p, err := OpenPartition(r.fold, id, Options{Store: r.db, GateWait: r.cfg.GateWait, Stats: &r.stats})
+		p, err := OpenPartition(r.fold, id, Options{Store: r.db, CacheBytes: r.cfg.CacheBytes / int(r.cfg.Bus.Partitions), GateWait: r.cfg.GateWait, Stats: &r.stats})
 		if err != nil {
 			r.errs = err
 			return nil, err

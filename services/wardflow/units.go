@@ -77,7 +77,7 @@ func foldUnits(cfg *config.Config, e *engines, log *slog.Logger, service foldSer
 		}
 		r := stream.NewRunner(f, stream.RunnerConfig{
 			Bus: e.Kafka, Instance: instance, StateDir: filepath.Join(cfg.DataDir, "state", f.Name()+"-"+instance),
-			GateWait: cfg.Fold.GateWait, Interval: cfg.Fold.Interval, MaxEntries: cfg.Fold.MaxEntries,
+			GateWait: cfg.Fold.GateWait, Interval: cfg.Fold.Interval, MaxEntries: cfg.Fold.MaxEntries, CacheBytes: cfg.Fold.CacheBytes,
 			Log: log.With("fold", f.Name()),
 		})
 		runners = append(runners, r)
