@@ -26,6 +26,9 @@ func newFilter() *filter { return &filter{seed: maphash.MakeSeed()} }
 
 // add takes a key in.
 func (f *filter) add(key []byte) {
+	if f == nil { // no store
+		return
+	}
 	h := maphash.Bytes(f.seed, key)
 	if n := len(f.layers); n == 0 || f.layers[n-1].room == 0 {
 		keys := filterFirst << n

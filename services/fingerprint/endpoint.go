@@ -1,6 +1,8 @@
 package fingerprint
 
 import (
+	"encoding/binary"
+	"math"
 	"net/netip"
 	"time"
 
@@ -11,7 +13,8 @@ import (
 // Config is what the folds may be told; the zero value asks for the defaults.
 type Config struct {
 	// Flush is how long counts, last_seen and hourly rows may lag behind: an
-	// endpoint is told again this long after its first untold change. Default 5 min.
+	// endpoint is told again at most this long after its first untold change, and at
+	// least half as long: see spread. Default 5 min.
 	Flush time.Duration
 }
 
@@ -176,8 +179,15 @@ func (e *Endpoint) changed(tx *stream.Tx, id proto.ID, h *host, news bool) {
 	}
 	if !h.timer {
 		h.timer = true
-		tx.Timer(tx.Now().Add(e.flush), timerKey(timerFlush, id))
+		tx.Timer(tx.Now().Add(e.spread(id)), timerKey(timerFlush, id))
 	}
+}
+
+// spread gives an endpoint its own time between half of the flush time and all of
+// it: endpoints that appeared together, after a power cut or a restart of capture,
+// would otherwise be flushed together for ever after.
+func (e *Endpoint) spread(id proto.ID) time.Duration {
+	return e.flush - e.flush/2*time.Duration(binary.BigEndian.Uint16(id[:]))/math.MaxUint16
 }
 
 func timerKey(kind byte, id proto.ID) []byte { return append([]byte{kind}, id[:]...) }
