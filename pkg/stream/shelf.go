@@ -33,7 +33,7 @@ const (
 
 // newShelf makes one of at most size bytes and what its index takes.
 func newShelf(size int) *shelf {
-	return &shelf{seed: maphash.MakeSeed(), limit: min(size/2, 1<<31), young: arena{at: map[uint64]uint32{}}, old: arena{at: map[uint64]uint32{}}}
+	return &shelf{seed: maphash.MakeSeed(), limit: min(size/2, 1<<30), young: arena{at: map[uint64]uint32{}}, old: arena{at: map[uint64]uint32{}}}
 }
 
 // get gives the value of a key, which is valid until the next put, and whether the
