@@ -83,6 +83,7 @@ func TestBlock(t *testing.T) {
 		{"tag put back", Block{link: packet.LinkEthernet}, built{frame: frame, gap: 14, status: withTPID, tci: 0x6005, tpid: 0x88a8}, tagged, len(tagged)},
 		{"tag of an old kernel", Block{link: packet.LinkEthernet}, built{frame: frame, gap: 4, status: stripped, tci: 0x6005}, tagged8100, len(tagged)},
 		{"tag, then cut", Block{link: packet.LinkEthernet, snap: 14}, built{frame: frame, gap: 4, status: withTPID, tci: 0x6005, tpid: 0x88a8}, tagged[:14], len(tagged)},
+		{"tag of a frame cut by the kernel", Block{link: packet.LinkEthernet}, built{frame: frame, wire: 1500, gap: 14, status: withTPID, tci: 0x6005, tpid: 0x88a8}, tagged, 1504},
 		{"no room for the tag", Block{link: packet.LinkEthernet}, built{frame: frame, gap: 3, status: stripped, tci: 0x6005}, frame, len(frame)},
 		{"frame shorter than addresses", Block{link: packet.LinkEthernet}, built{frame: frame[:11], gap: 14, status: stripped, tci: 0x6005}, frame[:11], 11},
 		{"not Ethernet", Block{link: packet.LinkRaw}, built{frame: frame, gap: 14, status: stripped, tci: 0x6005}, frame, len(frame)},

@@ -12,7 +12,7 @@ import (
 type Config struct {
 	Interface    string        // name, as in `ip link`
 	BlockBytes   int           // of one block: a power of two, 4 KiB (the page) to 64 MiB; a frame larger than a block is cut
-	Blocks       int           // at least 2; BlockBytes times Blocks, at most 2 GiB, is all the memory of the ring
+	Blocks       int           // at least 2; BlockBytes times Blocks, at most 1 GiB, is all the memory of the ring
 	BlockTimeout time.Duration // a block with a packet is handed over after this long at the latest; 1 ms to 10 s, whole milliseconds
 	SnapLen      int           // bytes kept of each frame; 0 keeps it whole
 	Promiscuous  bool          // also frames for other stations, which a mirror port delivers
@@ -27,7 +27,7 @@ type Config struct {
 const (
 	minBlockBytes = 4 << 10
 	maxBlockBytes = 64 << 20
-	maxRingBytes  = 2 << 30
+	maxRingBytes  = 1 << 30
 	// maxFilter is BPF_MAXINSNS of linux/bpf_common.h.
 	maxFilter = 4096
 )

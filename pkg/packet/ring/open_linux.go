@@ -64,7 +64,8 @@ func (r *Ring) memory() error {
 	if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {
 		return fmt.Errorf("choose TPACKET_V3, which needs Linux 3.2: %w", err)
 	}
-	// Room before each frame for a VLAN tag that was taken off.
+	// Room before each frame for a VLAN tag that was taken off. With a header of 14
+	// bytes the kernel's alignment leaves it anyway, with a longer one not always.
 	if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_RESERVE, vlanTag); err != nil {
 		return fmt.Errorf("reserve room for VLAN tags: %w", err)
 	}

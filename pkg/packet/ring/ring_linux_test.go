@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -164,6 +165,86 @@ func TestFanout(t *testing.T) {
 	}
 }
 
+func TestLimited(t *testing.T) {
+	ret := func(k uint32) bpf.RawInstruction { return bpf.RawInstruction{Op: unix.BPF_RET | unix.BPF_K, K: k} }
+	load := bpf.RawInstruction{Op: unix.BPF_LD | unix.BPF_W | unix.BPF_LEN}
+	computed := bpf.RawInstruction{Op: unix.BPF_RET | unix.BPF_A}
+	tests := []struct {
+		name     string
+		snap     int
+		in, want []bpf.RawInstruction
+	}{
+		{"nothing asked", 0, nil, nil},
+		{"whole frames", 0, []bpf.RawInstruction{ret(1 << 18)}, []bpf.RawInstruction{ret(1 << 18)}},
+		{"no filter", 60, nil, []bpf.RawInstruction{ret(60)}},
+		{"longer, shorter, none", 60, []bpf.RawInstruction{ret(1 << 18), ret(20), ret(0)}, []bpf.RawInstruction{ret(60), ret(20), ret(0)}},
+		{"computed", 60, []bpf.RawInstruction{load, computed}, []bpf.RawInstruction{load, computed}},
+	}
+	for _, test := range tests {
+		given := slices.Clone(test.in)
+		if got := limited(test.in, test.snap); !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
+		}
+		if !slices.Equal(test.in, given) {
+			t.Errorf("%s: the caller's filter is changed to %v", test.name, test.in)
+		}
+	}
+}
+
+func TestPromiscuousEndsWithSocket(t *testing.T) {
+	wire(t)
+	promiscuity := func() string {
+		_, rest, _ := strings.Cut(ip(t, "-details", "link", "show", rx), "promiscuity ")
+		n, _, _ := strings.Cut(rest, " ")
+		return n
+	}
+	cfg := small()
+	cfg.Promiscuous = true
+	before := promiscuity()
+	r, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	during := promiscuity()
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if after := promiscuity(); before != "0" || during != "1" || after != "0" {
+		t.Errorf("promiscuity is %q before, %q while open, %q after", before, during, after)
+	}
+}
+
+// TestNoBusyLoop waits for a block that never comes while the socket says all
+// the time that it is readable.
+func TestNoBusyLoop(t *testing.T) {
+	wire(t)
+	r := open(t, small())
+	newSender(t, tx).send(frame(1, 10))
+	ready := []unix.PollFd{{Fd: int32(r.fd), Events: unix.POLLIN}}
+	for ready[0].Revents&unix.POLLIN == 0 {
+		if n, err := unix.Poll(ready, 5000); n == 0 && !errors.Is(err, unix.EINTR) {
+			t.Fatalf("no packet in 5 s: %v", err)
+		}
+	}
+	before := used(t)
+	if err := r.wait(within(t, 300*time.Millisecond), make([]byte, blockHeader)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("got %v, want the context's error", err)
+	}
+	if cost := used(t) - before; cost > 50*time.Millisecond {
+		t.Errorf("waiting 300 ms took %v of processor time", cost)
+	}
+}
+
+// used is the processor time of the test's thread, to which wire locks it.
+func used(t *testing.T) time.Duration {
+	t.Helper()
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_THREAD, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // TestContextEndsWait also holds that waiting costs no processor time.
 func TestContextEndsWait(t *testing.T) {
 	wire(t)
@@ -173,19 +254,11 @@ func TestContextEndsWait(t *testing.T) {
 	if err := r.Next(within(t, 5*time.Second), &p); err != nil {
 		t.Fatal(err)
 	}
-	// The test's thread is this one only: it is locked to it.
-	used := func() time.Duration {
-		var u unix.Rusage
-		if err := unix.Getrusage(unix.RUSAGE_THREAD, &u); err != nil {
-			t.Fatal(err)
-		}
-		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-	}
-	before := used()
+	before := used(t)
 	if err := r.Next(within(t, 300*time.Millisecond), &p); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("got %v, want the context's error", err)
 	}
-	if cost := used() - before; cost > 50*time.Millisecond {
+	if cost := used(t) - before; cost > 50*time.Millisecond {
 		t.Errorf("waiting 300 ms took %v of processor time", cost)
 	}
 	ended, cancel := context.WithCancel(t.Context())

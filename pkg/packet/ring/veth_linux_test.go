@@ -61,11 +61,13 @@ func wire(t *testing.T) {
 }
 
 // ip runs iproute2 in the test's namespace: a child is forked by its thread.
-func ip(t *testing.T, args ...string) {
+func ip(t *testing.T, args ...string) string {
 	t.Helper()
-	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+	out, err := exec.Command("ip", args...).CombinedOutput()
+	if err != nil {
 		t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
 	}
+	return string(out)
 }
 
 // transmitted reads the transmit counter of an interface.
