@@ -369,32 +369,3 @@ func TestSyncInterval(t *testing.T) {
 		t.Errorf("stats %+v", st)
 	}
 }
-
-func TestOpenWithReadErrors(t *testing.T) {
-	for i := range 3 {
-		fs := &faultFS{}
-		cfg := small(t.TempDir())
-		cfg.FS = fs
-		s := open(t, cfg)
-		put(t, s, 1, 9)
-		s.Close()
-		name := filepath.Base(segmentFiles(t, cfg.Dir)[i])
-		failures := 0
-		fs.fault = func(op, n string) error {
-			if op == "read" && n == name && failures < readAttempts-1 {
-				failures++
-				return syscall.EIO
-			}
-			return nil
-		}
-		s = open(t, cfg)
-		got, _ := take(t, s)
-		same(t, "errors that pass", got, span(1, 9))
-		s.Close()
-		fs.fault = failing(syscall.EIO, name, "read")
-		s = open(t, cfg)
-		put(t, s, 10, 10)
-		got, _ = take(t, s)
-		same(t, "errors that stay", got, slices.Concat(span(1, i*3), span((i+1)*3+1, 10)))
-	}
-}

@@ -1,12 +1,17 @@
 package spool
 
 import (
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
+	"syscall"
 	"testing"
+	"time"
 )
 
 func crcOf(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
@@ -184,5 +189,71 @@ func TestMissingSegmentIsCounted(t *testing.T) {
 			t.Errorf("segment %d is gone: %d records counted", i, n)
 		}
 		s.Close()
+	}
+}
+
+func TestOpenWithReadErrors(t *testing.T) {
+	for i := range 3 {
+		fs := &faultFS{}
+		cfg := small(t.TempDir())
+		cfg.FS = fs
+		s := open(t, cfg)
+		put(t, s, 1, 9)
+		s.Close()
+		name := filepath.Base(segmentFiles(t, cfg.Dir)[i])
+		failures := 0
+		fs.fault = func(op, n string) error {
+			if op == "read" && n == name && failures < readAttempts-1 {
+				failures++
+				return syscall.EIO
+			}
+			return nil
+		}
+		s = open(t, cfg)
+		got, _ := take(t, s)
+		same(t, "errors that pass", got, span(1, 9))
+		s.Close()
+		fs.fault = failing(syscall.EIO, name, "read")
+		s = open(t, cfg)
+		put(t, s, 10, 10)
+		got, _ = take(t, s)
+		same(t, "errors that stay", got, slices.Concat(span(1, i*3), span((i+1)*3+1, 10)))
+	}
+}
+
+// One goroutine appends while another drains, as capture will.
+func TestAppendWhileDraining(t *testing.T) {
+	const records = 3000
+	cfg := small(t.TempDir())
+	cfg.Sync, cfg.SyncEvery = SyncInterval, time.Hour
+	s := open(t, cfg)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for n := 1; n <= records; n++ {
+			if err := s.Append(int32(n%4), payload(n)); err != nil {
+				t.Error(err)
+			}
+			s.Tick()
+		}
+	})
+	for next := uint64(1); next <= records; {
+		r, err := s.Read()
+		if errors.Is(err, io.EOF) {
+			s.Stats()
+			continue
+		}
+		if err != nil || r.Number != next || string(r.Payload) != string(payload(int(next))) {
+			t.Fatalf("record %d: %+v, %v", next, r, err)
+		}
+		if next%7 == 0 || next == records {
+			if err := s.Ack(next); err != nil {
+				t.Fatal(err)
+			}
+		}
+		next++
+	}
+	wg.Wait()
+	if st := s.Stats(); st.Drained != records || st.Pending != 0 || st.Segments != 0 || len(st.Dropped) != 0 {
+		t.Errorf("stats %+v", st)
 	}
 }
