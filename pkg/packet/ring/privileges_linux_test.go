@@ -71,7 +71,11 @@ func dropped(t *testing.T, keep bool) {
 	if errors.Is(err, ErrDown) {
 		return // a machine without loopback
 	}
-	if !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "setcap cap_net_raw+ep "+os.Args[0]) {
+	self, e := os.Executable()
+	if e != nil {
+		t.Fatal(e)
+	}
+	if !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "setcap cap_net_raw+ep "+self) {
 		t.Errorf("open without privileges: %v", err)
 	}
 }
