@@ -1,14 +1,14 @@
 package stream
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"sort"
 )
 
 // Value is what a table holds: a pointer type with a codec. AppendTo must give
-// the same bytes for the same value; Parse must not keep b.
+// the same bytes for the same value, and at least one: a changelog record without a
+// value is a deletion. Parse must not keep b.
 type Value[V any] interface {
 	*V
 	AppendTo(b []byte) []byte
@@ -169,17 +169,5 @@ func (u *Uint) Parse(b []byte) error {
 		return fmt.Errorf("%d bytes after the number", len(rest))
 	}
 	u.N = n
-	return nil
-}
-
-// Text is a table value of one string.
-type Text struct{ S string }
-
-// AppendTo writes the bytes.
-func (s *Text) AppendTo(b []byte) []byte { return append(b, s.S...) }
-
-// Parse reads the bytes.
-func (s *Text) Parse(b []byte) error {
-	s.S = string(bytes.Clone(b))
 	return nil
 }

@@ -51,14 +51,14 @@ func TestRunningSystemEqualsReplay(t *testing.T) {
 	})
 }
 
-// The same with three instances of each fold, of which some are killed while the
+// The same with three instances of each fold and of the sink, of which some are killed while the
 // groups are still forming.
 func TestThreeInstancesEqualReplay(t *testing.T) {
 	bothBrokers(t, func(t *testing.T, w *world) {
 		files := wardFiles(t)
 		w.allServices(nil)
 		for _, instance := range []string{"1", "2"} {
-			for _, s := range []string{"fingerprint", "anomaly", "score"} {
+			for _, s := range []string{"fingerprint", "anomaly", "score", "sink"} {
 				w.start(s+instance, "", s, "--instance", instance)
 			}
 		}
