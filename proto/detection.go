@@ -100,6 +100,7 @@ type Policy struct {
 // Control is a change for every fold. It is sent to every partition in one
 // transaction, so it has a definite place in each lane.
 type Control struct {
-	Kind   string  `json:"kind"` // policy
-	Policy *Policy `json:"policy,omitempty"`
+	Kind   string        `json:"kind"` // policy, sensor
+	Policy *Policy       `json:"policy,omitempty"`
+	Sensor *SensorConfig `json:"sensor,omitempty"` // for sensors; folds have no use for it
 }

@@ -22,6 +22,12 @@ type Envelope struct {
 // HeaderEnvelope is the record header's key.
 const HeaderEnvelope = "wf"
 
+// HeaderSent is the record header of a live sensor's traffic batches: the sensor's
+// clock when it handed the record to the broker (8 bytes, big-endian, nanoseconds
+// since 1970). Against the broker's time of arrival it tells how far the sensor's
+// clock is off, however long the batch lay in a spool before.
+const HeaderSent = "sent"
+
 // The values of Envelope.Kind.
 const (
 	KindSummary   = "summary"
@@ -34,6 +40,7 @@ const (
 	KindRollup    = "rollup"
 	KindControl   = "control"
 	KindDead      = "deadletter"
+	KindSensor    = "sensor"
 )
 
 // Append appends the encoded envelope to b.

@@ -16,6 +16,7 @@ const (
 	TopicAdvisories = "wardflow.advisories" // compacted; no service fills it yet
 	TopicEdits      = "wardflow.edits"      // human decisions; no service fills it yet
 	TopicControl    = "wardflow.control"    // every change of policy, to every partition (Control, JSON)
+	TopicSensors    = "wardflow.sensors"    // compacted: what each live sensor says of itself (SensorStatus, JSON)
 	TopicDeadletter = "wardflow.deadletter" // coordinates and reason of what could not be used (Deadletter, JSON)
 )
 

@@ -1,6 +1,8 @@
 package bus
 
 import (
+	"encoding/binary"
+
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/wardflow/wardflow/proto"
@@ -14,8 +16,9 @@ type Record struct {
 	Time      proto.Time // the record's timestamp
 	Key       []byte
 	Value     []byte
-	Envelope  []byte // header proto.HeaderEnvelope, nil when absent
-	Control   bool   // a transaction marker; only Reader gives these
+	Envelope  []byte     // header proto.HeaderEnvelope, nil when absent
+	Sent      proto.Time // header proto.HeaderSent, 0 when absent
+	Control   bool       // a transaction marker; only Reader gives these
 }
 
 // Message is a record to write.
@@ -25,6 +28,7 @@ type Message struct {
 	Key       []byte
 	Value     []byte
 	Envelope  []byte
+	Sent      proto.Time // the sender's clock now, when a reader is to judge it; 0: not said
 }
 
 func fromKgo(r *kgo.Record) Record {
@@ -33,8 +37,11 @@ func fromKgo(r *kgo.Record) Record {
 		Key: r.Key, Value: r.Value, Control: r.Attrs.IsControl(),
 	}
 	for _, h := range r.Headers {
-		if h.Key == proto.HeaderEnvelope {
+		switch {
+		case h.Key == proto.HeaderEnvelope:
 			out.Envelope = h.Value
+		case h.Key == proto.HeaderSent && len(h.Value) == 8:
+			out.Sent = proto.Time(binary.BigEndian.Uint64(h.Value))
 		}
 	}
 	return out
@@ -44,6 +51,9 @@ func (m *Message) toKgo() *kgo.Record {
 	r := &kgo.Record{Topic: m.Topic, Partition: m.Partition, Key: m.Key, Value: m.Value}
 	if m.Envelope != nil {
 		r.Headers = []kgo.RecordHeader{{Key: proto.HeaderEnvelope, Value: m.Envelope}}
+	}
+	if m.Sent != 0 {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: proto.HeaderSent, Value: binary.BigEndian.AppendUint64(nil, uint64(m.Sent))})
 	}
 	return r
 }

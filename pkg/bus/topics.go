@@ -39,6 +39,7 @@ func Topics(folds ...string) []TopicSpec {
 		{Name: proto.TopicAdvisories, Compact: true},
 		{Name: proto.TopicRisk, Compact: true},
 		{Name: proto.TopicControl, Compact: true},
+		{Name: proto.TopicSensors, Compact: true},
 	}
 	for _, f := range folds {
 		t = append(t, TopicSpec{Name: proto.ChangelogTopic(f), Compact: true})
