@@ -31,7 +31,7 @@ func (s *Store) Migrate(ctx context.Context, version string) (Migration, error) 
 	for i, shard := range s.cfg.Addresses {
 		for _, host := range strings.Split(shard, ",") {
 			host = strings.TrimSpace(host)
-			if err := s.migrateHost(ctx, i, host, version, &m); err != nil {
+			if err := s.migrateHost(ctx, i, host, version, false, &m); err != nil {
 				return m, fmt.Errorf("migrate clickhouse at %s: %w", host, err)
 			}
 		}
@@ -39,7 +39,7 @@ func (s *Store) Migrate(ctx context.Context, version string) (Migration, error) 
 	return m, nil
 }
 
-func (s *Store) migrateHost(ctx context.Context, shard int, host, version string, m *Migration) error {
+func (s *Store) migrateHost(ctx context.Context, shard int, host, version string, dry bool, m *Migration) error {
 	o, err := s.cfg.options(shard, "")
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (s *Store) migrateHost(ctx context.Context, shard int, host, version string
 		return fmt.Errorf("open: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
-	h := &migrator{conn: conn, layout: s.layout, host: host, version: version, out: m}
+	h := &migrator{conn: conn, layout: s.layout, host: host, version: version, dry: dry, out: m}
 	if err := h.database(ctx); err != nil {
 		return err
 	}
@@ -79,6 +79,7 @@ type migrator struct {
 	layout  layout
 	host    string
 	version string
+	dry     bool // say what would be done, and do nothing
 	out     *Migration
 	logged  bool // schema_migrations exists
 	waiting []string
@@ -90,6 +91,10 @@ func (h *migrator) differs(format string, args ...any) {
 
 // do executes a statement and records shown, which is stmt without secrets.
 func (h *migrator) do(ctx context.Context, stmt, shown string) error {
+	if h.dry {
+		h.out.Statements = append(h.out.Statements, h.host+": "+shown)
+		return nil
+	}
 	if err := h.conn.Exec(ctx, stmt); err != nil {
 		return fmt.Errorf("execute %.200q: %w", shown, err)
 	}
@@ -206,6 +211,9 @@ func (h *migrator) view(ctx context.Context, v *View) error {
 		stmt := h.layout.createView(v)
 		if err := h.do(ctx, stmt, stmt); err != nil {
 			return err
+		}
+		if h.dry {
+			return nil
 		}
 		if have, err = h.describe(ctx, v.Name); err != nil || have == nil {
 			return fmt.Errorf("describe after creation: %w", err)
