@@ -22,7 +22,8 @@ import (
 type cli struct {
 	globals
 
-	Up upCmd `cmd:"" group:"run" help:"Start everything on this machine, feed capture files, and show the devices found."`
+	Up     upCmd     `cmd:"" group:"run" help:"Start everything on this machine, feed capture files, and show the devices found."`
+	Doctor doctorCmd `cmd:"" group:"run" help:"Check machine, interfaces, disks, Kafka, ClickHouse and configuration, and say what to do."`
 
 	Devices    devicesCmd    `cmd:"" group:"look" help:"List the devices, those of most risk first."`
 	Device     deviceCmd     `cmd:"" group:"look" help:"Show all that is known of one device, and why."`
