@@ -22,7 +22,10 @@ type Inspection struct {
 type BrokerState struct {
 	ID      int32
 	Address string // as it tells clients
-	Version string // guessed from the requests that it understands; "" when it did not answer
+	Answers bool
+	Version string // guessed from the requests that it understands
+	// Transactions says that it has those that we need: KIP-447, Kafka 2.5.
+	Transactions bool
 }
 
 // TopicState is a topic as the cluster has it.
@@ -42,6 +45,10 @@ type GroupState struct {
 	Members int
 	Err     error
 }
+
+// txnOffsetCommit is the request TxnOffsetCommit; from version 3 on it names the
+// group's generation, as KIP-447 wants.
+const txnOffsetCommit = 28
 
 // Settings are those that EnsureTopics makes the topic with.
 func (t TopicSpec) Settings(c Config) map[string]string {
@@ -73,7 +80,9 @@ func Inspect(ctx context.Context, c Config, topics, groups []string) (*Inspectio
 	for _, b := range meta.Brokers {
 		s := BrokerState{ID: b.NodeID, Address: fmt.Sprintf("%s:%d", b.Host, b.Port)}
 		if v, ok := versions[b.NodeID]; ok && v.Err == nil {
-			s.Version = v.VersionGuess()
+			s.Answers, s.Version = true, v.VersionGuess()
+			offsets, _ := v.KeyMaxVersion(txnOffsetCommit)
+			s.Transactions = offsets >= 3
 		}
 		out.Brokers = append(out.Brokers, s)
 	}

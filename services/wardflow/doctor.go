@@ -187,10 +187,10 @@ func notStarted(area, dataDir string, err error) []doctor.Result {
 func examineKafka(ctx context.Context, cfg *config.Config, e *engines, run *embedded.RunFile, runErr error) []doctor.Result {
 	local := embeddedBroker(cfg)
 	if local && runErr != nil {
-		return notStarted("kafka", cfg.DataDir, runErr)
+		return notStarted("Kafka", cfg.DataDir, runErr)
 	}
 	if local && !answers(ctx, run.Broker.Address()) {
-		return []doctor.Result{doctor.Skip("kafka", "reachable", "the embedded broker of "+cfg.DataDir+" does not run", "wardflow up")}
+		return []doctor.Result{doctor.Skip("Kafka", "reachable", "the embedded broker of "+cfg.DataDir+" does not run", "wardflow up")}
 	}
 	k := &doctor.Kafka{Config: e.Kafka, Want: bus.Topics(foldNames()...), Groups: consumerGroups(), Embedded: local, NewestOf: proto.TopicTraffic}
 	var names []string
@@ -222,11 +222,16 @@ func answers(ctx context.Context, address string) bool {
 
 func examineClickHouse(ctx context.Context, cfg *config.Config, e *engines, run *embedded.RunFile, runErr error) []doctor.Result {
 	local := embeddedClickHouse(cfg)
+	if local {
+		if _, err := embedded.FindClickHouse(embedded.ClickHouseConfig{Server: cfg.Embedded.ClickHouseServer, Library: cfg.Embedded.ClickHouseLibrary}); err != nil {
+			return []doctor.Result{{Area: "ClickHouse", Check: "program", Status: doctor.Problem, Found: err.Error(), Do: "go tool task deps, or name a server of your own by clickhouse.addresses"}}
+		}
+	}
 	if local && runErr != nil {
-		return notStarted("clickhouse", cfg.DataDir, runErr)
+		return notStarted("ClickHouse", cfg.DataDir, runErr)
 	}
 	if local && !answers(ctx, run.ClickHouse.Address()) {
-		return []doctor.Result{doctor.Skip("clickhouse", "reachable", "the embedded ClickHouse of "+cfg.DataDir+" does not run", "wardflow up")}
+		return []doctor.Result{doctor.Skip("ClickHouse", "reachable", "the embedded ClickHouse of "+cfg.DataDir+" does not run", "wardflow up")}
 	}
 	c := &doctor.ClickHouse{Address: strings.Join(e.Store.Addresses, " "), Database: e.Store.Database, Analyst: e.Store.Analyst.User, Embedded: local}
 	s, err := store.Open(ctx, e.Store)
@@ -281,7 +286,7 @@ func printChecks(s *screen, results []doctor.Result) {
 				fmt.Fprintln(w)
 			}
 			area = r.Area
-			fmt.Fprintln(w, s.paint(strings.ToUpper(area[:1])+area[1:], bold))
+			fmt.Fprintln(w, s.paint(area, bold))
 		}
 		name := r.Check + strings.Repeat(" ", max(0, min(nameWidth, 24)-width(r.Check)))
 		verdict := string(r.Status) + strings.Repeat(" ", verdictWidth-len(r.Status))

@@ -30,7 +30,7 @@ const (
 
 // JudgeClickHouse judges.
 func JudgeClickHouse(c *ClickHouse) []Result {
-	f := &findings{area: "clickhouse"}
+	f := &findings{area: "ClickHouse"}
 	if c.Err != nil {
 		f.add(Problem, "reachable", clickHouseAdvice(c.Err), "%v", c.Err)
 		return f.list

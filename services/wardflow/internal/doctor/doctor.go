@@ -89,8 +89,11 @@ func bytesText(n uint64) string {
 
 // apart is a difference of clocks for people.
 func apart(d time.Duration) string {
-	if d.Abs() < time.Second {
-		return d.Round(time.Millisecond).String()
+	switch s := d.Seconds(); {
+	case d.Abs() < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d.Abs() < 2*time.Minute:
+		return fmt.Sprintf("%.1f s", s)
 	}
-	return d.Round(100 * time.Millisecond).String()
+	return d.Round(time.Second).String()
 }

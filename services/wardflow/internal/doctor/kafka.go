@@ -3,7 +3,6 @@ package doctor
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,12 +25,9 @@ type Kafka struct {
 	ManyBehind int64  // records of lag from which on a group is told; 0: 10,000
 }
 
-// The oldest Kafka with fetch offsets that wait for open transactions (KIP-447).
-const minKafkaMajor, minKafkaMinor = 2, 5
-
 // JudgeKafka judges.
 func JudgeKafka(k *Kafka) []Result {
-	f := &findings{area: "kafka"}
+	f := &findings{area: "Kafka"}
 	if k.Err != nil {
 		f.add(Problem, "reachable", kafkaAdvice(k.Err), "%v", k.Err)
 		return f.list
@@ -57,23 +53,16 @@ func kafkaAdvice(err error) string {
 	return "start the brokers, or look at kafka.brokers and at the firewall between"
 }
 
-var versionNumber = regexp.MustCompile(`v?(\d+)\.(\d+)`)
-
 func judgeBrokers(f *findings, k *Kafka) {
 	var names []string
 	silent, old := 0, ""
 	for _, b := range k.Found.Brokers {
 		names = append(names, b.Address)
-		if b.Version == "" {
+		switch {
+		case !b.Answers:
 			silent++
-			continue
-		}
-		if m := versionNumber.FindStringSubmatch(b.Version); m != nil {
-			major, _ := strconv.Atoi(m[1]) // digits, by the expression
-			minor, _ := strconv.Atoi(m[2])
-			if major < minKafkaMajor || (major == minKafkaMajor && minor < minKafkaMinor) {
-				old = b.Version
-			}
+		case !b.Transactions:
+			old = b.Address
 		}
 	}
 	how := "without authentication"
@@ -95,9 +84,11 @@ func judgeBrokers(f *findings, k *Kafka) {
 	}
 	switch {
 	case old != "":
-		f.add(Problem, "version", fmt.Sprintf("Kafka %d.%d or later", minKafkaMajor, minKafkaMinor), "%s has no transactions of the kind that we need", old)
-	case len(k.Found.Brokers) > 0 && silent < len(k.Found.Brokers):
-		f.ok("version", "%s", strings.TrimPrefix(k.Found.Brokers[0].Version, "v"))
+		f.add(Problem, "version", "Kafka 2.5 or later", "%s has no transactions of the kind that we need (KIP-447)", old)
+	case k.Embedded:
+		f.ok("version", "that of this program")
+	case silent < len(names):
+		f.ok("version", "%s, by what it understands", strings.TrimPrefix(k.Found.Brokers[0].Version, "v"))
 	}
 }
 
@@ -199,13 +190,20 @@ func judgeGroups(f *findings, k *Kafka) {
 		case g.Members == 0:
 			f.add(Warning, "group "+name, "start it: "+service+" (or everything on this machine: wardflow up)", "nobody is in it, %d records behind", behind)
 		case g.State != "Stable" && g.State != "":
-			f.add(Warning, "group "+name, "wait some seconds; if it stays, look at the log of "+service, "%s with %d members", g.State, g.Members)
+			f.add(Warning, "group "+name, "wait some seconds; if it stays, look at the log of "+service, "%s with %s", g.State, instances(g.Members))
 		case behind > bound:
-			f.add(Warning, "group "+name, "wardflow top shows whether it catches up; else start more instances of "+service, "%d records behind with %d members", behind, g.Members)
+			f.add(Warning, "group "+name, "wardflow top shows whether it catches up; else start more instances of "+service, "%d records behind with %s", behind, instances(g.Members))
 		default:
-			f.ok("group "+name, "%d members, %d records behind (each transaction leaves one)", g.Members, behind)
+			f.ok("group "+name, "%s, %d records behind (each transaction leaves one)", instances(g.Members), behind)
 		}
 	}
+}
+
+func instances(n int) string {
+	if n == 1 {
+		return "1 instance"
+	}
+	return fmt.Sprintf("%d instances", n)
 }
 
 // serviceOf is the command behind a consumer group.

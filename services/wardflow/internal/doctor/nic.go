@@ -88,6 +88,9 @@ func judgeKind(f *findings, n *Interface) {
 }
 
 func judgeAddresses(f *findings, n *Interface) {
+	if n.Kind == "loopback" {
+		return
+	}
 	if n.Master != "" {
 		f.add(Warning, "address", "capture on "+n.Master+", or take it out: sudo ip link set "+n.Name+" nomaster", "it belongs to %s, which takes its frames", n.Master)
 		return
