@@ -7,12 +7,14 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/dns"
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
+	"github.com/wardflow/wardflow/pkg/dissect/lldp"
 )
 
 // protocols is the list of protocols. Where the content of two is alike, the
 // first wins (mDNS and LLMNR are DNS on their own ports).
 var protocols = []*dissector.Protocol{
 	&arp.Protocol,
+	&lldp.Protocol,
 	&dhcp.Protocol,
 	&hl7.Protocol,
 	&dicom.Protocol,

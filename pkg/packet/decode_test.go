@@ -55,6 +55,7 @@ func TestDecode(t *testing.T) {
 		"tag cut":          {link: packet.LinkEthernet, frame: ether(0x8100, []byte{0, 1}), reason: packet.LinkCut},
 		"ethernet cut":     {link: packet.LinkEthernet, frame: make([]byte, 13), reason: packet.LinkCut},
 		"arp":              {link: packet.LinkEthernet, frame: ether(0x806, []byte{0, 1, 8, 0}), want: func(h *packet.Headers) bool { return h.EtherType == 0x806 && len(h.LinkPayload) == 4 && !h.IsIP() }},
+		"lldp, tagged":     {link: packet.LinkEthernet, frame: ether(0x88cc, []byte{2, 2, 7, 'x'}, 30, 31), want: func(h *packet.Headers) bool { return h.EtherType == packet.EtherTypeLLDP && h.VLAN == 30 && len(h.LinkPayload) == 4 && !h.IsIP() }},
 		"llc":              {link: packet.LinkEthernet, frame: ether(3, []byte{0x42, 0x42, 3, 0, 0, 0}), want: func(h *packet.Headers) bool { return h.EtherType == 0 && len(h.LinkPayload) == 3 }},
 		"snap with ip":     {link: packet.LinkEthernet, frame: ether(41, slices.Concat([]byte{0xaa, 0xaa, 3, 0, 0, 0, 8, 0}, ip4(17, udpHello))), want: func(h *packet.Headers) bool { return h.EtherType == 0x800 && string(h.Payload) == "hello" }},
 		"snap of a vendor": {link: packet.LinkEthernet, frame: ether(10, []byte{0xaa, 0xaa, 3, 0, 0, 0xc, 0x20, 0, 1, 2}), want: func(h *packet.Headers) bool { return h.EtherType == 0 && len(h.LinkPayload) == 10 }},
