@@ -100,7 +100,16 @@ type Policy struct {
 // Control is a change for every fold. It is sent to every partition in one
 // transaction, so it has a definite place in each lane.
 type Control struct {
-	Kind   string        `json:"kind"` // policy, sensor
+	Kind   string        `json:"kind"` // policy, sensor, enrolment
 	Policy *Policy       `json:"policy,omitempty"`
 	Sensor *SensorConfig `json:"sensor,omitempty"` // for sensors; folds have no use for it
+
+	Enrolment *SensorEnrolment `json:"enrolment,omitempty"` // for the book of sensors
 }
+
+// The values of Control.Kind.
+const (
+	ControlPolicy    = "policy"
+	ControlSensor    = "sensor"
+	ControlEnrolment = "enrolment"
+)

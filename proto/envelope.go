@@ -22,7 +22,7 @@ type Envelope struct {
 // HeaderEnvelope is the record header's key.
 const HeaderEnvelope = "wf"
 
-// HeaderSent is the record header of a live sensor's traffic batches: the sensor's
+// HeaderSent is the record header of a live sensor's batches and statuses: the sensor's
 // clock when it handed the record to the broker (8 bytes, big-endian, nanoseconds
 // since 1970). Against the broker's time of arrival it tells how far the sensor's
 // clock is off, however long the batch lay in a spool before.
@@ -41,6 +41,8 @@ const (
 	KindControl   = "control"
 	KindDead      = "deadletter"
 	KindSensor    = "sensor"
+
+	KindSensorEvent = "sensor_event"
 )
 
 // Append appends the encoded envelope to b.

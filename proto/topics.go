@@ -17,7 +17,9 @@ const (
 	TopicEdits      = "wardflow.edits"      // human decisions; no service fills it yet
 	TopicControl    = "wardflow.control"    // every change of policy, to every partition (Control, JSON)
 	TopicSensors    = "wardflow.sensors"    // compacted: what each live sensor says of itself (SensorStatus, JSON)
-	TopicDeadletter = "wardflow.deadletter" // coordinates and reason of what could not be used (Deadletter, JSON)
+	// TopicSensorEvents is apart from TopicSensors because sensors may write to that one.
+	TopicSensorEvents = "wardflow.sensor-events" // compacted: what is concluded about sensors (SensorEvent, JSON)
+	TopicDeadletter   = "wardflow.deadletter"    // coordinates and reason of what could not be used (Deadletter, JSON)
 )
 
 // ChangelogTopic is the compacted topic of a fold's state.

@@ -20,6 +20,9 @@ type TopicSpec struct {
 	Name    string
 	Compact bool
 	share   int64 // of Config.MaxTopicBytes, per mille; append topics only
+	// arrival has the broker stamp records when they arrive, instead of the writer:
+	// against it the writer's clock is judged.
+	arrival bool
 }
 
 // Topics lists every topic, with the changelogs of the given folds.
@@ -39,7 +42,8 @@ func Topics(folds ...string) []TopicSpec {
 		{Name: proto.TopicAdvisories, Compact: true},
 		{Name: proto.TopicRisk, Compact: true},
 		{Name: proto.TopicControl, Compact: true},
-		{Name: proto.TopicSensors, Compact: true},
+		{Name: proto.TopicSensors, Compact: true, arrival: true},
+		{Name: proto.TopicSensorEvents, Compact: true},
 	}
 	for _, f := range folds {
 		t = append(t, TopicSpec{Name: proto.ChangelogTopic(f), Compact: true})
@@ -123,6 +127,9 @@ func awaitTopics(ctx context.Context, adm *kadm.Client, names []string) error {
 func (t TopicSpec) settings(c Config) map[string]*string {
 	s := func(v string) *string { return &v }
 	m := map[string]*string{"max.message.bytes": s(strconv.Itoa(maxMessageBytes))}
+	if t.arrival {
+		m["message.timestamp.type"] = s("LogAppendTime")
+	}
 	if t.Compact {
 		m["cleanup.policy"] = s("compact")
 		// A consumer that is behind must still find the states in between.
