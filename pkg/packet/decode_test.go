@@ -48,14 +48,16 @@ func TestDecode(t *testing.T) {
 		}()[:100], wire: 3062 - 100, want: func(h *packet.Headers) bool {
 			return h.VLAN == 7 && h.IPBytes == 3044 && h.PayloadLen == 3000 && len(h.Payload) == 100-18-20-24
 		}},
-		"vlan":             {link: packet.LinkEthernet, frame: ether(0x800, ip4(17, udpHello), 0x6064), want: func(h *packet.Headers) bool { return h.VLAN == 100 && h.VLANInner == 0 && h.IsIP() }},
-		"qinq":             {link: packet.LinkEthernet, frame: ether(0x800, ip4(17, udpHello), 30, 31), want: func(h *packet.Headers) bool { return h.VLAN == 30 && h.VLANInner == 31 && h.IsIP() }},
-		"priority tag":     {link: packet.LinkEthernet, frame: ether(0x800, ip4(17, udpHello), 0xe000), want: func(h *packet.Headers) bool { return h.VLAN == 0 && h.IsIP() }},
-		"too many tags":    {link: packet.LinkEthernet, frame: ether(0x800, ip4(17, udpHello), 1, 2, 3, 4, 5, 6, 7, 8, 9), reason: packet.LinkTags},
-		"tag cut":          {link: packet.LinkEthernet, frame: ether(0x8100, []byte{0, 1}), reason: packet.LinkCut},
-		"ethernet cut":     {link: packet.LinkEthernet, frame: make([]byte, 13), reason: packet.LinkCut},
-		"arp":              {link: packet.LinkEthernet, frame: ether(0x806, []byte{0, 1, 8, 0}), want: func(h *packet.Headers) bool { return h.EtherType == 0x806 && len(h.LinkPayload) == 4 && !h.IsIP() }},
-		"lldp, tagged":     {link: packet.LinkEthernet, frame: ether(0x88cc, []byte{2, 2, 7, 'x'}, 30, 31), want: func(h *packet.Headers) bool { return h.EtherType == packet.EtherTypeLLDP && h.VLAN == 30 && len(h.LinkPayload) == 4 && !h.IsIP() }},
+		"vlan":          {link: packet.LinkEthernet, frame: ether(0x800, ip4(17, udpHello), 0x6064), want: func(h *packet.Headers) bool { return h.VLAN == 100 && h.VLANInner == 0 && h.IsIP() }},
+		"qinq":          {link: packet.LinkEthernet, frame: ether(0x800, ip4(17, udpHello), 30, 31), want: func(h *packet.Headers) bool { return h.VLAN == 30 && h.VLANInner == 31 && h.IsIP() }},
+		"priority tag":  {link: packet.LinkEthernet, frame: ether(0x800, ip4(17, udpHello), 0xe000), want: func(h *packet.Headers) bool { return h.VLAN == 0 && h.IsIP() }},
+		"too many tags": {link: packet.LinkEthernet, frame: ether(0x800, ip4(17, udpHello), 1, 2, 3, 4, 5, 6, 7, 8, 9), reason: packet.LinkTags},
+		"tag cut":       {link: packet.LinkEthernet, frame: ether(0x8100, []byte{0, 1}), reason: packet.LinkCut},
+		"ethernet cut":  {link: packet.LinkEthernet, frame: make([]byte, 13), reason: packet.LinkCut},
+		"arp":           {link: packet.LinkEthernet, frame: ether(0x806, []byte{0, 1, 8, 0}), want: func(h *packet.Headers) bool { return h.EtherType == 0x806 && len(h.LinkPayload) == 4 && !h.IsIP() }},
+		"lldp, tagged": {link: packet.LinkEthernet, frame: ether(0x88cc, []byte{2, 2, 7, 'x'}, 30, 31), want: func(h *packet.Headers) bool {
+			return h.EtherType == packet.EtherTypeLLDP && h.VLAN == 30 && len(h.LinkPayload) == 4 && !h.IsIP()
+		}},
 		"llc":              {link: packet.LinkEthernet, frame: ether(3, []byte{0x42, 0x42, 3, 0, 0, 0}), want: func(h *packet.Headers) bool { return h.EtherType == 0 && len(h.LinkPayload) == 3 }},
 		"snap with ip":     {link: packet.LinkEthernet, frame: ether(41, slices.Concat([]byte{0xaa, 0xaa, 3, 0, 0, 0, 8, 0}, ip4(17, udpHello))), want: func(h *packet.Headers) bool { return h.EtherType == 0x800 && string(h.Payload) == "hello" }},
 		"snap of a vendor": {link: packet.LinkEthernet, frame: ether(10, []byte{0xaa, 0xaa, 3, 0, 0, 0xc, 0x20, 0, 1, 2}), want: func(h *packet.Headers) bool { return h.EtherType == 0 && len(h.LinkPayload) == 10 }},
