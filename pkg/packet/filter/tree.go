@@ -138,7 +138,9 @@ func within(load []bpf.Instruction, low, high uint32) node {
 
 // prefix tests the network addresses; those of ARP, too, when nothing was named.
 func prefix(d direction, proto string, p netip.Prefix) node {
-	masked := func(off uint32) node { return bits(p, func(word uint32) []bpf.Instruction { return network(off+word, 4) }) }
+	masked := func(off uint32) node {
+		return bits(p, func(word uint32) []bpf.Instruction { return network(off+word, 4) })
+	}
 	if p.Addr().Is6() {
 		return all(etherType(packet.EtherTypeIPv6), d.of(masked(ip6Src), masked(ip6Dst)))
 	}

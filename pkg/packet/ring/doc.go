@@ -3,7 +3,7 @@
 // cgo, no library.
 //
 // Here live the socket, the ring, the reading of its blocks, its counters, and
-// the giving up of privileges once it is open. It receives and nothing else: no
+// the giving up of privileges before it is opened. It receives and nothing else: no
 // call of it sends, and it touches neither addresses nor routes nor the state of
 // an interface; even promiscuous mode belongs to the socket and ends with it.
 // What frames mean is pkg/packet's. It imports pkg/packet for link types, proto

@@ -99,7 +99,7 @@ func (r *Ring) memory() error {
 func (r *Ring) attach(index int) error {
 	wanted := limited(r.cfg.Filter, r.cfg.SnapLen)
 	first := wanted
-	if r.cfg.FanoutGroup != 0 {
+	if r.cfg.FanoutGroup != 0 || r.cfg.NewFanout {
 		first = []bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}}
 	}
 	if err := setFilter(r.fd, first); err != nil {
@@ -121,14 +121,36 @@ func (r *Ring) attach(index int) error {
 			return fmt.Errorf("receive promiscuously: %w", err)
 		}
 	}
-	if r.cfg.FanoutGroup == 0 {
+	if r.cfg.FanoutGroup == 0 && !r.cfg.NewFanout {
 		return nil
 	}
-	how := unix.PACKET_FANOUT_HASH | unix.PACKET_FANOUT_FLAG_DEFRAG
-	if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_FANOUT, int(r.cfg.FanoutGroup)|how<<16); err != nil {
-		return fmt.Errorf("join fanout group %d (another program may use it: choose another number): %w", r.cfg.FanoutGroup, err)
+	if err := r.fanout(); err != nil {
+		return err
 	}
 	return setFilter(r.fd, wanted)
+}
+
+// fanout joins the group, or begins one. By flow hash, which is that of both
+// directions: so all packets of a flow go to one ring. Fragments of IPv4 are put
+// together before, because only the first has ports to hash.
+func (r *Ring) fanout() error {
+	how := unix.PACKET_FANOUT_HASH | unix.PACKET_FANOUT_FLAG_DEFRAG
+	if !r.cfg.NewFanout {
+		if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_FANOUT, int(r.cfg.FanoutGroup)|how<<16); err != nil {
+			return fmt.Errorf("join fanout group %d (another program may use it: choose another number): %w", r.cfg.FanoutGroup, err)
+		}
+		return nil
+	}
+	how |= unix.PACKET_FANOUT_FLAG_UNIQUEID
+	if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_FANOUT, how<<16); err != nil {
+		return fmt.Errorf("begin a fanout group, which needs Linux 4.12: %w: capture with one worker", err)
+	}
+	got, err := unix.GetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_FANOUT)
+	if err != nil {
+		return fmt.Errorf("read the number of the fanout group: %w", err)
+	}
+	r.cfg.FanoutGroup = uint16(got)
+	return nil
 }
 
 // limited is the filter with the snap length in it, so that the kernel copies no
@@ -195,13 +217,30 @@ func findInterface(name string) (int, error) {
 	return 0, fmt.Errorf("there is no such interface: there are %s", strings.Join(names, ", "))
 }
 
-// linkType is the link layer of the frames of an interface (ARPHRD_* of linux/if_arp.h).
+// LinkTypeOf is the link layer of the frames of an interface. It needs no
+// privilege. The error says what to do when it is one that is not understood.
+func LinkTypeOf(name string) (packet.LinkType, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, fmt.Errorf("make socket to ask for interface %s: %w", name, err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	return linkType(fd, name)
+}
+
+// linkType reads the hardware type (ARPHRD_* of linux/if_arp.h).
 func linkType(fd int, name string) (packet.LinkType, error) {
+	if name == "any" {
+		return 0, errors.New("name the interfaces that the mirror ports are connected to: \"any\" would see traffic of bridges, bonds and VLANs twice")
+	}
 	req, err := unix.NewIfreq(name)
 	if err != nil {
 		return 0, fmt.Errorf("name of the interface: %w", err)
 	}
 	if err := unix.IoctlIfreq(fd, unix.SIOCGIFHWADDR, req); err != nil {
+		if errors.Is(err, unix.ENODEV) {
+			_, err = findInterface(name)
+		}
 		return 0, fmt.Errorf("read the hardware type: %w", err)
 	}
 	// The request now has a struct sockaddr, which begins with the type.
@@ -224,7 +263,8 @@ func explain(err error) error {
 	if e != nil {
 		file = "FILE"
 	}
-	return fmt.Errorf("%w: it needs CAP_NET_RAW: `setcap cap_net_raw+ep %s`, or run it under systemd with AmbientCapabilities=CAP_NET_RAW", err, file)
+	return fmt.Errorf("%w: capturing needs CAP_NET_RAW; give it in one of three ways: `sudo setcap cap_net_raw+ep %s`, "+
+		"or systemd with AmbientCapabilities=CAP_NET_RAW, or start it with sudo, and it gives up all other rights at once", err, file)
 }
 
 // networkOrder is htons.

@@ -36,6 +36,9 @@ func (r *Ring) Interface() string { return r.cfg.Interface }
 // LinkType is the link layer of every packet.
 func (r *Ring) LinkType() packet.LinkType { return r.link }
 
+// FanoutGroup is the number of the group that the ring is in; 0 is none.
+func (r *Ring) FanoutGroup() uint16 { return r.cfg.FanoutGroup }
+
 // Next waits for the next packet and reads it into p. The packet's data is valid
 // until the next call of Next or Block. It returns the context's error when that
 // ends, at the latest at the end of the block, and one that wraps ErrDown when
@@ -55,22 +58,47 @@ func (r *Ring) Next(ctx context.Context, p *Packet) error {
 // its packets, and waits for the next, which may hold no packet. Errors are those
 // of Next.
 func (r *Ring) Block(ctx context.Context) (*Block, error) {
-	r.giveBack()
+	if err := ctx.Err(); err != nil {
+		r.giveBack()
+		return nil, err
+	}
+	if b := r.TryBlock(); b != nil {
+		return b, nil
+	}
 	if r.ring == nil {
 		return nil, fmt.Errorf("read ring of interface %s: it is closed", r.cfg.Interface)
 	}
-	if err := ctx.Err(); err != nil {
+	if err := r.wait(ctx, r.ring[r.index*r.cfg.BlockBytes:][:r.cfg.BlockBytes]); err != nil {
 		return nil, err
+	}
+	return r.TryBlock(), nil
+}
+
+// TryBlock is Block for a reader of several rings: it does not wait, and returns
+// nil when there is no block yet. Such a reader calls Check now and then.
+func (r *Ring) TryBlock() *Block {
+	r.giveBack()
+	if r.ring == nil {
+		return nil
 	}
 	b := r.ring[r.index*r.cfg.BlockBytes:][:r.cfg.BlockBytes]
 	if atomic.LoadUint32(status(b))&statusUser == 0 {
-		if err := r.wait(ctx, b); err != nil {
-			return nil, err
-		}
+		return nil
 	}
 	r.held = true
 	r.block.reset(b)
-	return &r.block, nil
+	return &r.block
+}
+
+// Check returns the error of an interface that went down or away, as Next does;
+// each once.
+func (r *Ring) Check() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fd < 0 {
+		return nil
+	}
+	return r.broken()
 }
 
 // giveBack hands the block being read to the kernel. The store comes after all
@@ -122,12 +150,14 @@ func (r *Ring) wait(ctx context.Context, b []byte) error {
 			return err
 		}
 		if fds[1].Revents&^unix.POLLIN != 0 {
-			return r.broken()
+			if err := r.broken(); err != nil {
+				return err
+			}
 		}
 	}
 }
 
-// broken is the error that the kernel left on the socket.
+// broken is the error that the kernel left on the socket, if any.
 func (r *Ring) broken() error {
 	code, err := unix.GetsockoptInt(r.fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	switch {
@@ -135,6 +165,8 @@ func (r *Ring) broken() error {
 		return fmt.Errorf("read the error of interface %s: %w", r.cfg.Interface, err)
 	case unix.Errno(code) == unix.ENETDOWN:
 		return fmt.Errorf("read ring of interface %s: %w or gone: bring it up, then open it again", r.cfg.Interface, ErrDown)
+	case code == 0:
+		return nil
 	}
 	return fmt.Errorf("read ring of interface %s: %w", r.cfg.Interface, unix.Errno(code))
 }

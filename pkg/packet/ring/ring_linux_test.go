@@ -152,8 +152,13 @@ func TestOutgoing(t *testing.T) {
 func TestFanout(t *testing.T) {
 	wire(t)
 	cfg := small()
-	cfg.FanoutGroup = 4711
-	a, b := open(t, cfg), open(t, cfg)
+	cfg.NewFanout = true
+	a, others := open(t, cfg), open(t, cfg)
+	if a.FanoutGroup() == others.FanoutGroup() {
+		t.Fatal("two new groups are one")
+	}
+	cfg.NewFanout, cfg.FanoutGroup = false, a.FanoutGroup()
+	b := open(t, cfg)
 	s := newSender(t, tx)
 	const n = 400
 	for i := range n {
@@ -162,6 +167,46 @@ func TestFanout(t *testing.T) {
 	x, y := counters(t, a), counters(t, b)
 	if x.Received+y.Received != n || x.Received == 0 || y.Received == 0 || x.Drops+y.Drops != 0 {
 		t.Errorf("two rings of a group got %+v and %+v of %d packets", x, y, n)
+	}
+	if z := counters(t, others); z.Received != n {
+		t.Errorf("a ring of another group got %+v of %d packets", z, n)
+	}
+}
+
+func TestTryBlock(t *testing.T) {
+	wire(t)
+	r := open(t, small())
+	if r.TryBlock() != nil || r.Check() != nil {
+		t.Error("a block before any packet, or an error")
+	}
+	newSender(t, tx).send(frame(1, 10))
+	ctx := within(t, 5*time.Second)
+	b := r.TryBlock()
+	for ; b == nil && ctx.Err() == nil; b = r.TryBlock() {
+		unix.Poll([]unix.PollFd{{Fd: int32(r.fd), Events: unix.POLLIN}}, 10)
+	}
+	var p Packet
+	if b == nil || !b.Next(&p) || !bytes.Equal(p.Data, frame(1, 10)) || b.Next(&p) {
+		t.Errorf("got %v", p)
+	}
+	ip(t, "link", "set", rx, "down")
+	if err := r.Check(); !errors.Is(err, ErrDown) {
+		t.Errorf("interface set down: %v", err)
+	}
+	if err := r.Check(); err != nil {
+		t.Errorf("it is told twice: %v", err)
+	}
+}
+
+func TestLinkTypeOf(t *testing.T) {
+	wire(t)
+	if got, err := LinkTypeOf(rx); err != nil || got != packet.LinkEthernet {
+		t.Errorf("veth: %v, %v", got, err)
+	}
+	for name, want := range map[string]string{"any": "name the interfaces", "nosuch0": "there are lo"} {
+		if _, err := LinkTypeOf(name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -17,6 +17,18 @@ func Open(Config) (*Ring, error) { return nil, ErrUnsupported }
 // Block returns ErrUnsupported.
 func (*Ring) Block(context.Context) (*Block, error) { return nil, ErrUnsupported }
 
+// TryBlock returns nil.
+func (*Ring) TryBlock() *Block { return nil }
+
+// Check returns ErrUnsupported.
+func (*Ring) Check() error { return ErrUnsupported }
+
+// FanoutGroup returns 0.
+func (*Ring) FanoutGroup() uint16 { return 0 }
+
+// LinkTypeOf returns ErrUnsupported.
+func LinkTypeOf(string) (packet.LinkType, error) { return 0, ErrUnsupported }
+
 // Next returns ErrUnsupported.
 func (*Ring) Next(context.Context, *Packet) error { return ErrUnsupported }
 
@@ -32,8 +44,5 @@ func (*Ring) LinkType() packet.LinkType { return 0 }
 // Close does nothing.
 func (*Ring) Close() error { return nil }
 
-// ErrThreads is never returned here.
-var ErrThreads = ErrUnsupported
-
-// DropPrivileges returns ErrUnsupported.
-func DropPrivileges(bool) error { return ErrUnsupported }
+// Confine returns ErrUnsupported.
+func Confine(bool) error { return ErrUnsupported }
