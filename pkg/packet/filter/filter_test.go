@@ -24,8 +24,8 @@ func ether(dst string, kind uint16, payload []byte) []byte {
 	if err != nil {
 		panic(err)
 	}
-	b := append(d, 2, 0, 0, 0, 0, 1)
-	return append(binary.BigEndian.AppendUint16(b, kind), payload...)
+	d = append(d, 2, 0, 0, 0, 0, 1)
+	return append(binary.BigEndian.AppendUint16(d, kind), payload...)
 }
 
 func ip4(proto byte, fragment uint16, options int, payload []byte) []byte {

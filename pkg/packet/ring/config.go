@@ -16,8 +16,8 @@ type Config struct {
 	BlockTimeout time.Duration // a block with a packet is handed over after this long at the latest; 1 ms to 10 s, whole milliseconds
 	SnapLen      int           // bytes kept of each frame; 0 keeps it whole
 	Promiscuous  bool          // also frames for other stations, which a mirror port delivers
-	FanoutGroup  uint16        // rings of one group share the interface's packets by flow hash; 0 is none
-	NewFanout    bool          // begin a group that nobody else has; Ring.FanoutGroup is its number, for the others to join
+	Fanout       bool          // begin a group, whose rings share the interface's packets by flow hash; the kernel sees to it that it is nobody else's
+	FanoutWith   *Ring         // join the group of this ring, which is open
 	Outgoing     bool          // also what this host sends on the interface
 	// Filter runs in the kernel on each frame, VLAN tags that the network card
 	// took off not in it; nil takes everything. What it rejects is in no counter.
@@ -57,8 +57,8 @@ func (c *Config) Validate() error {
 	if c.BlockTimeout < time.Millisecond || c.BlockTimeout > 10*time.Second || c.BlockTimeout%time.Millisecond != 0 {
 		wrong("block timeout: %v: must be whole milliseconds from 1ms to 10s", c.BlockTimeout)
 	}
-	if c.NewFanout && c.FanoutGroup != 0 {
-		wrong("fanout group: %d: a new group gets its number from the kernel", c.FanoutGroup)
+	if c.Fanout && c.FanoutWith != nil {
+		wrong("fanout: a ring begins a group or joins one")
 	}
 	if c.SnapLen < 0 {
 		wrong("snap length: %d: must be 0 for whole frames, or the bytes to keep", c.SnapLen)

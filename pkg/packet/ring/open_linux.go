@@ -99,7 +99,7 @@ func (r *Ring) memory() error {
 func (r *Ring) attach(index int) error {
 	wanted := limited(r.cfg.Filter, r.cfg.SnapLen)
 	first := wanted
-	if r.cfg.FanoutGroup != 0 || r.cfg.NewFanout {
+	if r.cfg.Fanout || r.cfg.FanoutWith != nil {
 		first = []bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}}
 	}
 	if err := setFilter(r.fd, first); err != nil {
@@ -121,7 +121,7 @@ func (r *Ring) attach(index int) error {
 			return fmt.Errorf("receive promiscuously: %w", err)
 		}
 	}
-	if r.cfg.FanoutGroup == 0 && !r.cfg.NewFanout {
+	if !r.cfg.Fanout && r.cfg.FanoutWith == nil {
 		return nil
 	}
 	if err := r.fanout(); err != nil {
@@ -135,9 +135,10 @@ func (r *Ring) attach(index int) error {
 // together before, because only the first has ports to hash.
 func (r *Ring) fanout() error {
 	how := unix.PACKET_FANOUT_HASH | unix.PACKET_FANOUT_FLAG_DEFRAG
-	if !r.cfg.NewFanout {
-		if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_FANOUT, int(r.cfg.FanoutGroup)|how<<16); err != nil {
-			return fmt.Errorf("join fanout group %d (another program may use it: choose another number): %w", r.cfg.FanoutGroup, err)
+	if other := r.cfg.FanoutWith; other != nil {
+		r.group = other.group
+		if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_FANOUT, int(r.group)|how<<16); err != nil {
+			return fmt.Errorf("join fanout group %d: %w", r.group, err)
 		}
 		return nil
 	}
@@ -149,7 +150,7 @@ func (r *Ring) fanout() error {
 	if err != nil {
 		return fmt.Errorf("read the number of the fanout group: %w", err)
 	}
-	r.cfg.FanoutGroup = uint16(got)
+	r.group = uint16(got)
 	return nil
 }
 

@@ -19,6 +19,7 @@ import (
 type Ring struct {
 	cfg   Config
 	link  packet.LinkType
+	group uint16 // of fanout, where it is in one
 	ring  []byte
 	block Block // the one being read
 	index int   // of the block to read next; of the one being read while held
@@ -35,9 +36,6 @@ func (r *Ring) Interface() string { return r.cfg.Interface }
 
 // LinkType is the link layer of every packet.
 func (r *Ring) LinkType() packet.LinkType { return r.link }
-
-// FanoutGroup is the number of the group that the ring is in; 0 is none.
-func (r *Ring) FanoutGroup() uint16 { return r.cfg.FanoutGroup }
 
 // Next waits for the next packet and reads it into p. The packet's data is valid
 // until the next call of Next or Block. It returns the context's error when that

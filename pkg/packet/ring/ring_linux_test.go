@@ -152,12 +152,9 @@ func TestOutgoing(t *testing.T) {
 func TestFanout(t *testing.T) {
 	wire(t)
 	cfg := small()
-	cfg.NewFanout = true
+	cfg.Fanout = true
 	a, others := open(t, cfg), open(t, cfg)
-	if a.FanoutGroup() == others.FanoutGroup() {
-		t.Fatal("two new groups are one")
-	}
-	cfg.NewFanout, cfg.FanoutGroup = false, a.FanoutGroup()
+	cfg.Fanout, cfg.FanoutWith = false, a
 	b := open(t, cfg)
 	s := newSender(t, tx)
 	const n = 400
@@ -183,7 +180,9 @@ func TestTryBlock(t *testing.T) {
 	ctx := within(t, 5*time.Second)
 	b := r.TryBlock()
 	for ; b == nil && ctx.Err() == nil; b = r.TryBlock() {
-		unix.Poll([]unix.PollFd{{Fd: int32(r.fd), Events: unix.POLLIN}}, 10)
+		if _, err := unix.Poll([]unix.PollFd{{Fd: int32(r.fd), Events: unix.POLLIN}}, 10); err != nil && !errors.Is(err, unix.EINTR) {
+			t.Fatal(err)
+		}
 	}
 	var p Packet
 	if b == nil || !b.Next(&p) || !bytes.Equal(p.Data, frame(1, 10)) || b.Next(&p) {

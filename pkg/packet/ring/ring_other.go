@@ -23,9 +23,6 @@ func (*Ring) TryBlock() *Block { return nil }
 // Check returns ErrUnsupported.
 func (*Ring) Check() error { return ErrUnsupported }
 
-// FanoutGroup returns 0.
-func (*Ring) FanoutGroup() uint16 { return 0 }
-
 // LinkTypeOf returns ErrUnsupported.
 func LinkTypeOf(string) (packet.LinkType, error) { return 0, ErrUnsupported }
 
