@@ -22,6 +22,7 @@ type conn struct {
 	asm         reassembly.Conn
 	stream      dissector.Stream // nil while not recognised
 	lost        bool             // the stream is new after a panic and has not been told
+	over        bool             // the dissector wants no more
 	probe       [2]probe
 	last        packet.Headers // of the last packet, for facts at the end of the flow
 	lastFromSrc bool
@@ -126,6 +127,7 @@ func (e *Engine) release(c *conn) {
 // Data recognises or dissects the next bytes of a direction.
 func (c *conn) Data(dir int, b []byte) {
 	switch {
+	case c.over:
 	case c.stream != nil:
 		c.engine.stream(c, dir, func(s dissector.Stream, ctx *dissector.Context) { s.Data(ctx, b) })
 	case !c.flow.done:
@@ -135,6 +137,9 @@ func (c *conn) Data(dir int, b []byte) {
 
 // Gap tells the dissector, or starts the recognition anew in what follows.
 func (c *conn) Gap(dir int, n int64) {
+	if c.over {
+		return
+	}
 	if c.stream != nil {
 		(*sink)(c.engine).Count(c.flow.proto.Name + "_gap")
 		c.engine.stream(c, dir, func(s dissector.Stream, ctx *dissector.Context) { s.Gap(ctx, n) })
@@ -146,7 +151,7 @@ func (c *conn) Gap(dir int, n int64) {
 
 // End tells the dissector.
 func (c *conn) End(dir int) {
-	if c.stream != nil {
+	if c.stream != nil && !c.over {
 		c.engine.stream(c, dir, func(s dissector.Stream, ctx *dissector.Context) { s.End(ctx) })
 	}
 }

@@ -245,6 +245,13 @@ func (s *sink) Count(name string) {
 	s.mu.Unlock()
 }
 
+// Done ends the dissection once the call in hand is over.
+func (s *sink) Done() {
+	if f := s.packet.Flow; f != nil && f.conn != nil {
+		f.done, f.conn.over = true, true
+	}
+}
+
 func (s *sink) Inner(name string) {
 	if s.packet.Flow == nil {
 		return

@@ -7,7 +7,11 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/dns"
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
+	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
+	"github.com/wardflow/wardflow/pkg/dissect/smb"
+	"github.com/wardflow/wardflow/pkg/dissect/ssh"
+	"github.com/wardflow/wardflow/pkg/dissect/tls"
 )
 
 // protocols is the list of protocols. Where the content of two is alike, the
@@ -18,6 +22,10 @@ var protocols = []*dissector.Protocol{
 	&dhcp.Protocol,
 	&hl7.Protocol,
 	&dicom.Protocol,
+	&tls.Protocol,
+	&http.Protocol,
+	&ssh.Protocol,
+	&smb.Protocol,
 	&dns.MDNS,
 	&dns.LLMNR,
 	&dns.Protocol,

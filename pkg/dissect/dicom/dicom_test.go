@@ -265,7 +265,7 @@ func TestMidstream(t *testing.T) {
 func TestNotDICOM(t *testing.T) {
 	for _, s := range []string{"\x01\x00\x00\x00\x00\x04abcd", "\x01\x00\x00\x00\x00\xff\x00\x01\x00\x00" + strings.Repeat("\x00", 60), "\x16\x03\x01\x00\xc8", "GET / HTTP/1.0\r\n", "\x02\x00\x00\x00\x00\xff\x00\x02\x00\x00PACS"} {
 		r := dissecttest.Play(dissect.Config{}, conv([]byte(s)).Segments(true))
-		if len(r.Facts) > 0 || r.Flows[0].By == proto.ByContent {
+		if strings.Contains(r.Text(), "dicom ") || r.Flows[0].Protocol == "dicom" && r.Flows[0].By == proto.ByContent {
 			t.Errorf("%q is taken for DICOM", s)
 		}
 	}

@@ -62,6 +62,9 @@ type Sink interface {
 	Count(name string)
 	// Inner adds a protocol that rides on this one to the flow's label.
 	Inner(name string)
+	// Done says that the rest of the TCP connection has nothing of interest: it
+	// is neither put together nor read, and what was kept of it is given back.
+	Done()
 }
 
 // Context is what a dissector may know and do during one call. It must not be
