@@ -13,6 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/wardflow/wardflow/pkg/telemetry"
 )
 
 // Config says how to reach Kafka.
@@ -28,6 +30,8 @@ type Config struct {
 	MaxTopicBytes int64 `yaml:"max_topic_bytes"`
 	// RetentionHours is the time bound of append topics that we create.
 	RetentionHours int `yaml:"retention_hours"`
+	// Telemetry measures what clients do; nil: nobody does. It is no setting.
+	Telemetry *telemetry.Telemetry `yaml:"-" json:"-"`
 }
 
 // SASL is a user of the broker. The password comes from a file or the
@@ -104,16 +108,16 @@ func (c *Config) Validate(at string) error {
 	return errors.Join(errs...)
 }
 
-// options are what every client of ours is made with.
-func (c *Config) options() ([]kgo.Opt, error) {
-	opts := []kgo.Opt{
+// options are what every client of ours is made with; h may be nil.
+func (c *Config) options(h *hook) ([]kgo.Opt, error) {
+	opts := append(h.options(),
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID(c.ClientID),
-		kgo.DialTimeout(5 * time.Second),
-		kgo.MetadataMinAge(250 * time.Millisecond),
-		kgo.RetryTimeout(30 * time.Second),
-		kgo.RequestTimeoutOverhead(10 * time.Second),
-	}
+		kgo.DialTimeout(5*time.Second),
+		kgo.MetadataMinAge(250*time.Millisecond),
+		kgo.RetryTimeout(30*time.Second),
+		kgo.RequestTimeoutOverhead(10*time.Second),
+	)
 	if c.TLS.Enabled {
 		t, err := c.TLS.Client()
 		if err != nil {

@@ -18,8 +18,8 @@ type Consumer struct {
 
 // NewConsumer joins the group.
 func NewConsumer(cfg SessionConfig) (*Consumer, error) {
-	c := &Consumer{member: member{cfg: cfg}}
-	opts, err := cfg.Config.options()
+	c := &Consumer{member: newMember(cfg)}
+	opts, err := cfg.Config.options(c.hook)
 	if err != nil {
 		return nil, err
 	}
@@ -37,6 +37,7 @@ func NewConsumer(cfg SessionConfig) (*Consumer, error) {
 // stays as it is until Done.
 func (c *Consumer) Poll(ctx context.Context, max int) ([]Record, error) {
 	fetches := c.cl.PollRecords(ctx, max)
+	c.hook.polled(fetches)
 	c.mu.Lock()
 	return collect(fetches), pollErrors(fetches)
 }

@@ -56,10 +56,15 @@ type SessionConfig struct {
 // member is what a transactional session and a plain consumer share: group
 // membership with co-partitioned range assignment, and offsets that we place.
 type member struct {
-	cfg SessionConfig
-	mu  sync.Mutex // held by whoever works on assigned partitions
+	cfg  SessionConfig
+	hook *hook      // nil without telemetry
+	mu   sync.Mutex // held by whoever works on assigned partitions
 
 	fetched Offsets // between onFetched and adjust
+}
+
+func newMember(cfg SessionConfig) member {
+	return member{cfg: cfg, hook: newHook(&cfg.Config, cfg.Group)}
 }
 
 func (m *member) options() []kgo.Opt {

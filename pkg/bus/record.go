@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/plugin/kotel"
 
+	"github.com/wardflow/wardflow/pkg/telemetry"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -16,9 +18,10 @@ type Record struct {
 	Time      proto.Time // the record's timestamp
 	Key       []byte
 	Value     []byte
-	Envelope  []byte     // header proto.HeaderEnvelope, nil when absent
-	Sent      proto.Time // header proto.HeaderSent, 0 when absent
-	Control   bool       // a transaction marker; only Reader gives these
+	Envelope  []byte            // header proto.HeaderEnvelope, nil when absent
+	Sent      proto.Time        // header proto.HeaderSent, 0 when absent
+	Control   bool              // a transaction marker; only Reader gives these
+	Trace     *telemetry.Remote // what it is a part of; nil where nobody traces it
 }
 
 // Message is a record to write.
@@ -42,6 +45,8 @@ func fromKgo(r *kgo.Record) Record {
 			out.Envelope = h.Value
 		case h.Key == proto.HeaderSent && len(h.Value) == 8:
 			out.Sent = proto.Time(binary.BigEndian.Uint64(h.Value))
+		case h.Key == telemetry.TraceHeader:
+			out.Trace = telemetry.Extract(kotel.NewRecordCarrier(r))
 		}
 	}
 	return out

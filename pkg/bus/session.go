@@ -36,8 +36,8 @@ type Session struct {
 
 // NewSession joins the group.
 func NewSession(ctx context.Context, cfg SessionConfig) (*Session, error) {
-	s := &Session{member: member{cfg: cfg}}
-	opts, err := cfg.Config.options()
+	s := &Session{member: newMember(cfg)}
+	opts, err := cfg.Config.options(s.hook)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +69,7 @@ func NewSession(ctx context.Context, cfg SessionConfig) (*Session, error) {
 // stays as it is until Done.
 func (s *Session) Poll(ctx context.Context, max int) ([]Record, error) {
 	fetches := s.cl.PollRecords(ctx, max)
+	s.hook.polled(fetches)
 	s.mu.Lock()
 	return collect(fetches), pollErrors(fetches)
 }

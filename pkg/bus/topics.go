@@ -147,7 +147,7 @@ func (t TopicSpec) settings(c Config) map[string]*string {
 }
 
 func (c *Config) client(more ...kgo.Opt) (*kgo.Client, error) {
-	opts, err := c.options()
+	opts, err := c.options(newHook(c, ""))
 	if err != nil {
 		return nil, err
 	}
@@ -216,41 +216,11 @@ func Ends(ctx context.Context, c Config, topics ...string) ([]PartitionEnd, erro
 // what it has committed and the end. A partition without a commit lags as a whole.
 // Markers of transactions count: behind the last record there is always one.
 func Lags(ctx context.Context, c Config, groups map[string][]string) (map[string]map[string]int64, error) {
-	cl, err := c.client()
+	w, err := NewWatch(c)
 	if err != nil {
 		return nil, err
 	}
-	defer cl.Close()
-	adm := kadm.NewClient(cl)
-	out := map[string]map[string]int64{}
-	for group, topics := range groups {
-		ends, err := adm.ListCommittedOffsets(ctx, topics...)
-		if err != nil {
-			return nil, fmt.Errorf("list end offsets: %w", err)
-		}
-		starts, err := adm.ListStartOffsets(ctx, topics...)
-		if err != nil {
-			return nil, fmt.Errorf("list start offsets: %w", err)
-		}
-		committed, err := adm.FetchOffsets(ctx, group)
-		if err != nil {
-			return nil, fmt.Errorf("read offsets of group %s: %w", group, err)
-		}
-		lag := map[string]int64{}
-		for _, t := range topics {
-			lag[t] = 0
-		}
-		ends.Each(func(e kadm.ListedOffset) {
-			at := int64(0)
-			if s, ok := starts.Lookup(e.Topic, e.Partition); ok {
-				at = s.Offset
-			}
-			if o, ok := committed.Lookup(e.Topic, e.Partition); ok {
-				at = max(at, o.At)
-			}
-			lag[e.Topic] += max(0, e.Offset-at)
-		})
-		out[group] = lag
-	}
-	return out, nil
+	defer w.Close()
+	_, lags, err := w.Offsets(ctx, nil, groups)
+	return lags, err
 }

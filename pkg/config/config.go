@@ -15,6 +15,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/bus"
 	"github.com/wardflow/wardflow/pkg/store"
+	"github.com/wardflow/wardflow/pkg/telemetry"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -30,6 +31,7 @@ type Config struct {
 	Capture    Capture           `yaml:"capture"`
 	Fold       Fold              `yaml:"fold"`
 	Sink       Sink              `yaml:"sink"`
+	Telemetry  telemetry.Config  `yaml:"telemetry"`
 	Policy     map[string]Policy `yaml:"policy"` // by site
 }
 
@@ -118,7 +120,7 @@ func Default() Config {
 			OtherIdle: 30 * time.Second, ClosedIdle: 5 * time.Second, MaxFlows: 1 << 20, MaxMemory: 128 << 20,
 		},
 		Fold: Fold{Interval: 150 * time.Millisecond, GateWait: 10 * time.Minute, MaxEntries: 20_000, CacheBytes: 512 << 20},
-		Sink: Sink{BatchRows: 100_000, Interval: time.Second},
+		Sink: Sink{BatchRows: 100_000, Interval: time.Second}, Telemetry: telemetry.Default(),
 	}
 }
 

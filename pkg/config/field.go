@@ -33,6 +33,7 @@ func fieldsOf(t reflect.Type, prefix string, index []int) []Field {
 		at := append(slices.Clone(index), i)
 		name, inline := yamlName(f)
 		switch {
+		case name == "-": // no setting
 		case inline:
 			out = append(out, fieldsOf(f.Type, prefix, at)...)
 		case f.Type.Kind() == reflect.Struct:
@@ -73,6 +74,8 @@ func typeName(t reflect.Type) string {
 		return "true or false"
 	case reflect.Int, reflect.Int16, reflect.Int32, reflect.Int64:
 		return "a whole number"
+	case reflect.Float64:
+		return "a number"
 	case reflect.Slice:
 		return "a list of texts"
 	case reflect.Map:

@@ -221,6 +221,9 @@ func named(v reflect.Value, into map[string]reflect.Value) {
 			named(v.Field(i), into)
 			continue
 		}
+		if name == "-" { // no setting
+			continue
+		}
 		into[name] = v.Field(i)
 	}
 }

@@ -40,6 +40,9 @@ func (c *Config) Validate() Problems {
 		p.add("sink.batch_rows", "", "is %d; want 1 to 1000000", c.Sink.BatchRows)
 	}
 	between(&p, "sink.interval", c.Sink.Interval, 10*time.Millisecond, time.Minute)
+	for _, err := range unjoin(c.Telemetry.Validate("telemetry")) {
+		p = append(p, problem("", err))
+	}
 	for _, site := range sortedKeys(c.Policy) {
 		v := c.Policy[site]
 		checkName(&p, "policy", site)

@@ -1,0 +1,95 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Lag is how far a group is behind in a topic, over all partitions.
+type Lag struct {
+	Records   int64 // between what is committed and the end; markers of transactions count
+	Overtaken int64 // deleted by retention before they were read
+	// RetentionUsed is the part of what the topic keeps that is still to be read, 0 to
+	// 1, in the worst partition of those of which something has been deleted.
+	RetentionUsed float64
+}
+
+// LagWatcher asks for lags again and again over one client.
+type LagWatcher struct {
+	cl  *kgo.Client
+	adm *kadm.Client
+}
+
+// NewLagWatcher makes one; it connects when it is asked.
+func NewLagWatcher(c Config) (*LagWatcher, error) {
+	cl, err := c.client()
+	if err != nil {
+		return nil, err
+	}
+	return &LagWatcher{cl: cl, adm: kadm.NewClient(cl)}, nil
+}
+
+// Close gives the connections up.
+func (w *LagWatcher) Close() { w.cl.Close() }
+
+// Look gives the lag of each group in each of its topics.
+func (w *LagWatcher) Look(ctx context.Context, groups map[string][]string) (map[string]map[string]Lag, error) {
+	seen := map[string]bool{}
+	var topics []string
+	for _, list := range groups {
+		for _, t := range list {
+			if !seen[t] {
+				seen[t] = true
+				topics = append(topics, t)
+			}
+		}
+	}
+	ends, err := w.adm.ListCommittedOffsets(ctx, topics...)
+	if err != nil {
+		return nil, fmt.Errorf("list end offsets: %w", err)
+	}
+	starts, err := w.adm.ListStartOffsets(ctx, topics...)
+	if err != nil {
+		return nil, fmt.Errorf("list start offsets: %w", err)
+	}
+	out := map[string]map[string]Lag{}
+	for group, list := range groups {
+		committed, err := w.adm.FetchOffsets(ctx, group)
+		if err != nil {
+			return nil, fmt.Errorf("read offsets of group %s: %w", group, err)
+		}
+		out[group] = map[string]Lag{}
+		for _, topic := range list {
+			out[group][topic] = lagOf(topic, starts, ends, committed)
+		}
+	}
+	return out, nil
+}
+
+func lagOf(topic string, starts, ends kadm.ListedOffsets, committed kadm.OffsetResponses) Lag {
+	var l Lag
+	for partition, end := range ends[topic] {
+		if end.Err != nil {
+			continue // without a leader now; the client's own errors tell
+		}
+		start := int64(0)
+		if s, ok := starts.Lookup(topic, partition); ok && s.Err == nil {
+			start = s.Offset
+		}
+		at, has := start, false
+		if o, ok := committed.Lookup(topic, partition); ok && o.At >= 0 {
+			at, has = o.At, true
+		}
+		l.Records += max(0, end.Offset-max(at, start))
+		if has {
+			l.Overtaken += max(0, start-at)
+		}
+		if start > 0 && end.Offset > start {
+			l.RetentionUsed = max(l.RetentionUsed, float64(end.Offset-max(at, start))/float64(end.Offset-start))
+		}
+	}
+	return l
+}
