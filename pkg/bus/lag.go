@@ -63,13 +63,13 @@ func (w *LagWatcher) Look(ctx context.Context, groups map[string][]string) (map[
 		}
 		out[group] = map[string]Lag{}
 		for _, topic := range list {
-			out[group][topic] = lagOf(topic, starts, ends, committed)
+			out[group][topic] = topicLag(topic, starts, ends, committed)
 		}
 	}
 	return out, nil
 }
 
-func lagOf(topic string, starts, ends kadm.ListedOffsets, committed kadm.OffsetResponses) Lag {
+func topicLag(topic string, starts, ends kadm.ListedOffsets, committed kadm.OffsetResponses) Lag {
 	var l Lag
 	for partition, end := range ends[topic] {
 		if end.Err != nil {
