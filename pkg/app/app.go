@@ -32,6 +32,9 @@ type Spec struct {
 	Unit
 	// Ready blocks until the unit can be used, or ctx ends. Nil: as soon as it runs.
 	Ready func(ctx context.Context) error
+	// Check tells, at any time, why a unit that runs cannot be used, nil when it can.
+	// It must not block. Nil: it can whenever it runs.
+	Check func() error
 	// StartWithin bounds Ready; StopWithin bounds the time from the end of its
 	// context to its return. 0 means the default.
 	StartWithin time.Duration
@@ -97,6 +100,8 @@ type Status struct {
 	State    State
 	Restarts int
 	Last     error // of the last failed run
+	Ready    bool  // it runs and can be used, or its work is done
+	Reason   error // why it is not ready; nil when it is
 }
 
 // New makes an app; nothing happens before Run.
@@ -124,7 +129,7 @@ func (a *App) Ready() bool {
 		return false
 	}
 	for _, u := range a.units {
-		if s := u.status().State; s != Running && s != Done {
+		if !u.status().Ready {
 			return false
 		}
 	}
@@ -301,6 +306,18 @@ func (u *running) fail(s State, err error) {
 
 func (u *running) status() Status {
 	u.mu.Lock()
-	defer u.mu.Unlock()
-	return Status{Name: u.Name(), State: u.state, Restarts: u.restarts, Last: u.last}
+	s := Status{Name: u.Name(), State: u.state, Restarts: u.restarts, Last: u.last}
+	u.mu.Unlock()
+	switch {
+	case s.State == Done:
+	case s.State == Running && u.Check != nil:
+		s.Reason = u.Check()
+	case s.State == Running:
+	case s.Last != nil:
+		s.Reason = fmt.Errorf("%s: %w", s.State, s.Last)
+	default:
+		s.Reason = errors.New(string(s.State))
+	}
+	s.Ready = s.Reason == nil
+	return s
 }

@@ -249,3 +249,43 @@ func TestErrorWhileStopping(t *testing.T) {
 		}
 	})
 }
+
+// A unit that runs is ready only while its Check says so, and what keeps the others
+// from being ready is told.
+func TestCheckSaysWhatIsNotReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		missing := errBroken
+		check := func() error {
+			mu.Lock()
+			defer mu.Unlock()
+			return missing
+		}
+		fails := Spec{Unit: Func("fails", func(context.Context) error { return errBroken }), Restart: &Backoff{Min: time.Hour, Max: time.Hour}}
+		waits := Spec{Unit: Func("waits", func(ctx context.Context) error { <-ctx.Done(); return nil }), Check: check}
+		a := New(nil, waits, fails)
+		for _, s := range a.Status() {
+			if s.Ready || s.Reason == nil || s.Reason.Error() != "waiting" {
+				t.Errorf("%s before its start: ready %v, %v", s.Name, s.Ready, s.Reason)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- a.Run(ctx) }()
+		synctest.Wait()
+		status := a.Status()
+		if status[0].Ready || !errors.Is(status[0].Reason, errBroken) || status[1].Ready || status[1].Reason.Error() != "restarting: broken" || a.Ready() {
+			t.Errorf("%+v", status)
+		}
+		mu.Lock()
+		missing = nil
+		mu.Unlock()
+		if status = a.Status(); !status[0].Ready || status[0].Reason != nil {
+			t.Errorf("%+v", status)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
