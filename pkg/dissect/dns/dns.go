@@ -15,8 +15,8 @@ var (
 		Name: "dns", Ports: []uint16{53}, Datagram: dnsDatagram,
 		Recognise: recognise, NewStream: func() dissector.Stream { return new(stream) },
 	}
-	MDNS  = dissector.Protocol{Name: "mdns", Ports: []uint16{portMDNS}, Datagram: onPort(portMDNS)}
-	LLMNR = dissector.Protocol{Name: "llmnr", Ports: []uint16{portLLMNR}, Datagram: onPort(portLLMNR)}
+	MDNS  = dissector.Protocol{Name: "mdns", Ports: []uint16{portMDNS}, Datagram: onPort(portMDNS, multicast)}
+	LLMNR = dissector.Protocol{Name: "llmnr", Ports: []uint16{portLLMNR}, Datagram: onPort(portLLMNR, link)}
 )
 
 const (
@@ -28,27 +28,35 @@ const (
 	maxHostFacts = 32  // name facts of one message
 )
 
+// scope is where the names of a message mean something.
+type scope uint8
+
+const (
+	global    scope = iota // domains
+	link                   // hosts of the link: the last labels are no domain
+	multicast              // the same, with services on them
+)
+
 func dnsDatagram(c *dissector.Context, b []byte, known bool) dissector.Verdict {
 	h := c.Headers
 	whole := len(h.Payload) == h.PayloadLen
-	return dissect(c, b, known || h.SrcPort == portDNS || h.DstPort == portDNS, whole, false)
+	return dissect(c, b, known || h.SrcPort == portDNS || h.DstPort == portDNS, whole, global)
 }
 
 // onPort makes the datagram function of a protocol that only its port tells from
 // DNS.
-func onPort(port uint16) func(*dissector.Context, []byte, bool) dissector.Verdict {
+func onPort(port uint16, in scope) func(*dissector.Context, []byte, bool) dissector.Verdict {
 	return func(c *dissector.Context, b []byte, _ bool) dissector.Verdict {
 		if c.Headers.SrcPort != port && c.Headers.DstPort != port {
 			return dissector.No
 		}
-		return dissect(c, b, true, true, true)
+		return dissect(c, b, true, true, in)
 	}
 }
 
 // dissect reads one message and emits its facts. mild asks only for what any
-// message on the protocol's own port has; local is for names of the link, whose
-// last labels are hosts and not domains.
-func dissect(c *dissector.Context, b []byte, mild, whole, local bool) dissector.Verdict {
+// message on the protocol's own port has.
+func dissect(c *dissector.Context, b []byte, mild, whole bool, in scope) dissector.Verdict {
 	m, ok := open(b)
 	if !ok {
 		return dissector.No
@@ -68,10 +76,15 @@ func dissect(c *dissector.Context, b []byte, mild, whole, local bool) dissector.
 		c.Count("dns_opcode") // update, notify, ...: no facts in them yet
 		return dissector.Yes
 	}
-	q.emit(c, &m, &n, local)
-	if m.response() {
-		hosts(c, &m, q.off, &r, local)
+	var d *discovery
+	if in == multicast {
+		d = discover(c, &m, q.off)
 	}
+	q.emit(c, &m, &n, in, d)
+	if m.response() {
+		hosts(c, &m, q.off, &r, in)
+	}
+	d.emit(c)
 	return dissector.Yes
 }
 
@@ -110,7 +123,7 @@ func (q *question) read(m *message, n *name) bool {
 }
 
 // emit says who asked or answered what kind of question.
-func (q *question) emit(c *dissector.Context, m *message, n *name, local bool) {
+func (q *question) emit(c *dissector.Context, m *message, n *name, in scope, d *discovery) {
 	f := dissector.Fact{Kind: "query", Subject: dissector.Subject{Side: c.Side}}
 	a := &f.Attributes
 	if m.response() {
@@ -126,10 +139,11 @@ func (q *question) emit(c *dissector.Context, m *message, n *name, local bool) {
 		a.Set("name_len", strconv.Itoa(n.n))
 		a.Set("labels", strconv.Itoa(n.labels))
 		a.Set("entropy", strconv.FormatFloat(entropy(n.below(2)), 'f', 2, 64))
-		if !local && n.labels >= 2 && hostname(n.last(2)) {
+		if in == global && n.labels >= 2 && hostname(n.last(2)) {
 			a.Set("domain", string(n.last(2)))
 		}
 	}
+	a.SetList("service_types", d.typesOf(c))
 	c.Emit(&f)
 }
 
@@ -172,17 +186,22 @@ func entropy(b []byte) float64 {
 // hosts emits the names that the answers give to inside addresses: of an A or
 // AAAA record its owner, of a PTR in the reverse zones its data. On the link
 // (mDNS) the addresses are among the additional records.
-func hosts(c *dissector.Context, m *message, off int, r *record, local bool) {
+func hosts(c *dissector.Context, m *message, off int, r *record, in scope) {
 	records := m.counts[1]
-	if local {
+	if in != global {
 		records += m.counts[2] + m.counts[3]
 	}
 	emitted := 0
 	for range min(records, maxRecords) {
 		var ok bool
 		if off, ok = m.record(off, r); !ok {
-			c.Count("dns_record_malformed")
+			if in != multicast { // else discover has counted it
+				c.Count("dns_record_malformed")
+			}
 			return
+		}
+		if in == multicast && r.ttl == 0 {
+			continue // goodbye: the host no longer has the address
 		}
 		ip, host := r.host(m)
 		if !ip.IsValid() || host == nil || !c.Inside(ip) {
@@ -227,18 +246,11 @@ func (r *record) host(m *message) (ip netip.Addr, host []byte) {
 // reverse reads an address out of a name of in-addr.arpa or ip6.arpa (RFC 1035
 // 3.5, RFC 3596 2.5).
 func reverse(n *name) netip.Addr {
-	label := func(i int) []byte {
-		end := n.n
-		if i+1 < n.labels {
-			end = int(n.starts[i+1]) - 1
-		}
-		return n.text[n.starts[i]:end]
-	}
 	switch zone := string(n.last(2)); {
 	case zone == "in-addr.arpa" && n.labels == 6:
 		var a [4]byte
 		for i := range a {
-			v, err := strconv.ParseUint(string(label(3-i)), 10, 8)
+			v, err := strconv.ParseUint(string(n.label(3-i)), 10, 8)
 			if err != nil {
 				return netip.Addr{}
 			}
@@ -248,7 +260,7 @@ func reverse(n *name) netip.Addr {
 	case zone == "ip6.arpa" && n.labels == 34:
 		var a [16]byte
 		for i := range 32 {
-			v, err := strconv.ParseUint(string(label(31-i)), 16, 4)
+			v, err := strconv.ParseUint(string(n.label(31-i)), 16, 4)
 			if err != nil {
 				return netip.Addr{}
 			}

@@ -80,7 +80,7 @@ func TestDatagrams(t *testing.T) {
 		{"binary labels", to53, message(query, 1, 0, 0, 0, ask("\xff\x01=.t.example.org", 10)), "dns content", []string{`"domain":"example.org"`}},
 		{"failure", to53, message(0x8183, 1, 0, 0, 0, ask("a.b.c", 1)), "dns content", []string{`"rcode":"NXDOMAIN"`}},
 		{"update", to53, message(0x2800, 1, 0, 0, 0, ask("hosp.local", 6)), "dns content", nil},
-		{"mDNS", toMDNS, message(0x8400, 0, 1, 0, 1, rr(name("_ipp._tcp.local"), 12, name("Printer of Mr Nobody._ipp._tcp.local")), rr(name("prn1.local"), 1, []byte{10, 1, 2, 3})), "mdns content", []string{`mdns response side=0 mac= ip=invalid IP equipment="" gateway=0 {"answers_count":"1","rcode":"NOERROR","role":"server"}`, `mdns name side=0 mac= ip=10.1.2.3 equipment="" gateway=0 {"hostname":"prn1.local"}`}},
+		{"mDNS", toMDNS, message(0x8400, 0, 1, 0, 1, rr(name("_ipp._tcp.local"), 12, name("Printer of Mr Nobody._ipp._tcp.local")), rr(name("prn1.local"), 1, []byte{10, 1, 2, 3})), "mdns content", []string{`mdns response side=0 mac= ip=invalid IP equipment="" gateway=0 {"answers_count":"1","rcode":"NOERROR","role":"server","service_types":["_ipp._tcp"]}`, `mdns name side=0 mac= ip=10.1.2.3 equipment="" gateway=0 {"hostname":"prn1.local"}`}},
 		{"LLMNR", [2]uint16{50000, 5355}, message(0, 1, 0, 0, 0, ask("nobodys-laptop", 1)), "llmnr content", []string{`"labels":"1"`}},
 		{"loop of pointers", to53, message(query, 1, 0, 0, 0, []byte{0xc0, 12}, be16(1, 1)), "dns port", nil},
 		{"pointers to each other", to53, message(query, 1, 0, 0, 0, []byte{0xc0, 14, 0xc0, 12}, be16(1, 1)), "dns port", nil},

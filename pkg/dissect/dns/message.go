@@ -124,6 +124,15 @@ func letter(c byte) bool {
 	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'
 }
 
+// label is the i-th label, from the left.
+func (n *name) label(i int) []byte {
+	end := n.n
+	if i+1 < n.labels {
+		end = int(n.starts[i+1]) - 1
+	}
+	return n.text[n.starts[i]:end]
+}
+
 // hostname holds for labels of nothing else.
 func hostname(b []byte) bool {
 	for _, c := range b {
@@ -148,6 +157,7 @@ type record struct {
 	owner      name
 	kind       uint16
 	class      uint16
+	ttl        uint32
 	data, size int
 }
 
@@ -159,6 +169,7 @@ func (m *message) record(off int, r *record) (end int, ok bool) {
 	}
 	r.kind = binary.BigEndian.Uint16(m.b[off:])
 	r.class = binary.BigEndian.Uint16(m.b[off+2:])
+	r.ttl = binary.BigEndian.Uint32(m.b[off+4:])
 	r.size = int(binary.BigEndian.Uint16(m.b[off+8:]))
 	r.data = off + 10
 	if r.data+r.size > len(m.b) {

@@ -84,7 +84,7 @@ func (s *stream) Data(c *dissector.Context, b []byte) {
 		if h.seen < h.size {
 			return
 		}
-		if dissect(c, h.buf[2:], true, len(h.buf) == h.size, false) == dissector.No {
+		if dissect(c, h.buf[2:], true, len(h.buf) == h.size, global) == dissector.No {
 			c.Count("dns_malformed")
 		}
 		h.next()
