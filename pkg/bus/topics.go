@@ -216,11 +216,21 @@ func Ends(ctx context.Context, c Config, topics ...string) ([]PartitionEnd, erro
 // what it has committed and the end. A partition without a commit lags as a whole.
 // Markers of transactions count: behind the last record there is always one.
 func Lags(ctx context.Context, c Config, groups map[string][]string) (map[string]map[string]int64, error) {
-	w, err := NewWatch(c)
+	w, err := NewLagWatcher(c)
 	if err != nil {
 		return nil, err
 	}
 	defer w.Close()
-	_, lags, err := w.Offsets(ctx, nil, groups)
-	return lags, err
+	look, err := w.Look(ctx, groups)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]map[string]int64{}
+	for group, topics := range look {
+		out[group] = map[string]int64{}
+		for topic, lag := range topics {
+			out[group][topic] = lag.Records
+		}
+	}
+	return out, nil
 }
