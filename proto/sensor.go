@@ -189,6 +189,7 @@ type SensorEvent struct {
 	State      string `json:"state"`       // of the sensor after it
 	StateSince Time   `json:"state_since"` // when that state began
 	Enrolled   bool   `json:"enrolled"`    // after it
+	Closes     ID     `json:"closes"`      // the event whose matter this one ends: a back ends an away; none: null
 	Severity   string `json:"severity"`
 	Title      string `json:"title"`
 	Evidence   Object `json:"evidence"`
