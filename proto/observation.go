@@ -105,9 +105,11 @@ type Observation struct {
 	VLAN          VLAN       `json:"vlan"`
 	Gateway       ID         `json:"gateway"` // the endpoint that spoke for it, when it did not speak itself
 	Peer          ID         `json:"peer"`    // the other end's endpoint, where there is one inside
+
+	DuplicateOfSensor string `json:"duplicate_of_sensor"` // who told the same, when that counts and this does not
 }
 
-const observationFields = 12
+const observationFields = 13
 
 // Identify sets ObservationID from what the observation says, so that it is the
 // same in every run.
@@ -129,7 +131,7 @@ func (o *Observation) EncodeMsgpack(e *msgpack.Encoder) error { return encodeTo(
 // DecodeMsgpack implements msgpack.CustomDecoder.
 func (o *Observation) DecodeMsgpack(d *msgpack.Decoder) error { return decodeFrom(d, o) }
 
-// encode writes an array of 12 fields; Site and Sensor are the batch's.
+// encode writes an array of 13 fields; Site and Sensor are the batch's.
 func (o *Observation) encode(w *writer) {
 	w.array(observationFields)
 	w.int(int64(o.Time))
@@ -152,6 +154,7 @@ func (o *Observation) encode(w *writer) {
 	w.uint(uint64(o.VLAN))
 	w.id(o.Gateway)
 	w.id(o.Peer)
+	w.string(o.DuplicateOfSensor)
 }
 
 // decode reads any version.
@@ -186,5 +189,6 @@ func (o *Observation) decode(r *reader) {
 	o.VLAN = VLAN(r.uint())
 	r.fixed(o.Gateway[:])
 	r.fixed(o.Peer[:])
+	o.DuplicateOfSensor = r.word()
 	r.end()
 }

@@ -1,20 +1,12 @@
 package stream
 
 import (
-	"cmp"
 	"container/heap"
 	"slices"
 	"time"
 
+	"github.com/wardflow/wardflow/pkg/dedup"
 	"github.com/wardflow/wardflow/proto"
-)
-
-// The bounds on sensors' clocks.
-const (
-	// sensorQuiet is how long a sensor counts after its last heartbeat.
-	sensorQuiet = 10 * time.Second
-	// suspectAfter is how far a live sensor's clock may be off the broker's.
-	suspectAfter = 60 * time.Second
 )
 
 // clock is the event time of one site in one time domain. Its watermark is the
@@ -22,51 +14,21 @@ const (
 // with one sensor.
 type clock struct {
 	site, domain string
-	sensors      []sensorClock // sorted by name
+	sensors      dedup.Sensors
 	watermark    proto.Time
 	quiet        time.Duration // how far the last heartbeat moved it; see Timer.Quiet
 	timers       timerHeap
 }
 
-type sensorClock struct {
-	name    string
-	clock   proto.Time
-	arrival proto.Time
-	suspect bool
-}
-
 // beat takes a heartbeat in and reports whether the watermark moved.
-func (c *clock) beat(sensor string, at, arrival proto.Time) bool {
-	i, found := slices.BinarySearchFunc(c.sensors, sensor, func(s sensorClock, n string) int { return cmp.Compare(s.name, n) })
-	if !found {
-		c.sensors = slices.Insert(c.sensors, i, sensorClock{name: sensor})
-	}
-	s := &c.sensors[i]
-	s.clock, s.arrival = max(s.clock, at), arrival
-	off := arrival.Sub(at)
-	s.suspect = c.domain == proto.LiveDomain && (off > suspectAfter || off < -suspectAfter)
-	if s.suspect {
-		s.clock = at // it may be set right later, backwards too
-	}
-	low, any := proto.Time(0), false
-	for _, s := range c.sensors {
-		if s.suspect || (c.domain == proto.LiveDomain && arrival.Sub(s.arrival) > sensorQuiet) {
-			continue
-		}
-		if !any || s.clock < low {
-			low, any = s.clock, true
-		}
-	}
-	if !any || low <= c.watermark {
+func (c *clock) beat(sensor string, at, sent, arrival proto.Time) bool {
+	c.sensors.Beat(sensor, at, sent, arrival)
+	low, ok := c.sensors.Watermark(arrival)
+	if !ok || low <= c.watermark {
 		return false
 	}
 	c.watermark = low
 	return true
-}
-
-func (c *clock) isSuspect(sensor string) bool {
-	i, found := slices.BinarySearchFunc(c.sensors, sensor, func(s sensorClock, n string) int { return cmp.Compare(s.name, n) })
-	return found && c.sensors[i].suspect
 }
 
 // timer is a Timer as it is kept.
@@ -105,13 +67,28 @@ func (h *timerHeap) Pop() any {
 }
 
 func (p *Partition) clockOf(site, domain string) *clock {
+	if c := p.lastClock; c != nil && c.site == site && c.domain == domain {
+		return c
+	}
 	k := site + "\x00" + domain
 	c, ok := p.clocks[k]
 	if !ok {
-		c = &clock{site: site, domain: domain}
+		c = &clock{site: site, domain: domain, sensors: dedup.Sensors{Live: domain == proto.LiveDomain}}
 		p.clocks[k] = c
+		if p.rule != nil {
+			p.rule.Adopt(site, domain, &c.sensors)
+		}
 	}
+	p.lastClock = c
 	return c
+}
+
+// saveClock puts a clock as it stands into the state.
+func (p *Partition) saveClock(c *clock) {
+	st := clocks.Edit(&Tx{p: p}, []byte(c.site+"\x00"+c.domain))
+	st.site, st.domain, st.watermark = c.site, c.domain, c.watermark
+	st.sensors = c.sensors
+	st.sensors.List = slices.Clone(c.sensors.List)
 }
 
 // setTimer keeps a timer. Setting the same one twice is setting it once.
@@ -142,7 +119,8 @@ func (p *Partition) loadTimers() {
 			return false
 		}
 		c := p.clockOf(s.site, s.domain)
-		c.sensors, c.watermark = s.sensors, s.watermark
+		c.watermark = s.watermark
+		c.sensors.List, c.sensors.Passed = s.sensors.List, s.sensors.Passed
 		return true
 	})
 	for _, c := range p.clocks {

@@ -92,7 +92,7 @@ func (d *decoder) decodeBatch(r Record) {
 		it := &b.Items[i]
 		pos := proto.Position{Offset: r.Offset, Index: int32(i)}
 		d.out = append(d.out, pending{
-			pos: pos, producer: b.Producer, seq: b.FirstSeq + uint64(i), arrival: r.Time, sensor: b.Sensor,
+			pos: pos, producer: b.Producer, seq: b.FirstSeq + uint64(i), arrival: r.Time, sent: r.Sent, sensor: b.Sensor,
 			ev: Event{Topic: r.Topic, Cause: proto.Cause{Partition: r.Partition, Position: pos}, Domain: b.Domain, Site: b.Site, Mirror: it.Mirror},
 		})
 		pd := &d.out[i]

@@ -12,6 +12,7 @@ type Record struct {
 	Partition int32
 	Offset    int64
 	Time      proto.Time // the record's timestamp: arrival
+	Sent      proto.Time // header proto.HeaderSent: the sensor's clock then; 0 when absent
 	Envelope  []byte     // header proto.HeaderEnvelope; nil on wardflow.traffic
 	Value     []byte
 }
@@ -22,6 +23,7 @@ type pending struct {
 	producer string
 	seq      uint64
 	arrival  proto.Time
+	sent     proto.Time
 	sensor   string
 	ev       Event
 	progress *proto.Progress

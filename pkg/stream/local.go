@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/wardflow/wardflow/pkg/dedup"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -15,19 +16,51 @@ type Local struct {
 	out   func(Emitted)
 	next  proto.Position
 	stats Stats
+
+	rule    *dedup.Rule
+	sensors map[[2]string]*dedup.Sensors // by site and domain
 }
 
 // NewLocal runs folds, upstream folds first; out gets every output, in order.
 func NewLocal(out func(Emitted), folds ...Fold) (*Local, error) {
-	l := &Local{out: out}
+	l := &Local{out: out, sensors: map[[2]string]*dedup.Sensors{}}
+	l.rule = dedup.NewRule(dedup.Memory[dedup.Conversation]{}, dedup.Memory[dedup.Fact]{}, 0)
 	for _, f := range folds {
-		p, err := OpenPartition(f, 0, Options{Stats: &l.stats})
+		p, err := OpenPartition(f, 0, Options{Stats: &l.stats, marked: true})
 		if err != nil {
 			return nil, err
 		}
 		l.parts = append(l.parts, p)
 	}
 	return l, nil
+}
+
+// Mark takes note of an item of a batch, of which only the naming fields are used,
+// and gives the item as Item is to be given it: marked, where another sensor has
+// told the same. A sensor alone need not be asked about.
+func (l *Local) Mark(b *proto.Batch, it proto.Item) proto.Item {
+	k := [2]string{b.Site, b.Domain}
+	s := l.sensors[k]
+	if s == nil {
+		s = &dedup.Sensors{Live: b.Domain == proto.LiveDomain}
+		l.sensors[k] = s
+		l.rule.Adopt(b.Site, b.Domain, s)
+	}
+	switch {
+	case it.Heartbeat != nil:
+		s.Beat(b.Sensor, it.Heartbeat.Clock, 0, it.Heartbeat.Clock)
+		l.rule.Beat(b.Site, b.Domain)
+	case !s.Several():
+	case it.Flow != nil: // a flow and its mirror may be one, and differ in this
+		f := *it.Flow
+		markCopy(l.rule, b.Site, b.Domain, b.Sensor, it.Mirror, &f)
+		it.Flow = &f
+	case it.Observation != nil:
+		o := *it.Observation
+		markCopy(l.rule, b.Site, b.Domain, b.Sensor, false, &o)
+		it.Observation = &o
+	}
+	return it
 }
 
 // Item applies one item of a batch; of b only the naming fields are used.

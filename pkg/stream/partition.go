@@ -5,6 +5,7 @@ import (
 	"sort"
 	"time"
 
+	"github.com/wardflow/wardflow/pkg/dedup"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -60,10 +61,12 @@ type Partition struct {
 	rollupTime   proto.Time
 	rollupDomain string
 
-	clocks   map[string]*clock
-	firing   *clock // timers of this clock are being fired before the heartbeat at hand is done
-	sweeps   []sweep
-	sweeping []string // keys still to do of sweeps[0]
+	clocks    map[string]*clock
+	lastClock *clock
+	rule      *dedup.Rule // nil: what it is given has been marked (replay)
+	firing    *clock      // timers of this clock are being fired before the heartbeat at hand is done
+	sweeps    []sweep
+	sweeping  []string // keys still to do of sweeps[0]
 
 	gateWait  time.Duration
 	blocked   time.Time // since when the primary head waits for an upstream; zero: it does not
@@ -80,7 +83,9 @@ type Stats struct {
 	GateExpired  uint64 // applied without having waited for the upstream
 	Timers       uint64
 	Swept        uint64
-	SuspectClock uint64 // events that took their arrival time
+	SuspectClock uint64 // events whose times were set right, because their sensor's clock is off
+	Copies       uint64 // flows' parts and observations that another sensor had told; folds see them marked
+	Forgotten    uint64 // of what was kept to know copies by: dropped before its time, because there was too much
 }
 
 // Options are a partition's surroundings.
@@ -89,6 +94,9 @@ type Options struct {
 	CacheBytes int           // of encoded state before the store; 0: none
 	GateWait   time.Duration // how long a primary event waits for an upstream; 0: for ever
 	Stats      *Stats
+	MaxKept    int // values kept to know copies by; 0: dedup.DefaultMax
+
+	marked bool // copies are marked already
 }
 
 // OpenPartition makes a fold's partition as its store has it.
@@ -113,6 +121,9 @@ func OpenPartition(f Fold, id int32, o Options) (*Partition, error) {
 			p.filter.add(key)
 			return true
 		})
+	}
+	if !o.marked && f.Inputs()[0].Topic == proto.TopicTraffic {
+		p.rule = dedup.NewRule(conversationTable{p}, factTable{p}, o.MaxKept)
 	}
 	for i, in := range f.Inputs() {
 		p.inputs = append(p.inputs, newInput(in, i == 0))
@@ -139,6 +150,7 @@ func (p *Partition) restore() error {
 		})
 	}
 	p.loadTimers()
+	p.loadKept()
 	return p.err
 }
 

@@ -146,10 +146,7 @@ func (p *Partition) apply(in *input, pd *pending) {
 	if !p.takeNumber(in, pd) || pd.ev.Msg == nil {
 		return
 	}
-	if pd.sensor != "" && p.clockOf(pd.ev.Site, pd.ev.Domain).isSuspect(pd.sensor) {
-		p.stats.SuspectClock++
-		pd.ev.Time = pd.arrival
-	}
+	p.mark(pd)
 	p.stats.Events++
 	if in.Topic == proto.TopicTraffic {
 		p.stats.Traffic++
@@ -183,7 +180,7 @@ func (p *Partition) beat(head *pending, left *int) bool {
 	}
 	c := p.clockOf(head.ev.Site, head.ev.Domain)
 	before := c.watermark
-	c.beat(head.sensor, head.beat.Clock, head.arrival)
+	c.beat(head.sensor, head.beat.Clock, head.sent, head.arrival)
 	c.quiet = 0
 	if before > 0 && !head.beat.End {
 		c.quiet = c.watermark.Sub(before)
@@ -200,10 +197,11 @@ func (p *Partition) finishBeat(left *int) bool {
 	}
 	c := p.firing
 	p.firing = nil
-	tx := &Tx{p: p}
 	p.takeNumber(in, head)
-	st := clocks.Edit(tx, []byte(c.site+"\x00"+c.domain))
-	st.site, st.domain, st.sensors, st.watermark = c.site, c.domain, c.sensors, c.watermark
+	if p.rule != nil {
+		p.rule.Beat(c.site, c.domain)
+	}
+	p.saveClock(c)
 	if head.beat.End {
 		head.ev.Msg = head.beat
 		p.stats.Events++

@@ -180,7 +180,7 @@ func (r *Runner) offer(s *bus.Session, records []bus.Record) {
 		if l == nil {
 			continue // revoked meanwhile
 		}
-		l.p.Offer(Record{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Time: rec.Time, Envelope: rec.Envelope, Value: rec.Value})
+		l.p.Offer(Record{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Time: rec.Time, Sent: rec.Sent, Envelope: rec.Envelope, Value: rec.Value})
 	}
 	for id, l := range r.parts {
 		for _, in := range l.p.inputs {

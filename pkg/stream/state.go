@@ -2,7 +2,9 @@ package stream
 
 import (
 	"encoding/binary"
+	"time"
 
+	"github.com/wardflow/wardflow/pkg/dedup"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -13,6 +15,8 @@ const (
 	idSeen   = 0x03
 	idGates  = 0x04
 	idClocks = 0x05
+	idFlows  = 0x06
+	idFacts  = 0x07
 )
 
 var (
@@ -154,7 +158,7 @@ func parseTimer(b []byte) (timer, bool) {
 // clockState is a clock as it is stored.
 type clockState struct {
 	site, domain string
-	sensors      []sensorClock
+	sensors      dedup.Sensors
 	watermark    proto.Time
 }
 
@@ -162,16 +166,21 @@ type clockState struct {
 func (s *clockState) AppendTo(b []byte) []byte {
 	b = AppendString(AppendString(b, s.site), s.domain)
 	b = AppendInt(b, int64(s.watermark))
-	b = AppendUint(b, uint64(len(s.sensors)))
-	for _, c := range s.sensors {
-		b = AppendInt(AppendInt(AppendString(b, c.name), int64(c.clock)), int64(c.arrival))
+	b = AppendUint(b, uint64(len(s.sensors.List)))
+	for i := range s.sensors.List {
+		c := &s.sensors.List[i]
+		b = AppendInt(AppendInt(AppendString(b, c.Name), int64(c.Clock)), int64(c.Arrival))
 		suspect := uint64(0)
-		if c.suspect {
+		if c.Suspect {
 			suspect = 1
 		}
 		b = AppendUint(b, suspect)
 	}
-	return b
+	for i := range s.sensors.List { // what an older build does not know comes last
+		c := &s.sensors.List[i]
+		b = AppendInt(AppendInt(AppendInt(b, int64(c.Offset)), int64(c.Sent)), int64(c.Behind))
+	}
+	return AppendInt(b, int64(s.sensors.Passed))
 }
 
 // Parse decodes the clock.
@@ -179,7 +188,12 @@ func (s *clockState) Parse(b []byte) error {
 	d := NewDecoder(b)
 	*s = clockState{site: d.String(), domain: d.String(), watermark: proto.Time(d.Int())}
 	for n := d.Uint(); n > 0 && d.More(); n-- {
-		s.sensors = append(s.sensors, sensorClock{name: d.String(), clock: proto.Time(d.Int()), arrival: proto.Time(d.Int()), suspect: d.Uint() == 1})
+		s.sensors.List = append(s.sensors.List, dedup.Sensor{Name: d.String(), Clock: proto.Time(d.Int()), Arrival: proto.Time(d.Int()), Suspect: d.Uint() == 1})
 	}
+	for i := range s.sensors.List {
+		c := &s.sensors.List[i]
+		c.Offset, c.Sent, c.Behind = time.Duration(d.Int()), proto.Time(d.Int()), proto.Time(d.Int())
+	}
+	s.sensors.Passed = proto.Time(d.Int())
 	return d.Err()
 }

@@ -130,7 +130,7 @@ func reversed(m *proto.Flow) bool {
 }
 
 func (f *Fold) observation(tx *stream.Tx, ev *stream.Event, o *proto.Observation) {
-	if o.Endpoint.IsZero() || !spoke(o) {
+	if o.DuplicateOfSensor != "" || o.Endpoint.IsZero() || !spoke(o) {
 		return
 	}
 	c := call{tx: tx, id: o.Endpoint, site: ev.Site, domain: ev.Domain, p: policyOf(tx, ev.Site)}

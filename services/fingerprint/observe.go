@@ -77,7 +77,7 @@ var dicomServices = []struct{ prefix, service string }{
 
 // observation puts down what a protocol said about its endpoint.
 func (e *Endpoint) observation(tx *stream.Tx, ev *stream.Event, o *proto.Observation) {
-	if o.Endpoint.IsZero() {
+	if o.DuplicateOfSensor != "" || o.Endpoint.IsZero() {
 		return
 	}
 	id := o.Endpoint

@@ -185,8 +185,8 @@ func (c *collector) finish(ctx context.Context, res *Result) (err error) {
 	}
 	sum := &res.Summary
 	for _, step := range []func() error{
-		func() error { return c.finishFlows(to, &sum.FlowParts) },
-		func() error { return c.finishObservations(to, &sum.Observations) },
+		func() error { return c.finishFlows(to, sum) },
+		func() error { return c.finishObservations(to, sum) },
 		func() error { return c.finishDevices(to, &sum.Devices) },
 		func() error { return c.finishDetections(to, &sum.Detections) },
 		func() error { return c.finishRisk(to, &sum.Risk) },
@@ -201,7 +201,8 @@ func (c *collector) finish(ctx context.Context, res *Result) (err error) {
 	return to.close(sum)
 }
 
-func (c *collector) finishFlows(to sink, n *uint64) error {
+// finishFlows counts what is no copy; a copy of a first part takes back its flow.
+func (c *collector) finishFlows(to sink, sum *Summary) error {
 	return c.flows.each(func(_, val []byte) error {
 		msg, sensor := unnamed(val)
 		f := new(proto.Flow)
@@ -211,12 +212,20 @@ func (c *collector) finishFlows(to sink, n *uint64) error {
 		f.Site, f.Sensor = c.o.Site, sensor
 		f.SrcDevice = c.registry.at(f.SrcEndpoint, f.Start)
 		f.DstDevice = c.registry.at(f.DstEndpoint, f.Start)
-		*n++
+		switch {
+		case f.DuplicateOfSensor == "":
+			sum.FlowParts++
+		case f.Part == 0:
+			sum.Flows--
+			sum.DuplicateFlowParts++
+		default:
+			sum.DuplicateFlowParts++
+		}
 		return to.flow(f)
 	})
 }
 
-func (c *collector) finishObservations(to sink, n *uint64) error {
+func (c *collector) finishObservations(to sink, sum *Summary) error {
 	return c.observations.each(func(_, val []byte) error {
 		msg, sensor := unnamed(val)
 		o := new(proto.Observation)
@@ -225,7 +234,11 @@ func (c *collector) finishObservations(to sink, n *uint64) error {
 		}
 		o.Site, o.Sensor = c.o.Site, sensor
 		o.Device = c.registry.at(o.Endpoint, o.Time)
-		*n++
+		if o.DuplicateOfSensor == "" {
+			sum.Observations++
+		} else {
+			sum.DuplicateObservations++
+		}
 		return to.observation(o)
 	})
 }

@@ -93,4 +93,9 @@ type Summary struct {
 	Devices      uint64            `json:"devices"`
 	Detections   uint64            `json:"detections"`
 	Risk         uint64            `json:"risk"`
+
+	// Copies of what another sensor has told are in the files, marked, and in none of
+	// the counts above but packets and bytes, which are of what was read.
+	DuplicateFlowParts    uint64 `json:"duplicate_flow_parts"`
+	DuplicateObservations uint64 `json:"duplicate_observations"`
 }

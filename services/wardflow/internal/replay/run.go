@@ -154,6 +154,7 @@ func (r *runner) item(s *sensor, it proto.Item) {
 	if it.Heartbeat != nil {
 		s.beat = max(s.beat, it.Heartbeat.Clock)
 	}
+	it = r.local.Mark(&s.batch, it)
 	if r.err = r.out.item(s.name, &it); r.err != nil {
 		return
 	}

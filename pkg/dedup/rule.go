@@ -1,0 +1,431 @@
+package dedup
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/wardflow/wardflow/proto"
+)
+
+// How long what was counted is kept, after the slowest sensor's clock has passed
+// it. Sensors tell a part of a flow an active timeout after it began, one whose end
+// nobody saw an idle timeout later.
+const (
+	keepOpen  = 6 * time.Minute // a conversation that goes on
+	keepFinal = 2 * time.Minute // one that has ended
+	keepFact  = time.Minute     // an observation's window
+
+	// slack is how far the clocks of two sensors may differ where they cut a
+	// conversation into different flows, as they do when one began later or lost packets.
+	slack = 10 * time.Second
+	// sameFlow is the same where both name the flow alike: its parts are numbered, so
+	// that time only bounds how long the numbers are believed.
+	sameFlow = 90 * time.Second
+
+	// factWindow is the span within which observations of the same content are counted.
+	factWindow = time.Minute
+
+	// step is the width of the buckets of what is forgotten together, and maxDrop how
+	// much of it at one heartbeat.
+	step    = 16 * time.Second
+	maxDrop = 10_000
+	// DefaultMax bounds what is kept of a partition; beyond, the oldest bucket goes.
+	DefaultMax = 1 << 20
+)
+
+// Key names what is kept: a conversation on an endpoint's lane, or the content of
+// an observation in its window. Its first four bytes are of the site and domain.
+type Key [16]byte
+
+// Conversation is how far the traffic between two ends has been counted on the
+// lane of one of them, and whose report it was.
+type Conversation struct {
+	Owner      string
+	Flow       uint64 // of the flow's id, of the part counted last
+	Part       uint32
+	Final      bool
+	Start, End proto.Time // of the first and of the last packet counted
+}
+
+// Fact is how often each sensor has told one content within a window.
+type Fact struct {
+	Window proto.Time // its end
+	Owner  string     // who told it as often as nobody had before
+	Told   []Told     // by sensor
+}
+
+// Told is one sensor's count.
+type Told struct {
+	Sensor string
+	Count  uint64
+}
+
+// Table keeps values under keys.
+type Table[V any] interface {
+	Get(key Key) *V  // nil when there is none; it must not be changed
+	Edit(key Key) *V // for changing, a zero value when there is none
+	Delete(key Key)
+}
+
+// Rule tells copies from what counts, for one partition of wardflow.traffic.
+//
+// A flow's part counts unless another sensor's report covers its beginning:
+//
+//   - the same flow, up to the part that was counted; two sensors that see the same
+//     packets name and number the parts alike, whatever their clocks say;
+//   - else another flow of the same two ends, up to the end of what was counted.
+//
+// So the first report counts, and nobody has to be waited for or known to be alive:
+// a sensor that dies leaves its conversations to the others at the next part.
+// Observations are counted by content: of what several sensors tell within a
+// minute, as many count as the one told that told most.
+type Rule struct {
+	flows  Table[Conversation]
+	facts  Table[Fact]
+	groups map[[4]byte]*group
+	kept   int
+	max    int
+
+	Counts Counts
+}
+
+// Counts tells what a rule has done.
+type Counts struct {
+	Copies    uint64 // flows' parts and observations that another sensor had told
+	Forgotten uint64 // kept values that went before their time, because there were too many
+}
+
+// group is one site's sensors in one domain, and what is kept for them by the
+// bucket of time at which it may go.
+type group struct {
+	name    [4]byte
+	sensors *Sensors
+	flows   map[int64][]Key
+	facts   map[int64][]Key
+}
+
+// NewRule makes a rule over tables; most is how much they may hold, 0 for DefaultMax.
+func NewRule(flows Table[Conversation], facts Table[Fact], most int) *Rule {
+	if most <= 0 {
+		most = DefaultMax
+	}
+	return &Rule{flows: flows, facts: facts, groups: map[[4]byte]*group{}, max: most}
+}
+
+// Adopt makes the rule know the sensors of a site and domain; s stays the
+// caller's, and the rule may raise s.Passed. It is to be called before anything
+// else about them.
+func (r *Rule) Adopt(site, domain string, s *Sensors) {
+	name := groupName(site, domain)
+	r.groups[name] = &group{name: name, sensors: s, flows: map[int64][]Key{}, facts: map[int64][]Key{}}
+}
+
+func groupName(site, domain string) (name [4]byte) {
+	id := proto.HashID("sensors", []byte(site), []byte(domain))
+	copy(name[:], id[:])
+	return name
+}
+
+// LoadFlow and LoadFact tell the rule of a value that its table holds already.
+func (r *Rule) LoadFlow(key Key, c *Conversation) { r.load(key, c.expires(), true) }
+
+// LoadFact is like LoadFlow.
+func (r *Rule) LoadFact(key Key, f *Fact) { r.load(key, f.expires(), false) }
+
+func (r *Rule) load(key Key, expires proto.Time, flow bool) {
+	r.kept++
+	if g := r.groups[[4]byte(key[:4])]; g != nil {
+		g.put(key, expires, flow)
+	}
+}
+
+func (g *group) put(key Key, expires proto.Time, flow bool) {
+	m := g.facts
+	if flow {
+		m = g.flows
+	}
+	b := bucketOf(expires)
+	m[b] = append(m[b], key)
+}
+
+// bucketOf is the bucket that is over when the time has passed.
+func bucketOf(t proto.Time) int64 { return int64(t / proto.Time(step)) }
+
+func (c *Conversation) expires() proto.Time {
+	if c.Final {
+		return c.End.Add(keepFinal)
+	}
+	return c.End.Add(keepOpen)
+}
+
+func (f *Fact) expires() proto.Time { return f.Window.Add(keepFact) }
+
+func (g *group) gone(expires proto.Time) bool {
+	return bucketOf(expires) < bucketOf(g.sensors.Passed)
+}
+
+// conversationKey is made of what is hashed already: the site is in the endpoint,
+// or in the flow's id, and the two ends in the Community ID.
+func (g *group) conversationKey(f *proto.Flow, mirror bool) (key Key) {
+	copy(key[:], g.name[:])
+	if f.CommunityID != (proto.CommunityID{}) {
+		copy(key[4:], f.CommunityID[:])
+	} else {
+		copy(key[4:], f.FlowID[:])
+	}
+	end := f.SrcEndpoint
+	if mirror || end.IsZero() {
+		end = f.DstEndpoint
+	}
+	for i := range key[4:] {
+		key[4+i] ^= end[i]
+	}
+	return key
+}
+
+// Flow decides about a part of a flow on one endpoint's lane, whose times have been
+// set right. It gives the sensor whose report counts, "" when this one does.
+func (r *Rule) Flow(site, domain string, f *proto.Flow, sensor string, mirror bool) string {
+	g := r.groups[groupName(site, domain)]
+	if g == nil || !g.sensors.Several() {
+		return ""
+	}
+	key := g.conversationKey(f, mirror)
+	c := r.flows.Get(key)
+	known := c != nil && !g.gone(c.expires())
+	empty := f.SrcPackets+f.DstPackets == 0
+	switch {
+	case !known && empty: // the end of a flow that was silent for long: it counts nothing
+		return ""
+	case known && c.Owner != sensor && c.covers(f):
+		owner := c.Owner
+		if c.Final && f.Final && c.Flow == short(f.FlowID) && c.Part == f.Part && len(g.sensors.List) == 2 {
+			r.flows.Delete(key) // both have told all of it
+			r.kept--
+		}
+		r.Counts.Copies++
+		return owner
+	case known && c.Owner != sensor && f.End < c.Start.Add(-slack):
+		return "" // out of a spool, from before what was counted
+	}
+	if c == nil {
+		r.room()
+	}
+	was := int64(-1)
+	if c != nil {
+		was = bucketOf(c.expires())
+	}
+	e := r.flows.Edit(key)
+	if !known {
+		*e = Conversation{Start: f.Start, End: f.End}
+	}
+	e.Owner, e.Flow, e.Part, e.Final = sensor, short(f.FlowID), f.Part, f.Final
+	e.Start, e.End = min(e.Start, f.Start), max(e.End, f.End)
+	if bucketOf(e.expires()) != was {
+		g.put(key, e.expires(), true)
+	}
+	return ""
+}
+
+func short(id proto.ID) uint64 { return binary.BigEndian.Uint64(id[:]) }
+
+// covers reports whether what was counted holds the beginning of f.
+func (c *Conversation) covers(f *proto.Flow) bool {
+	if c.Flow == short(f.FlowID) {
+		if f.Part <= c.Part {
+			return f.Start <= c.End.Add(sameFlow)
+		}
+		return f.Start < c.End.Add(-slack) // a sensor that cuts its parts shorter
+	}
+	return f.Start <= c.End.Add(slack) && f.End >= c.Start.Add(-slack)
+}
+
+// Observation decides about an observation, whose time has been set right, as Flow
+// does about a part of a flow.
+func (r *Rule) Observation(site, domain string, o *proto.Observation, sensor string) string {
+	g := r.groups[groupName(site, domain)]
+	if g == nil || !g.sensors.Several() {
+		return ""
+	}
+	key, window := g.factKey(o)
+	return r.fact(g, key, window, sensor, 1)
+}
+
+// fact counts n observations of one content by one sensor.
+func (r *Rule) fact(g *group, key Key, window proto.Time, sensor string, n uint64) string {
+	if g.gone(window.Add(keepFact)) {
+		return "" // out of a spool, from a time that is forgotten
+	}
+	if r.facts.Get(key) == nil {
+		r.room()
+		g.put(key, window.Add(keepFact), false)
+	}
+	e := r.facts.Edit(key)
+	e.Window = window
+	top, mine, equal := uint64(0), -1, 0
+	for i := range e.Told {
+		if e.Told[i].Sensor == sensor {
+			mine = i
+		}
+		top = max(top, e.Told[i].Count)
+	}
+	if mine < 0 {
+		e.Told = append(slices.Clip(e.Told), Told{Sensor: sensor})
+		mine = len(e.Told) - 1
+	}
+	e.Told[mine].Count += n
+	if e.Told[mine].Count > top {
+		e.Owner = sensor
+		return ""
+	}
+	owner := e.Owner
+	for i := range e.Told {
+		if e.Told[i].Count == top {
+			equal++
+		}
+	}
+	if equal == len(g.sensors.List) {
+		r.facts.Delete(key) // all have told all of it: as good as nothing
+		r.kept--
+	}
+	r.Counts.Copies++
+	return owner
+}
+
+// factKey names the content of an observation: all that it says, but when and in
+// which flow, since sensors may name that differently.
+func (g *group) factKey(o *proto.Observation) (Key, proto.Time) {
+	attributes, err := o.Attributes.MarshalJSON()
+	if err != nil { // text always marshals
+		attributes = nil
+	}
+	return g.contentKey(o.Time, o.Endpoint, o.Peer, o.Gateway, o.Protocol, o.Kind, string(attributes))
+}
+
+func (g *group) contentKey(at proto.Time, endpoint, peer, gateway proto.ID, protocol, kind, attributes string) (Key, proto.Time) {
+	window := (at/proto.Time(factWindow) + 1) * proto.Time(factWindow)
+	id := proto.HashID("fact", binary.BigEndian.AppendUint64(nil, uint64(window)), endpoint[:], peer[:], gateway[:],
+		[]byte(protocol), []byte(kind), []byte(attributes))
+	var key Key
+	copy(key[:], g.name[:])
+	copy(key[4:], id[:])
+	return key, window
+}
+
+// room makes room for one more value: when there are too many the oldest bucket
+// goes, and for its site whatever is as old.
+func (r *Rule) room() {
+	r.kept++
+	if r.kept <= r.max {
+		return
+	}
+	var g *group
+	oldest := int64(0)
+	for _, o := range r.groups {
+		for _, m := range []map[int64][]Key{o.flows, o.facts} {
+			for b := range m {
+				if g == nil || b < oldest || (b == oldest && bytes.Compare(o.name[:], g.name[:]) < 0) {
+					g, oldest = o, b
+				}
+			}
+		}
+	}
+	if g == nil {
+		return
+	}
+	g.sensors.Passed = max(g.sensors.Passed, proto.Time(oldest+1)*proto.Time(step))
+	before := r.kept
+	r.drop(g, len(g.flows[oldest])+len(g.facts[oldest]))
+	r.Counts.Forgotten += uint64(before - r.kept)
+}
+
+// Beat forgets what no sensor of the site can tell a copy of any more. It is to be
+// called after each heartbeat of the site and domain.
+func (r *Rule) Beat(site, domain string) {
+	if g := r.groups[groupName(site, domain)]; g != nil {
+		r.drop(g, maxDrop)
+	}
+}
+
+// drop deletes up to n values whose time has passed. What is left over counts as
+// deleted already, and goes next time.
+func (r *Rule) drop(g *group, n int) {
+	n = dropOver(r, g, g.flows, r.flows, n, (*Conversation).expires)
+	dropOver(r, g, g.facts, r.facts, n, (*Fact).expires)
+}
+
+func dropOver[V any](r *Rule, g *group, buckets map[int64][]Key, t Table[V], n int, expires func(*V) proto.Time) int {
+	for _, b := range slices.Sorted(maps.Keys(buckets)) {
+		if b >= bucketOf(g.sensors.Passed) {
+			break
+		}
+		keys := buckets[b]
+		for len(keys) > 0 && n > 0 {
+			if v := t.Get(keys[0]); v != nil && bucketOf(expires(v)) == b {
+				t.Delete(keys[0])
+				r.kept--
+			}
+			keys = keys[1:]
+			n--
+		}
+		if len(keys) > 0 {
+			buckets[b] = keys
+			break
+		}
+		delete(buckets, b)
+	}
+	return n
+}
+
+// Kept is how many values the tables hold.
+func (r *Rule) Kept() int { return r.kept }
+
+// RestoreFlow puts down what a stored part says: that it counted.
+func (r *Rule) RestoreFlow(site, domain string, f *proto.Flow, sensor string) {
+	g := r.groups[groupName(site, domain)]
+	if g == nil {
+		return
+	}
+	key := g.conversationKey(f, false)
+	if r.flows.Get(key) == nil {
+		r.kept++
+	}
+	e := r.flows.Edit(key)
+	*e = Conversation{Owner: sensor, Flow: short(f.FlowID), Part: f.Part, Final: f.Final, Start: f.Start, End: f.End}
+	g.put(key, e.expires(), true)
+}
+
+// RestoreFact puts down how often a sensor has told a content in a window.
+func (r *Rule) RestoreFact(site, domain string, o *proto.Observation, attributes json.RawMessage, sensor string, n uint64) {
+	g := r.groups[groupName(site, domain)]
+	if g == nil {
+		return
+	}
+	key, window := g.contentKey(o.Time, o.Endpoint, o.Peer, o.Gateway, o.Protocol, o.Kind, string(attributes))
+	copies := r.Counts.Copies
+	r.fact(g, key, window, sensor, n)
+	r.Counts.Copies = copies
+}
+
+// Memory is a Table in memory.
+type Memory[V any] map[Key]*V
+
+// Get gives a value.
+func (m Memory[V]) Get(key Key) *V { return m[key] }
+
+// Edit gives a value for changing.
+func (m Memory[V]) Edit(key Key) *V {
+	v := m[key]
+	if v == nil {
+		v = new(V)
+		m[key] = v
+	}
+	return v
+}
+
+// Delete removes a value.
+func (m Memory[V]) Delete(key Key) { delete(m, key) }
