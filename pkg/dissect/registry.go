@@ -10,6 +10,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
+	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssh"
 	"github.com/wardflow/wardflow/pkg/dissect/tls"
 )
@@ -26,6 +27,7 @@ var protocols = []*dissector.Protocol{
 	&http.Protocol,
 	&ssh.Protocol,
 	&smb.Protocol,
+	&ssdp.Protocol,
 	&dns.MDNS,
 	&dns.LLMNR,
 	&dns.Protocol,
