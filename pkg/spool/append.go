@@ -17,17 +17,59 @@ func (s *Spool) Append(partition int32, payload []byte) error {
 	if s.closed {
 		return ErrClosed
 	}
+	if reason, err := s.take(partition, payload); err != nil {
+		s.drop(reason, 1, int64(len(payload)))
+		return fmt.Errorf("append to spool %s: %w: %w", s.cfg.Dir, ErrDropped, err)
+	}
+	return nil
+}
+
+// Offer is Append for a caller who keeps the record when it is not taken: then
+// it is not counted as dropped, and the reason says what it would count as. The
+// number is for Ack.
+func (s *Spool) Offer(partition int32, payload []byte) (number uint64, reason Reason, err error) {
+	s.mu.Lock()
+	defer s.unlock()
+	return s.offer(partition, payload)
+}
+
+// OfferRead is Offer of a record that the reader has in hand already: Read does
+// not give it, unless Rewind goes back before it. Everything that is in the spool
+// must have been read.
+func (s *Spool) OfferRead(partition int32, payload []byte) (number uint64, reason Reason, err error) {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.cursor < s.next {
+		return 0, DropWrite, fmt.Errorf("append to spool %s as read: records before it are not", s.cfg.Dir)
+	}
+	number, reason, err = s.offer(partition, payload)
+	if err == nil {
+		s.cursor, s.seen = number+1, number
+	}
+	return number, reason, err
+}
+
+func (s *Spool) offer(partition int32, payload []byte) (uint64, Reason, error) {
+	if s.closed {
+		return 0, DropWrite, ErrClosed
+	}
+	if reason, err := s.take(partition, payload); err != nil {
+		return 0, reason, fmt.Errorf("append to spool %s: %w", s.cfg.Dir, err)
+	}
+	return s.next - 1, "", nil
+}
+
+func (s *Spool) take(partition int32, payload []byte) (Reason, error) {
 	reason, err := s.append(partition, payload)
 	if err != nil {
 		if full(err) {
 			reason = DropDiskFull
 		}
-		s.drop(reason, 1, int64(len(payload)))
-		return fmt.Errorf("append to spool %s: %w: %w", s.cfg.Dir, ErrDropped, err)
+		return reason, err
 	}
 	s.stats.appended++
 	s.stats.appendedBytes += uint64(len(payload))
-	return nil
+	return "", nil
 }
 
 func (s *Spool) append(partition int32, payload []byte) (Reason, error) {

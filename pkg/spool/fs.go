@@ -41,6 +41,9 @@ var ErrLocked = errors.New("spool folder is in use")
 
 type osFS struct{}
 
+// OS is the operating system's file system, for those who put faults in front of it.
+func OS() FS { return osFS{} }
+
 func (osFS) MkdirAll(dir string) error { return os.MkdirAll(dir, 0o750) }
 
 func (osFS) ReadDir(dir string) ([]string, error) {

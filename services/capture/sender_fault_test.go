@@ -1,0 +1,145 @@
+package capture
+
+import (
+	"errors"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/wardflow/wardflow/pkg/spool"
+)
+
+// faulty is a disk that fails when it is told to.
+type faulty struct {
+	spool.FS
+
+	write, read atomic.Pointer[error]
+	short       atomic.Bool
+}
+
+type faultyFile struct {
+	spool.File
+
+	of *faulty
+}
+
+func (f *faulty) Create(name string) (spool.File, error) {
+	if err := f.write.Load(); err != nil {
+		return nil, *err
+	}
+	file, err := f.FS.Create(name)
+	return faultyFile{file, f}, err
+}
+
+func (f *faulty) Open(name string) (spool.File, error) {
+	file, err := f.FS.Open(name)
+	return faultyFile{file, f}, err
+}
+
+// WriteAt fails, or takes half and says so, as a file system with little room does.
+func (f faultyFile) WriteAt(b []byte, off int64) (int, error) {
+	if err := f.of.write.Load(); err != nil {
+		return 0, *err
+	}
+	if f.of.short.Load() {
+		return f.File.WriteAt(b[:len(b)/2], off)
+	}
+	return f.File.WriteAt(b, off)
+}
+
+func (f faultyFile) ReadAt(b []byte, off int64) (int, error) {
+	if err := f.of.read.Load(); err != nil {
+		return 0, *err
+	}
+	return f.File.ReadAt(b, off)
+}
+
+// While the disk is in trouble during an outage, memory keeps the newest; what it
+// cannot keep is dropped oldest first and counted by the disk's reason, and all
+// else arrives in order.
+func TestSenderDiskFaults(t *testing.T) {
+	full, broken := error(syscall.ENOSPC), errors.New("input/output error")
+	for _, c := range []struct {
+		name   string
+		reason spool.Reason
+		set    func(*faulty)
+	}{
+		{"disk full", spool.DropDiskFull, func(f *faulty) { f.write.Store(&full) }},
+		{"write error", spool.DropWrite, func(f *faulty) { f.write.Store(&broken) }},
+		{"short write", spool.DropWrite, func(f *faulty) { f.short.Store(true) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				disk := &faulty{FS: spool.OS()}
+				b := newBed(t, dir, func(c *SenderConfig) { roomy(c); c.Spool.FS = disk })
+				b.broker.set(func(b *tape) { b.away = true })
+				b.send(4000)
+				c.set(disk)
+				b.send(400) // 40 kB fit
+				if st := b.Stats(); st.Dropped[c.reason] != 0 || st.QueueRecords < 290 || st.LastError == "" {
+					t.Errorf("a little while: %+v", st)
+				}
+				b.send(3000)
+				lost := b.Stats().Dropped[c.reason]
+				if lost < 2000 || lost > 2800 {
+					t.Errorf("lost %d", lost)
+				}
+				disk.write.Store(nil)
+				disk.short.Store(false)
+				pause(2 * time.Second)
+				b.send(1000)
+				if st := b.Stats(); st.QueueRecords > 2 || st.Dropped[c.reason] != lost {
+					t.Errorf("the disk is well again: %+v", st)
+				}
+				b.broker.set(func(b *tape) { b.away = false })
+				b.await("direct", in(SendsDirect))
+				_ = b.stop()
+				got, _ := b.broker.accepted()
+				have := 0
+				for _, numbers := range got {
+					have += len(numbers)
+				}
+				if have+int(lost) != 8400 {
+					t.Errorf("%d arrived and %d are counted as lost, of 8400", have, lost)
+				}
+				if st := b.Stats(); st.Dropped[c.reason] != lost {
+					t.Errorf("%+v", st)
+				}
+			})
+		})
+	}
+}
+
+// A disk that cannot be read for a moment loses nothing; one that cannot be read
+// at all loses what is on it, counted, and what comes then arrives.
+func TestSenderReadFaults(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		disk := &faulty{FS: spool.OS()}
+		b := newBed(t, dir, func(c *SenderConfig) { roomy(c); c.Spool.FS = disk })
+		b.broker.set(func(b *tape) { b.away = true })
+		b.send(4000)
+		broken := errors.New("input/output error")
+		disk.read.Store(&broken)
+		pause(b.cfg.Stall) // it must read again for a new client
+		b.broker.set(func(b *tape) { b.away = false })
+		b.await("direct", in(SendsDirect))
+		disk.read.Store(nil)
+		b.send(400)
+		_ = b.stop()
+		got, _ := b.broker.accepted()
+		have := 0
+		for p, numbers := range got {
+			have += len(numbers)
+			if last := numbers[len(numbers)-1]; last != 1100 {
+				t.Errorf("%s ends at %d", p, last)
+			}
+		}
+		if lost := b.Stats().Dropped[spool.DropDamaged]; lost == 0 || have+int(lost) < 4400 {
+			t.Errorf("%d arrived, %d lost", have, lost)
+		}
+	})
+}
