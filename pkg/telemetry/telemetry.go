@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"go.opentelemetry.io/otel/attribute"
 	promexport "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric"
@@ -198,4 +199,16 @@ func kv(name string, value any) attribute.KeyValue {
 		return attribute.Bool(name, v)
 	}
 	return attribute.String(name, fmt.Sprint(value))
+}
+
+// Gather gives what /metrics would; nothing where telemetry is off.
+func (t *Telemetry) Gather() ([]*dto.MetricFamily, error) {
+	if t == nil {
+		return nil, nil
+	}
+	list, err := t.registry.Gather()
+	if err != nil {
+		return list, fmt.Errorf("gather metrics: %w", err)
+	}
+	return list, nil
 }

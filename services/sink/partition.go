@@ -6,6 +6,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/bus"
 	"github.com/wardflow/wardflow/pkg/store"
+	"github.com/wardflow/wardflow/pkg/telemetry"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -18,6 +19,8 @@ type batch struct {
 	letters     []bus.Message
 	seq         map[string]uint64 // highest number of each producer at its end
 	begun, grew time.Time         // when its first and its last record came
+	size        int               // rows when it was launched
+	traces      []*telemetry.Remote
 	// planned: the plan was found committed, by whoever had the partition before.
 	planned bool
 	// doubtful: some of its rows may be there already, so they are looked for first.
@@ -121,6 +124,9 @@ func (p *partition) take(r *bus.Record, s *Sink) error {
 	}
 	b.rows.add(r, at, keep, dead)
 	b.grew = s.now()
+	if r.Trace != nil && len(b.traces) < maxTraces {
+		b.traces = append(b.traces, r.Trace)
+	}
 	p.next = r.Offset + 1
 	b.to = p.next
 	b.first, b.last = min(b.first, r.Time), max(b.last, r.Time)
@@ -200,6 +206,7 @@ func (p *partition) launch() *batch {
 	} else {
 		p.inFlight, p.building = p.building, nil
 	}
+	p.inFlight.size = p.inFlight.len()
 	return p.inFlight
 }
 
@@ -224,6 +231,9 @@ func (p *partition) settled(b *batch, now time.Time) {
 	p.doneTo, p.doneAt, p.settledAt = b.to, b.last, now
 	for _, t := range b.rows.blocks() {
 		t.Reset()
+	}
+	if t, ok := b.rows.(*traffic); ok {
+		t.clock = 0
 	}
 	p.spare = b.rows
 }

@@ -90,6 +90,7 @@ func (r *round) run(ctx context.Context, src Source, letters Letters) {
 	s := r.s
 	s.send(ctx, letters, r.jobs)
 	s.commit(ctx, src, r.jobs)
+	begun := s.now()
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, max(s.cfg.Inserts, 1))
 	for _, j := range r.jobs {
@@ -100,9 +101,13 @@ func (r *round) run(ctx context.Context, src Source, letters Letters) {
 		wg.Go(func() {
 			defer func() { <-slots }()
 			j.settled = s.settle(src, j)
+			if j.settled {
+				s.meter.stored(j.p.topic, j.b, s.now())
+			}
 		})
 	}
 	wg.Wait()
+	s.meter.round(s.now().Sub(begun))
 	for _, j := range r.jobs {
 		if j.save == nil || !j.committed || j.p.gone() {
 			continue

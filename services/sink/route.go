@@ -52,6 +52,7 @@ type traffic struct {
 	flows        *store.FlowBlock
 	observations *store.ObservationBlock
 	batch        proto.Batch
+	clock        proto.Time // least of the live sensors' clocks in it; 0: none spoke
 }
 
 func newTraffic() (rows, error) {
@@ -79,6 +80,8 @@ func (t *traffic) add(r *bus.Record, at store.Coordinates, keep keepFunc, dead d
 			t.flows.Add(it.Flow, &at)
 		case it.Observation != nil:
 			t.observations.Add(it.Observation, &at)
+		case it.Heartbeat != nil && t.batch.Domain == proto.LiveDomain && (t.clock == 0 || it.Heartbeat.Clock < t.clock):
+			t.clock = it.Heartbeat.Clock
 		}
 	}
 }

@@ -14,7 +14,8 @@ import (
 func (s *Sink) settle(src Source, j *job) bool {
 	// Not a context that ends with the insert: clickhouse-go closes the connection of
 	// a context that ends, also just after the answer, when the next insert has it.
-	ctx := j.p.ctx
+	ctx, span := s.meter.span(j.p.ctx, j.p.topic, j.b)
+	defer func() { span.End(j.p.ctx.Err()) }()
 	for _, t := range j.b.rows.blocks() {
 		if t.Len() > 0 && !s.settleTable(ctx, src, j, t) {
 			return false
@@ -81,9 +82,14 @@ func (s *Sink) insert(ctx context.Context, j *job, t *store.Block, unclear bool)
 		name = fmt.Sprintf("%s/%d", name, s.now().UnixNano())
 	}
 	failpoint.Hit("sink.insert.before")
-	if err := s.tables.Insert(ctx, t, name); err != nil {
+	begun := s.now()
+	ctx, span := s.meter.insertSpan(ctx, t)
+	err := s.tables.Insert(ctx, t, name)
+	span.End(err)
+	if err != nil {
 		return err
 	}
+	s.meter.inserted(t.Table(), t.Len(), s.now().Sub(begun))
 	s.count.inserts.Add(1)
 	failpoint.Hit("sink.insert.after")
 	return failpoint.Error("sink.insert.lost")

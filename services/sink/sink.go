@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wardflow/wardflow/pkg/bus"
@@ -70,6 +71,8 @@ type Sink struct {
 	log    *slog.Logger
 	now    func() time.Time
 	count  counters
+	meter  *Meter      // nil: nobody is told
+	joined atomic.Bool // the group has given partitions out
 
 	mu         sync.Mutex // of partitions; never held over I/O
 	base       context.Context
@@ -89,6 +92,7 @@ func New(cfg Config, tables Tables, log *slog.Logger) *Sink {
 func (s *Sink) Assigned(_ context.Context, committed bus.Offsets) (map[string]map[int32]int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.joined.Store(true)
 	start := map[string]map[int32]int64{}
 	for topic, parts := range committed {
 		if _, ok := routes[topic]; !ok {
@@ -171,6 +175,7 @@ func (s *Sink) Run(ctx context.Context, src Source, letters Letters) error {
 			end(r)
 		default:
 		}
+		s.meter.look(s)
 		if !running && s.someDue() {
 			running = true
 			r := s.gather()
