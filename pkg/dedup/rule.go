@@ -3,7 +3,6 @@ package dedup
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -84,11 +83,11 @@ type Table[V any] interface {
 // Observations are counted by content: of what several sensors tell within a
 // minute, as many count as the one told that told most.
 type Rule struct {
-	flows  Table[Conversation]
-	facts  Table[Fact]
-	groups map[[4]byte]*group
-	kept   int
-	max    int
+	flows Table[Conversation]
+	facts Table[Fact]
+	sites map[[4]byte]*Site
+	kept  int
+	max   int
 
 	Counts Counts
 }
@@ -99,13 +98,14 @@ type Counts struct {
 	Forgotten uint64 // kept values that went before their time, because there were too many
 }
 
-// group is one site's sensors in one domain, and what is kept for them by the
-// bucket of time at which it may go.
-type group struct {
-	name    [4]byte
-	sensors *Sensors
-	flows   map[int64][]Key
-	facts   map[int64][]Key
+// Site is one site's sensors in one time domain, and what is kept of what they
+// told, by the bucket of time at which it may go.
+type Site struct {
+	Sensors
+	rule  *Rule
+	name  [4]byte
+	flows map[int64][]Key
+	facts map[int64][]Key
 }
 
 // NewRule makes a rule over tables; most is how much they may hold, 0 for DefaultMax.
@@ -113,21 +113,18 @@ func NewRule(flows Table[Conversation], facts Table[Fact], most int) *Rule {
 	if most <= 0 {
 		most = DefaultMax
 	}
-	return &Rule{flows: flows, facts: facts, groups: map[[4]byte]*group{}, max: most}
+	return &Rule{flows: flows, facts: facts, sites: map[[4]byte]*Site{}, max: most}
 }
 
-// Adopt makes the rule know the sensors of a site and domain; s stays the
-// caller's, and the rule may raise s.Passed. It is to be called before anything
-// else about them.
-func (r *Rule) Adopt(site, domain string, s *Sensors) {
-	name := groupName(site, domain)
-	r.groups[name] = &group{name: name, sensors: s, flows: map[int64][]Key{}, facts: map[int64][]Key{}}
-}
-
-func groupName(site, domain string) (name [4]byte) {
+// NewSite makes a site that knows no sensor yet; r may be nil where only the clocks
+// are wanted.
+func NewSite(site, domain string, r *Rule) *Site {
 	id := proto.HashID("sensors", []byte(site), []byte(domain))
-	copy(name[:], id[:])
-	return name
+	g := &Site{Sensors: Sensors{Live: domain == proto.LiveDomain}, rule: r, name: [4]byte(id[:4]), flows: map[int64][]Key{}, facts: map[int64][]Key{}}
+	if r != nil {
+		r.sites[g.name] = g
+	}
+	return g
 }
 
 // LoadFlow and LoadFact tell the rule of a value that its table holds already.
@@ -138,12 +135,12 @@ func (r *Rule) LoadFact(key Key, f *Fact) { r.load(key, f.expires(), false) }
 
 func (r *Rule) load(key Key, expires proto.Time, flow bool) {
 	r.kept++
-	if g := r.groups[[4]byte(key[:4])]; g != nil {
+	if g := r.sites[[4]byte(key[:4])]; g != nil {
 		g.put(key, expires, flow)
 	}
 }
 
-func (g *group) put(key Key, expires proto.Time, flow bool) {
+func (g *Site) put(key Key, expires proto.Time, flow bool) {
 	m := g.facts
 	if flow {
 		m = g.flows
@@ -164,13 +161,13 @@ func (c *Conversation) expires() proto.Time {
 
 func (f *Fact) expires() proto.Time { return f.Window.Add(keepFact) }
 
-func (g *group) gone(expires proto.Time) bool {
-	return bucketOf(expires) < bucketOf(g.sensors.Passed)
+func (g *Site) gone(expires proto.Time) bool {
+	return bucketOf(expires) < bucketOf(g.Passed)
 }
 
 // conversationKey is made of what is hashed already: the site is in the endpoint,
 // or in the flow's id, and the two ends in the Community ID.
-func (g *group) conversationKey(f *proto.Flow, mirror bool) (key Key) {
+func (g *Site) conversationKey(f *proto.Flow, mirror bool) (key Key) {
 	copy(key[:], g.name[:])
 	if f.CommunityID != (proto.CommunityID{}) {
 		copy(key[4:], f.CommunityID[:])
@@ -189,9 +186,9 @@ func (g *group) conversationKey(f *proto.Flow, mirror bool) (key Key) {
 
 // Flow decides about a part of a flow on one endpoint's lane, whose times have been
 // set right. It gives the sensor whose report counts, "" when this one does.
-func (r *Rule) Flow(site, domain string, f *proto.Flow, sensor string, mirror bool) string {
-	g := r.groups[groupName(site, domain)]
-	if g == nil || !g.sensors.Several() {
+func (g *Site) Flow(f *proto.Flow, sensor string, mirror bool) string {
+	r := g.rule
+	if r == nil || !g.Several() {
 		return ""
 	}
 	key := g.conversationKey(f, mirror)
@@ -203,7 +200,7 @@ func (r *Rule) Flow(site, domain string, f *proto.Flow, sensor string, mirror bo
 		return ""
 	case known && c.Owner != sensor && c.covers(f):
 		owner := c.Owner
-		if c.Final && f.Final && c.Flow == short(f.FlowID) && c.Part == f.Part && len(g.sensors.List) == 2 {
+		if c.Final && f.Final && c.Flow == short(f.FlowID) && c.Part == f.Part && len(g.List) == 2 {
 			r.flows.Delete(key) // both have told all of it
 			r.kept--
 		}
@@ -246,17 +243,17 @@ func (c *Conversation) covers(f *proto.Flow) bool {
 
 // Observation decides about an observation, whose time has been set right, as Flow
 // does about a part of a flow.
-func (r *Rule) Observation(site, domain string, o *proto.Observation, sensor string) string {
-	g := r.groups[groupName(site, domain)]
-	if g == nil || !g.sensors.Several() {
+func (g *Site) Observation(o *proto.Observation, sensor string) string {
+	if g.rule == nil || !g.Several() {
 		return ""
 	}
 	key, window := g.factKey(o)
-	return r.fact(g, key, window, sensor, 1)
+	return g.fact(key, window, sensor, 1)
 }
 
 // fact counts n observations of one content by one sensor.
-func (r *Rule) fact(g *group, key Key, window proto.Time, sensor string, n uint64) string {
+func (g *Site) fact(key Key, window proto.Time, sensor string, n uint64) string {
+	r := g.rule
 	if g.gone(window.Add(keepFact)) {
 		return "" // out of a spool, from a time that is forgotten
 	}
@@ -288,7 +285,7 @@ func (r *Rule) fact(g *group, key Key, window proto.Time, sensor string, n uint6
 			equal++
 		}
 	}
-	if equal == len(g.sensors.List) {
+	if equal == len(g.List) {
 		r.facts.Delete(key) // all have told all of it: as good as nothing
 		r.kept--
 	}
@@ -298,18 +295,18 @@ func (r *Rule) fact(g *group, key Key, window proto.Time, sensor string, n uint6
 
 // factKey names the content of an observation: all that it says, but when and in
 // which flow, since sensors may name that differently.
-func (g *group) factKey(o *proto.Observation) (Key, proto.Time) {
+func (g *Site) factKey(o *proto.Observation) (Key, proto.Time) {
 	attributes, err := o.Attributes.MarshalJSON()
 	if err != nil { // text always marshals
 		attributes = nil
 	}
-	return g.contentKey(o.Time, o.Endpoint, o.Peer, o.Gateway, o.Protocol, o.Kind, string(attributes))
+	return g.contentKey(o, string(attributes))
 }
 
-func (g *group) contentKey(at proto.Time, endpoint, peer, gateway proto.ID, protocol, kind, attributes string) (Key, proto.Time) {
-	window := (at/proto.Time(factWindow) + 1) * proto.Time(factWindow)
-	id := proto.HashID("fact", binary.BigEndian.AppendUint64(nil, uint64(window)), endpoint[:], peer[:], gateway[:],
-		[]byte(protocol), []byte(kind), []byte(attributes))
+func (g *Site) contentKey(o *proto.Observation, attributes string) (Key, proto.Time) {
+	window := (o.Time/proto.Time(factWindow) + 1) * proto.Time(factWindow)
+	id := proto.HashID("fact", binary.BigEndian.AppendUint64(nil, uint64(window)), o.Endpoint[:], o.Peer[:], o.Gateway[:],
+		[]byte(o.Protocol), []byte(o.Kind), []byte(attributes))
 	var key Key
 	copy(key[:], g.name[:])
 	copy(key[4:], id[:])
@@ -323,9 +320,9 @@ func (r *Rule) room() {
 	if r.kept <= r.max {
 		return
 	}
-	var g *group
+	var g *Site
 	oldest := int64(0)
-	for _, o := range r.groups {
+	for _, o := range r.sites {
 		for _, m := range []map[int64][]Key{o.flows, o.facts} {
 			for b := range m {
 				if g == nil || b < oldest || (b == oldest && bytes.Compare(o.name[:], g.name[:]) < 0) {
@@ -337,30 +334,30 @@ func (r *Rule) room() {
 	if g == nil {
 		return
 	}
-	g.sensors.Passed = max(g.sensors.Passed, proto.Time(oldest+1)*proto.Time(step))
+	g.Passed = max(g.Passed, proto.Time(oldest+1)*proto.Time(step))
 	before := r.kept
 	r.drop(g, len(g.flows[oldest])+len(g.facts[oldest]))
 	r.Counts.Forgotten += uint64(before - r.kept)
 }
 
-// Beat forgets what no sensor of the site can tell a copy of any more. It is to be
-// called after each heartbeat of the site and domain.
-func (r *Rule) Beat(site, domain string) {
-	if g := r.groups[groupName(site, domain)]; g != nil {
-		r.drop(g, maxDrop)
+// Drop forgets what no sensor of the site can tell a copy of any more. It is to be
+// called after each heartbeat.
+func (g *Site) Drop() {
+	if g.rule != nil {
+		g.rule.drop(g, maxDrop)
 	}
 }
 
 // drop deletes up to n values whose time has passed. What is left over counts as
 // deleted already, and goes next time.
-func (r *Rule) drop(g *group, n int) {
+func (r *Rule) drop(g *Site, n int) {
 	n = dropOver(r, g, g.flows, r.flows, n, (*Conversation).expires)
 	dropOver(r, g, g.facts, r.facts, n, (*Fact).expires)
 }
 
-func dropOver[V any](r *Rule, g *group, buckets map[int64][]Key, t Table[V], n int, expires func(*V) proto.Time) int {
+func dropOver[V any](r *Rule, g *Site, buckets map[int64][]Key, t Table[V], n int, expires func(*V) proto.Time) int {
 	for _, b := range slices.Sorted(maps.Keys(buckets)) {
-		if b >= bucketOf(g.sensors.Passed) {
+		if b >= bucketOf(g.Passed) {
 			break
 		}
 		keys := buckets[b]
@@ -385,30 +382,23 @@ func dropOver[V any](r *Rule, g *group, buckets map[int64][]Key, t Table[V], n i
 func (r *Rule) Kept() int { return r.kept }
 
 // RestoreFlow puts down what a stored part says: that it counted.
-func (r *Rule) RestoreFlow(site, domain string, f *proto.Flow, sensor string) {
-	g := r.groups[groupName(site, domain)]
-	if g == nil {
-		return
-	}
+func (g *Site) RestoreFlow(f *proto.Flow, sensor string) {
 	key := g.conversationKey(f, false)
-	if r.flows.Get(key) == nil {
-		r.kept++
+	if g.rule.flows.Get(key) == nil {
+		g.rule.room()
 	}
-	e := r.flows.Edit(key)
+	e := g.rule.flows.Edit(key)
 	*e = Conversation{Owner: sensor, Flow: short(f.FlowID), Part: f.Part, Final: f.Final, Start: f.Start, End: f.End}
 	g.put(key, e.expires(), true)
 }
 
-// RestoreFact puts down how often a sensor has told a content in a window.
-func (r *Rule) RestoreFact(site, domain string, o *proto.Observation, attributes json.RawMessage, sensor string, n uint64) {
-	g := r.groups[groupName(site, domain)]
-	if g == nil {
-		return
-	}
-	key, window := g.contentKey(o.Time, o.Endpoint, o.Peer, o.Gateway, o.Protocol, o.Kind, string(attributes))
-	copies := r.Counts.Copies
-	r.fact(g, key, window, sensor, n)
-	r.Counts.Copies = copies
+// RestoreFact puts down how often a sensor has told a content in the window of
+// o.Time; attributes are those of o as JSON.
+func (g *Site) RestoreFact(o *proto.Observation, attributes, sensor string, n uint64) {
+	key, window := g.contentKey(o, attributes)
+	copies := g.rule.Counts.Copies
+	g.fact(key, window, sensor, n)
+	g.rule.Counts.Copies = copies
 }
 
 // Memory is a Table in memory.

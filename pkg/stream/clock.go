@@ -14,7 +14,7 @@ import (
 // with one sensor.
 type clock struct {
 	site, domain string
-	sensors      dedup.Sensors
+	sensors      *dedup.Site
 	watermark    proto.Time
 	quiet        time.Duration // how far the last heartbeat moved it; see Timer.Quiet
 	timers       timerHeap
@@ -73,11 +73,8 @@ func (p *Partition) clockOf(site, domain string) *clock {
 	k := site + "\x00" + domain
 	c, ok := p.clocks[k]
 	if !ok {
-		c = &clock{site: site, domain: domain, sensors: dedup.Sensors{Live: domain == proto.LiveDomain}}
+		c = &clock{site: site, domain: domain, sensors: dedup.NewSite(site, domain, p.rule)}
 		p.clocks[k] = c
-		if p.rule != nil {
-			p.rule.Adopt(site, domain, &c.sensors)
-		}
 	}
 	p.lastClock = c
 	return c
@@ -87,7 +84,7 @@ func (p *Partition) clockOf(site, domain string) *clock {
 func (p *Partition) saveClock(c *clock) {
 	st := clocks.Edit(&Tx{p: p}, []byte(c.site+"\x00"+c.domain))
 	st.site, st.domain, st.watermark = c.site, c.domain, c.watermark
-	st.sensors = c.sensors
+	st.sensors = c.sensors.Sensors
 	st.sensors.List = slices.Clone(c.sensors.List)
 }
 

@@ -138,7 +138,7 @@ func (p *Partition) mark(pd *pending) {
 		pd.shift(shift)
 	}
 	passed := c.sensors.Passed
-	if markCopy(p.rule, pd.ev.Site, pd.ev.Domain, pd.sensor, pd.ev.Mirror, pd.ev.Msg) {
+	if markCopy(c.sensors, pd.sensor, pd.ev.Mirror, pd.ev.Msg) {
 		p.stats.Copies++
 	}
 	if c.sensors.Passed != passed {
@@ -160,13 +160,13 @@ func (pd *pending) shift(by time.Duration) {
 }
 
 // markCopy asks the rule about a message and writes into it what the rule says.
-func markCopy(r *dedup.Rule, site, domain, sensor string, mirror bool, msg any) bool {
+func markCopy(s *dedup.Site, sensor string, mirror bool, msg any) bool {
 	switch m := msg.(type) {
 	case *proto.Flow:
-		m.DuplicateOfSensor = r.Flow(site, domain, m, sensor, mirror)
+		m.DuplicateOfSensor = s.Flow(m, sensor, mirror)
 		return m.DuplicateOfSensor != ""
 	case *proto.Observation:
-		m.DuplicateOfSensor = r.Observation(site, domain, m, sensor)
+		m.DuplicateOfSensor = s.Observation(m, sensor)
 		return m.DuplicateOfSensor != ""
 	}
 	return false

@@ -18,12 +18,12 @@ type Local struct {
 	stats Stats
 
 	rule    *dedup.Rule
-	sensors map[[2]string]*dedup.Sensors // by site and domain
+	sensors map[[2]string]*dedup.Site // by site and domain
 }
 
 // NewLocal runs folds, upstream folds first; out gets every output, in order.
 func NewLocal(out func(Emitted), folds ...Fold) (*Local, error) {
-	l := &Local{out: out, sensors: map[[2]string]*dedup.Sensors{}}
+	l := &Local{out: out, sensors: map[[2]string]*dedup.Site{}}
 	l.rule = dedup.NewRule(dedup.Memory[dedup.Conversation]{}, dedup.Memory[dedup.Fact]{}, 0)
 	for _, f := range folds {
 		p, err := OpenPartition(f, 0, Options{Stats: &l.stats, marked: true})
@@ -42,22 +42,21 @@ func (l *Local) Mark(b *proto.Batch, it proto.Item) proto.Item {
 	k := [2]string{b.Site, b.Domain}
 	s := l.sensors[k]
 	if s == nil {
-		s = &dedup.Sensors{Live: b.Domain == proto.LiveDomain}
+		s = dedup.NewSite(b.Site, b.Domain, l.rule)
 		l.sensors[k] = s
-		l.rule.Adopt(b.Site, b.Domain, s)
 	}
 	switch {
 	case it.Heartbeat != nil:
 		s.Beat(b.Sensor, it.Heartbeat.Clock, 0, it.Heartbeat.Clock)
-		l.rule.Beat(b.Site, b.Domain)
+		s.Drop()
 	case !s.Several():
 	case it.Flow != nil: // a flow and its mirror may be one, and differ in this
 		f := *it.Flow
-		markCopy(l.rule, b.Site, b.Domain, b.Sensor, it.Mirror, &f)
+		markCopy(s, b.Sensor, it.Mirror, &f)
 		it.Flow = &f
 	case it.Observation != nil:
 		o := *it.Observation
-		markCopy(l.rule, b.Site, b.Domain, b.Sensor, false, &o)
+		markCopy(s, b.Sensor, false, &o)
 		it.Observation = &o
 	}
 	return it

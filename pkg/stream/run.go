@@ -198,9 +198,7 @@ func (p *Partition) finishBeat(left *int) bool {
 	c := p.firing
 	p.firing = nil
 	p.takeNumber(in, head)
-	if p.rule != nil {
-		p.rule.Beat(c.site, c.domain)
-	}
+	c.sensors.Drop()
 	p.saveClock(c)
 	if head.beat.End {
 		head.ev.Msg = head.beat
