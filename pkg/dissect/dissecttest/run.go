@@ -17,7 +17,8 @@ var Key = []byte("key of the tests")
 // Fact is a fact with the ends of its flow.
 type Fact struct {
 	dissect.Fact
-	SrcIP, DstIP netip.Addr // of the flow: who opened it, and the other end
+	SrcIP, DstIP     netip.Addr // of the flow: who opened it, and the other end
+	SrcPort, DstPort uint16
 }
 
 // Speaker is the address of the fact's side.
@@ -114,9 +115,10 @@ func NewRunner(cfg dissect.Config) *Runner {
 	r := &Runner{flows: map[key]*entry{}}
 	cfg.Key = Key
 	cfg.Emit = func(p *dissect.Packet, f *dissect.Fact) {
-		x := Fact{Fact: *f, SrcIP: p.Headers.SrcIP, DstIP: p.Headers.DstIP}
+		h := p.Headers
+		x := Fact{Fact: *f, SrcIP: h.SrcIP, DstIP: h.DstIP, SrcPort: h.SrcPort, DstPort: h.DstPort}
 		if !p.FromSrc {
-			x.SrcIP, x.DstIP = x.DstIP, x.SrcIP
+			x.SrcIP, x.DstIP, x.SrcPort, x.DstPort = x.DstIP, x.SrcIP, x.DstPort, x.SrcPort
 		}
 		r.Result.Facts = append(r.Result.Facts, x)
 	}

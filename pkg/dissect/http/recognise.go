@@ -15,7 +15,7 @@ var Protocol = dissector.Protocol{
 // methods are those of the standards and of widespread use: RFC 9110, RFC 4918
 // and other WebDAV, UPnP 1.1, Microsoft's RPC over HTTP, BITS and SSTP.
 var methods = [...]string{
-	"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+	"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY",
 	"PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "MKACTIVITY", "CHECKOUT", "MERGE",
 	"NOTIFY", "SUBSCRIBE", "UNSUBSCRIBE", "M-SEARCH", "M-POST",
 	"RPC_IN_DATA", "RPC_OUT_DATA", "BITS_POST", "SSTP_DUPLEX_POST",

@@ -3,20 +3,11 @@ package tls
 import (
 	"crypto/md5"
 	"crypto/sha256"
-	stdtls "crypto/tls"
 	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 )
-
-func cipherName(id uint16) string {
-	if s := stdtls.CipherSuiteName(id); !strings.HasPrefix(s, "0x") {
-		return s
-	}
-	return fmt.Sprintf("0x%04x", id)
-}
 
 // ja3 is the MD5 of "version,ciphers,extensions,groups,formats" in decimal,
 // lists joined by hyphens, GREASE left out.

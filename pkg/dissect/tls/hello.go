@@ -125,7 +125,7 @@ func (h *hello) extend(r *reader, server bool) bool {
 	}
 	h.extended = true
 	x := reader{b: r.take(r.u16())}
-	for len(x.b) > 0 && !x.bad && !r.bad {
+	for len(x.b) >= 4 && !x.bad && !r.bad { // less is no extension
 		kind := x.u16()
 		body := x.take(x.u16())
 		if x.bad || len(h.extensions) == maxNumbers {

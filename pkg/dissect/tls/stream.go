@@ -123,6 +123,7 @@ type half struct {
 	seen int    // bytes of it that went by, kept or not
 
 	hello, served bool // a client's hello, a server's was seen
+	retried       bool // a server's request for another hello
 	lost          bool
 	over          bool // nothing in clear follows
 	after         int  // bytes since then
@@ -177,6 +178,8 @@ func (h *half) enter(c *dissector.Context) {
 	case kind < changeCipherSpec || kind > applicationData, h.head[1] != 3, h.left > maxRecord:
 		c.Count("tls_not_a_record")
 		h.over = true
+	case kind == changeCipherSpec && h.retried && !h.served:
+		// Between a HelloRetryRequest and the hello stands one that means nothing (RFC 8446 D.4).
 	case kind == changeCipherSpec, kind == applicationData:
 		h.over = true // what follows is encrypted
 	}
@@ -283,7 +286,8 @@ func (s *stream) server(c *dissector.Context, h *half, body []byte) {
 		return
 	}
 	if x.retry() {
-		return // its real hello follows
+		h.retried = true // its real hello follows
+		return
 	}
 	h.served = true
 	x.emitServer(c)
