@@ -72,6 +72,8 @@ type Partition struct {
 	blocked   time.Time // since when the primary head waits for an upstream; zero: it does not
 	forwarded map[int32]proto.Position
 	err       error
+
+	newest, newestEvent proto.Time // arrival and live event time of what was applied last since the last commit; see watch
 }
 
 // Stats counts what partitions do; shared by the partitions of a runner.

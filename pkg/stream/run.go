@@ -148,6 +148,7 @@ func (p *Partition) apply(in *input, pd *pending) {
 	}
 	p.mark(pd)
 	p.stats.Events++
+	p.noted(in, pd)
 	if in.Topic == proto.TopicTraffic {
 		p.stats.Traffic++
 	}

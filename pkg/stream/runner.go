@@ -12,6 +12,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/bus"
 	"github.com/wardflow/wardflow/pkg/failpoint"
+	"github.com/wardflow/wardflow/pkg/telemetry"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -25,6 +26,7 @@ type RunnerConfig struct {
 	MaxEntries int           // clean state entries that stay decoded in memory, per partition
 	CacheBytes int           // encoded state in memory, of all partitions together
 	Log        *slog.Logger
+	Telemetry  *telemetry.Telemetry // nil: nobody is told
 }
 
 // The runner's defaults.
@@ -61,6 +63,7 @@ type Runner struct {
 	stale map[string][]int32
 	errs  error
 
+	watch  watch
 	shared Snapshot
 	snap   atomic.Pointer[Snapshot]
 }
@@ -100,6 +103,7 @@ func NewRunner(f Fold, cfg RunnerConfig) *Runner {
 	}
 	r := &Runner{fold: f, cfg: cfg, outputs: f.Progress()}
 	r.snap.Store(&Snapshot{})
+	r.watch.start(r)
 	return r
 }
 
@@ -116,6 +120,7 @@ func (r *Runner) ReadsTraffic() bool { return r.fold.Inputs()[0].Topic == proto.
 // error: everything not committed is done again.
 func (r *Runner) Run(ctx context.Context) (err error) {
 	r.parts, r.paused, r.stale, r.errs = map[int32]*live{}, map[string]map[int32]bool{}, map[string][]int32{}, nil
+	r.watch.joined.Store(false)
 	if r.db, err = OpenDB(r.cfg.StateDir); err != nil {
 		return err
 	}
@@ -152,6 +157,7 @@ func (r *Runner) loop(ctx context.Context, s *bus.Session) error {
 		if err == nil {
 			r.offer(s, records)
 			busy, err = r.work(ctx, s, &last)
+			r.look(time.Now())
 		}
 		s.Done()
 		if err != nil {
@@ -176,6 +182,7 @@ func (r *Runner) offer(s *bus.Session, records []bus.Record) {
 	}
 	for i := range records {
 		rec := &records[i]
+		r.watch.polled(rec)
 		l := r.parts[rec.Partition]
 		if l == nil {
 			continue // revoked meanwhile
@@ -230,11 +237,12 @@ func (r *Runner) work(ctx context.Context, s *bus.Session, last *time.Time) (boo
 			progress = progress || n > 0
 		}
 	}
+	r.watch.worked += time.Since(now)
 	if time.Since(*last) < r.cfg.Interval && done < maxTxnEvents {
 		return done > 0, nil
 	}
 	*last = time.Now()
-	return done > 0, r.commit(ctx, s)
+	return done > 0, r.tellingCommit(ctx, s)
 }
 
 type prepared struct {
@@ -449,6 +457,7 @@ func (r *Runner) Assigned(ctx context.Context, committed bus.Offsets) (map[strin
 			start[topic][id] = res.positions[topic].Offset
 		}
 	}
+	r.watch.joined.Store(true)
 	r.publish()
 	return start, nil
 }

@@ -26,7 +26,15 @@ var (
 	})
 	FoldSuspect = define(Metric{
 		Name: "wardflow.fold.clock.suspect", Unit: "{event}", Kind: KindCounter, Labels: byFold, Only: onlyFold,
-		Help: "Events that took their arrival time because their sensor's clock is suspect.",
+		Help: "Events whose times were set right because their sensor's clock is suspect.",
+	})
+	FoldCopies = define(Metric{
+		Name: "wardflow.fold.copies", Unit: "{event}", Kind: KindCounter, Labels: byFold, Only: onlyFold,
+		Help: "Parts of flows and observations that another sensor had told.",
+	})
+	FoldForgotten = define(Metric{
+		Name: "wardflow.fold.copies.forgotten", Unit: "{entry}", Kind: KindCounter, Labels: byFold, Only: onlyFold,
+		Help: "Entries kept to know copies by that were dropped before their time, because there were too many.",
 	})
 	FoldTimers = define(Metric{
 		Name: "wardflow.fold.timers", Unit: "{timer}", Kind: KindCounter, Labels: byFold, Only: onlyFold,
@@ -90,7 +98,7 @@ var (
 	})
 	FoldSensors = define(Metric{
 		Name: "wardflow.fold.sensors", Unit: "{sensor}", Kind: KindGauge, Labels: []*Key{ByFold, BySite, ByState}, Only: "where a fold runs on live traffic",
-		Help: "Sensors of the site by state: up; away, which is no heartbeat for 10 s; suspect, which is a clock more than 60 s off the broker's. One that has been away for a day is not counted any more.",
+		Help: "Sensors of the site by state: up; away, which is no heartbeat for 10 s; suspect, which is a clock more than 60 s off the broker's. One that has been away for 15 minutes is not counted any more.",
 	})
 	FoldEntries = define(Metric{
 		Name: "wardflow.fold.state.decoded", Unit: "{entry}", Kind: KindUpDown, Labels: byFold, Only: onlyFold,
