@@ -168,7 +168,7 @@ func (b *book) status(s *proto.SensorStatus, arrival, sent proto.Time, now time.
 	if s.State == proto.SensorStopping && (before == nil || before.State != proto.SensorStopping) {
 		b.say(e, whatStopping, arrival, now, proto.Object{"run": s.Run.String()})
 	}
-	if b.cfg.RequireEnrolment && !e.enrolled {
+	if b.cfg.RequireEnrolment && !b.registered(e.name) {
 		b.say(e, whatUnknown, arrival, now, proto.Object{"version": s.Version, "run": s.Run.String()})
 	}
 	b.settle(e, from, arrival)

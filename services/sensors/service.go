@@ -75,6 +75,7 @@ type Service struct {
 
 	ticked, committed time.Time
 	moved             bool // offsets have moved since the last commit
+	deaf              bool // the broker did not answer when it was asked last
 
 	statuses, events, malformed, refused atomic.Uint64
 }
@@ -119,7 +120,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	defer r.Close()
 	s.read = r
-	s.parts, s.moved = map[int32]*partition{}, false
+	s.parts, s.moved, s.deaf = map[int32]*partition{}, false, false
 	s.alive = func(ctx context.Context) error { return bus.Ping(ctx, s.cfg.Bus) }
 	in, err := bus.NewSession(ctx, bus.SessionConfig{
 		Config: s.cfg.Bus, Group: Group, TransactionalID: Group + "." + s.cfg.Instance, Instance: s.cfg.Instance, Topics: Topics(), Assigner: s,
@@ -150,10 +151,17 @@ func (s *Service) step(ctx context.Context, in session) error {
 	}
 	now := s.cfg.Now()
 	for i := range records {
-		s.take(&records[i], now)
+		if records[i].Topic == proto.TopicControl { // the register first: who is on it is no stranger
+			s.take(&records[i], now)
+		}
 	}
 	for _, p := range s.parts {
 		p.reconcile(now)
+	}
+	for i := range records {
+		if records[i].Topic == proto.TopicSensors {
+			s.take(&records[i], now)
+		}
 	}
 	if now.Sub(s.ticked) >= tickEvery {
 		s.ticked = now
@@ -228,9 +236,10 @@ func (p *partition) control(r *bus.Record, partitions int32) {
 }
 
 // tick concludes who is away. Before that the broker must answer: while it does
-// not, nobody can be heard, and silence says nothing.
+// not, nobody can be heard, and silence says nothing; nor does it at the moment in
+// which it answers again.
 func (s *Service) tick(ctx context.Context, now time.Time) {
-	silent := false
+	silent := s.deaf
 	for _, p := range s.parts {
 		silent = silent || p.silent(now)
 	}
@@ -239,14 +248,15 @@ func (s *Service) tick(ctx context.Context, now time.Time) {
 	}
 	actx, cancel := context.WithTimeout(ctx, aliveWithin)
 	defer cancel()
-	if err := s.alive(actx); err != nil {
-		s.cfg.Log.Debug("sensors: the broker does not answer, silence says nothing", "error", err)
-		for _, p := range s.parts {
-			p.deaf(now)
-		}
-		return
+	before := s.deaf
+	err := s.alive(actx)
+	if s.deaf = err != nil; s.deaf {
+		s.cfg.Log.Debug("sensors: the broker does not answer, so silence says nothing", "error", err)
 	}
 	for _, p := range s.parts {
+		if before || s.deaf {
+			p.deaf(now)
+		}
 		p.tick(now)
 	}
 }
