@@ -88,7 +88,7 @@ func TestTwoShards(t *testing.T) {
 	if got := fmt.Sprint(rows(t, s, "SELECT count() FROM flows_local")); got != "[[2]]" {
 		t.Errorf("flows of the first shard: %s", got)
 	}
-	for _, v := range []string{"v_observations", "v_pairs", "v_activity", "v_bindings", "v_devices", "v_detections", "v_risk", "v_risk_history", "v_usage", "v_findings"} {
+	for _, v := range []string{"v_observations", "v_pairs", "v_activity", "v_bindings", "v_devices", "v_detections", "v_risk", "v_risk_history", "v_usage", "v_findings", "v_sensors", "v_sensor_events"} {
 		rows(t, s, "SELECT * FROM "+v)
 	}
 	r, err := s.Flows(context.Background(), store.FlowFilter{Device: pump, Peer: pacs.String()})

@@ -15,6 +15,7 @@ import (
 type Record struct {
 	Key, Value []byte
 	Envelope   proto.Envelope
+	Sent       proto.Time // the sender's clock when it handed the record over; 0: not said
 	At         Coordinates
 }
 
@@ -50,10 +51,11 @@ func (r *row) ids(list []proto.ID) {
 
 var readers = map[string]func(*row, *Record) error{
 	Bindings: readBinding, Devices: readDevice, Detections: readDetection, Alerts: readAlert, RiskHistory: readRisk, Deadletters: readDeadletter,
+	Sensors: readSensor, SensorEvents: readSensorEvent,
 }
 
 // NewRecordBlock makes an empty block of bindings, devices, detections, alerts,
-// risk or deadletters.
+// risk, deadletters, sensors or their events.
 func NewRecordBlock(table string) (*RecordBlock, error) {
 	read, ok := readers[table]
 	if !ok {

@@ -16,6 +16,8 @@ const (
 	Usage           = "usage"
 	Findings        = "findings"
 	Deadletters     = "deadletters"
+	Sensors         = "sensors"
+	SensorEvents    = "sensor_events"
 	producersTable  = "producers"
 	migrationsTable = "schema_migrations"
 )
@@ -63,6 +65,9 @@ var coordinates = []Column{
 	col("seq", "UInt64", "T64, ZSTD(1)", "the producer's number of the event"),
 }
 
+// clockOffsetCol tells what a time was before it was set right: the stored one less this.
+var clockOffsetCol = col("clock_offset_ms", "Int64", "T64, ZSTD(1)", "added to the times that the sensor told, because its clock was off; 0: it was believed")
+
 var versionCol = col("row_version", "UInt64", "ZSTD(1)", "generation, offset and index in one number: the highest row of a key stands")
 
 // byOffset lets counting a range read only the parts and granules that hold it.
@@ -106,10 +111,11 @@ var tables = []Table{
 			wordCol("protocol_by", "content, context or port"),
 			wordCol("protocol_inner", "what rides on protocol, joined by commas"),
 			col("community_id", "FixedString(20)", "ZSTD(1)", "SHA-1 of Community ID v1; '1:' and base64 of it is the usual text"),
-			wordCol("duplicate_of_sensor", "the sensor whose copy of this flow counts, when this one does not"),
+			wordCol("duplicate_of_sensor", "the sensor whose report of this traffic counts, when this one does not; empty: it counts"),
 			idCol("dst_endpoint", "the other endpoint; zero for an outside, multicast or broadcast end"),
 			boolCol("src_inside", "src is inside the site's networks"),
 			boolCol("dst_inside", "dst is inside the site's networks"),
+			clockOffsetCol,
 		),
 	},
 	{
@@ -131,6 +137,8 @@ var tables = []Table{
 			portCol("vlan", "VLAN tag, 0 for none"),
 			idCol("gateway", "endpoint that spoke for it, zero for none"),
 			idCol("peer", "the other end's endpoint, zero for none"),
+			wordCol("duplicate_of_sensor", "the sensor that told the same, when that counts and this does not"),
+			clockOffsetCol,
 		),
 	},
 	{
@@ -307,6 +315,8 @@ var tables = []Table{
 			col("size", "UInt64", "ZSTD(1)", "bytes"),
 		),
 	},
+	sensorsTable,
+	sensorEventsTable,
 	{
 		Name: producersTable, Version: "kafka_offset", OrderBy: "topic, topic_generation, kafka_partition, producer",
 		Comment: "Highest number stored per producer before an offset: where the sink starts after a restart.",

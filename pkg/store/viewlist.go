@@ -58,7 +58,7 @@ protocol_inner: what rides on protocol
 community_id: Community ID v1
 src_device: device at src, NULL for an outside end
 dst_device: device at dst, NULL for an outside end
-duplicate_of_sensor: not empty: the named sensor's copy counts and this one does not
+duplicate_of_sensor: not empty: the named sensor's report of this traffic counts and this one does not; leave such rows out of sums
 src_endpoint: endpoint at src, NULL for an outside end
 dst_endpoint: endpoint at dst, NULL for an outside end
 src_inside: src is inside the site's networks
@@ -68,7 +68,8 @@ src_type: type of src_device
 dst_category: category of dst_device
 dst_type: type of dst_device
 time_clamped: an event time was implausible and stored clamped
-kafka_time: when it was published`),
+kafka_time: when it was published
+clock_offset_ms: what was added to the times that the sensor told, because its clock was off; 0: it was believed`),
 	},
 	{
 		Name: "v_observations", SQL: observationsSelect, Comment: "Protocol facts with the device they are about.",
@@ -89,7 +90,9 @@ gateway: endpoint that spoke for it
 peer: the other end's endpoint
 category: category of device
 type: type of device
-kafka_time: when it was published`),
+kafka_time: when it was published
+duplicate_of_sensor: not empty: the named sensor told the same, and this does not count
+clock_offset_ms: what was added to the time that the sensor told, because its clock was off; 0: it was believed`),
 	},
 	{
 		Name: "v_pairs", SQL: pairsSelect, Comment: "Who talked to whom, one row per hour, pair, port and protocol.",
@@ -215,4 +218,6 @@ known_exploited: in CISA's catalogue
 source: who published it
 site: site` + deviceDoc),
 	},
+	sensorsView,
+	sensorEventsView,
 }

@@ -38,6 +38,9 @@ var routes = map[string]route{
 	proto.TopicAlerts:     single(store.Alerts, proto.KindAlert),
 	proto.TopicRisk:       single(store.RiskHistory, proto.KindRisk),
 	proto.TopicDeadletter: single(store.Deadletters, proto.KindDead),
+
+	proto.TopicSensors:      single(store.Sensors, proto.KindSensor),
+	proto.TopicSensorEvents: single(store.SensorEvents, proto.KindSensorEvent),
 }
 
 // Topics lists the topics that the sink reads.
@@ -45,6 +48,7 @@ func Topics() []string {
 	return []string{
 		proto.TopicTraffic, proto.TopicRollups, proto.TopicBindings, proto.TopicDevices,
 		proto.TopicDetections, proto.TopicAlerts, proto.TopicRisk, proto.TopicDeadletter,
+		proto.TopicSensors, proto.TopicSensorEvents,
 	}
 }
 
@@ -52,6 +56,7 @@ type traffic struct {
 	flows        *store.FlowBlock
 	observations *store.ObservationBlock
 	batch        proto.Batch
+	copies       *copies    // of the partition
 	clock        proto.Time // least of the live sensors' clocks in it; 0: none spoke
 }
 
@@ -72,7 +77,10 @@ func (t *traffic) add(r *bus.Record, at store.Coordinates, keep keepFunc, dead d
 	for i := range t.batch.Items {
 		it := &t.batch.Items[i]
 		at.Index, at.Seq = int32(i), t.batch.FirstSeq+uint64(i)
-		if !keep(at.Producer, at.Seq) || it.Mirror {
+		if !keep(at.Producer, at.Seq) {
+			continue
+		}
+		if at.ClockOffset = t.copies.mark(&t.batch, r, it); it.Mirror {
 			continue
 		}
 		switch {
@@ -151,7 +159,7 @@ func (s *singles) add(r *bus.Record, at store.Coordinates, keep keepFunc, dead d
 		return
 	}
 	at.Producer, at.Seq = env.Producer, env.Seq
-	if err := s.block.Add(&store.Record{Key: r.Key, Value: r.Value, Envelope: env, At: at}); err != nil {
+	if err := s.block.Add(&store.Record{Key: r.Key, Value: r.Value, Envelope: env, Sent: r.Sent, At: at}); err != nil {
 		dead(-1, err.Error())
 	}
 }
