@@ -68,7 +68,7 @@ func (p *Processor) subject(pkt *dissect.Packet, s *dissect.Subject) end {
 	case s.Equipment != "":
 		return end{id: proto.EquipmentEndpoint(p.cfg.Site, s.Equipment), inside: true}
 	case named:
-		if st := p.segment.stations[s.MAC]; st != nil && st.router && s.IP.IsValid() {
+		if s.IP.IsValid() && p.segment.router(s.MAC) {
 			return p.segment.end(vlan, s.MAC, s.IP)
 		}
 		return p.segment.byMAC(s.MAC)

@@ -105,7 +105,11 @@ func (o *Output) cut(ctx context.Context, i int32) {
 		return
 	}
 	p.next += uint64(n)
-	o.w.Produce(ctx, bus.Message{Topic: proto.TopicTraffic, Partition: i, Value: value}, nil)
+	m := bus.Message{Topic: proto.TopicTraffic, Partition: i, Value: value}
+	if o.naming.Domain == proto.LiveDomain {
+		m.Sent = proto.TimeOf(o.now())
+	}
+	o.w.Produce(ctx, m, nil)
 }
 
 // age lets batches go that have waited long enough.

@@ -60,7 +60,7 @@ type Processor struct {
 	decoder packet.Decoder
 	table   *flow.Table
 	engine  *dissect.Engine
-	segment segment
+	segment *segment
 
 	headers packet.Headers
 	packet  dissect.Packet
@@ -79,7 +79,11 @@ type session struct {
 }
 
 // New makes a Processor.
-func New(cfg Config) *Processor {
+func New(cfg Config) *Processor { return newProcessor(cfg, nil) }
+
+// newProcessor makes one that shares what it knows of the segment with others;
+// nil for one that begins to learn.
+func newProcessor(cfg Config, shared *segment) *Processor {
 	if len(cfg.Home) == 0 {
 		cfg.Home = DefaultHome()
 	}
@@ -87,7 +91,10 @@ func New(cfg Config) *Processor {
 		key := sha256.Sum256([]byte("wardflow hmac key of site " + cfg.Site))
 		cfg.Key = key[:]
 	}
-	p := &Processor{cfg: cfg, segment: newSegment(cfg.Site, cfg.Home)}
+	if shared == nil {
+		shared = newSegment(cfg.Site, cfg.Home)
+	}
+	p := &Processor{cfg: cfg, segment: shared}
 	p.decoder.Fragments = cfg.Fragments
 	p.table = flow.New(flow.Config{
 		Site: cfg.Site, Sensor: cfg.Sensor, ActiveTimeout: cfg.ActiveTimeout, TCPIdle: cfg.TCPIdle, UDPIdle: cfg.UDPIdle,

@@ -3,6 +3,7 @@ package capture
 import (
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/wardflow/wardflow/proto"
@@ -20,10 +21,13 @@ const (
 
 // segment knows which MAC is whose: a host's own, or a router's that carries the
 // packets of many. It is learned from the first packet of each side of each flow,
-// and from ARP.
+// and from ARP. The workers of a live sensor share one, so that who an endpoint is
+// does not depend on which of them sees it.
 type segment struct {
 	site     string
 	prefixes []netip.Prefix
+
+	mu       sync.RWMutex // guards all below
 	stations map[proto.MAC]*station
 	order    []proto.MAC // of stations, oldest first from next on
 	next     int
@@ -59,8 +63,8 @@ type sighting struct {
 	routed bool // the hop limit says that a router was on the way
 }
 
-func newSegment(site string, home []netip.Prefix) segment {
-	return segment{site: site, prefixes: home, stations: map[proto.MAC]*station{}, owners: map[place]proto.MAC{}}
+func newSegment(site string, home []netip.Prefix) *segment {
+	return &segment{site: site, prefixes: home, stations: map[proto.MAC]*station{}, owners: map[place]proto.MAC{}}
 }
 
 // home reports whether an address is inside by the configuration.
@@ -90,6 +94,8 @@ func (g *segment) learn(vlan proto.VLAN, mac proto.MAC, ip netip.Addr, how sight
 	if mac.IsZero() || mac.IsGroup() || !ip.IsValid() || nobody(ip) {
 		return
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	s := g.stations[mac]
 	if s == nil {
 		s = g.add(mac)
@@ -212,6 +218,8 @@ func (g *segment) end(vlan proto.VLAN, mac proto.MAC, ip netip.Addr) end {
 		return end{inside: home}
 	}
 	at := place{ip: ip, vlan: vlan}
+	g.mu.RLock()
+	defer g.mu.RUnlock()
 	if named && g.holds(mac, at, home) {
 		return g.byMAC(mac)
 	}
@@ -226,6 +234,14 @@ func (g *segment) end(vlan proto.VLAN, mac proto.MAC, ip netip.Addr) end {
 
 func (g *segment) byMAC(mac proto.MAC) end {
 	return end{id: proto.MACEndpoint(g.site, mac), mac: mac, inside: true}
+}
+
+// router reports that a MAC carries the packets of many.
+func (g *segment) router(mac proto.MAC) bool {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	s := g.stations[mac]
+	return s != nil && s.router
 }
 
 // holds reports that the address is the MAC's own. An IPv4 address that is not

@@ -60,7 +60,7 @@ func (r *Ring) Block(ctx context.Context) (*Block, error) {
 		r.giveBack()
 		return nil, err
 	}
-	if b := r.TryBlock(); b != nil {
+	if b := r.tryBlock(); b != nil {
 		return b, nil
 	}
 	if r.ring == nil {
@@ -69,12 +69,22 @@ func (r *Ring) Block(ctx context.Context) (*Block, error) {
 	if err := r.wait(ctx, r.ring[r.index*r.cfg.BlockBytes:][:r.cfg.BlockBytes]); err != nil {
 		return nil, err
 	}
-	return r.TryBlock(), nil
+	return r.tryBlock(), nil
 }
 
-// TryBlock is Block for a reader of several rings: it does not wait, and returns
-// nil when there is no block yet. Such a reader calls Check now and then.
-func (r *Ring) TryBlock() *Block {
+// TryNext is Next for a reader of several rings: it does not wait, and says
+// whether there was a packet. Such a reader calls Check now and then.
+func (r *Ring) TryNext(p *Packet) bool {
+	for !r.held || !r.block.Next(p) {
+		if r.tryBlock() == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// tryBlock is Block without waiting: nil when there is none yet.
+func (r *Ring) tryBlock() *Block {
 	r.giveBack()
 	if r.ring == nil {
 		return nil

@@ -170,22 +170,22 @@ func TestFanout(t *testing.T) {
 	}
 }
 
-func TestTryBlock(t *testing.T) {
+func TestTryNext(t *testing.T) {
 	wire(t)
 	r := open(t, small())
-	if r.TryBlock() != nil || r.Check() != nil {
-		t.Error("a block before any packet, or an error")
+	var p Packet
+	if r.TryNext(&p) || r.Check() != nil {
+		t.Error("a packet before any was sent, or an error")
 	}
 	newSender(t, tx).send(frame(1, 10))
 	ctx := within(t, 5*time.Second)
-	b := r.TryBlock()
-	for ; b == nil && ctx.Err() == nil; b = r.TryBlock() {
+	got := r.TryNext(&p)
+	for ; !got && ctx.Err() == nil; got = r.TryNext(&p) {
 		if _, err := unix.Poll([]unix.PollFd{{Fd: int32(r.fd), Events: unix.POLLIN}}, 10); err != nil && !errors.Is(err, unix.EINTR) {
 			t.Fatal(err)
 		}
 	}
-	var p Packet
-	if b == nil || !b.Next(&p) || !bytes.Equal(p.Data, frame(1, 10)) || b.Next(&p) {
+	if !got || !bytes.Equal(p.Data, frame(1, 10)) || r.TryNext(&p) {
 		t.Errorf("got %v", p)
 	}
 	ip(t, "link", "set", rx, "down")

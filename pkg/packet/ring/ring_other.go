@@ -17,8 +17,8 @@ func Open(Config) (*Ring, error) { return nil, ErrUnsupported }
 // Block returns ErrUnsupported.
 func (*Ring) Block(context.Context) (*Block, error) { return nil, ErrUnsupported }
 
-// TryBlock returns nil.
-func (*Ring) TryBlock() *Block { return nil }
+// TryNext returns false.
+func (*Ring) TryNext(*Packet) bool { return false }
 
 // Check returns ErrUnsupported.
 func (*Ring) Check() error { return ErrUnsupported }
