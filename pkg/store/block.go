@@ -17,6 +17,10 @@ type Coordinates struct {
 	Time       proto.Time
 	Producer   string
 	Seq        uint64
+
+	// ClockOffset is what was added to the times of a flow or an observation, in whole
+	// milliseconds, because its sensor's clock is off.
+	ClockOffset time.Duration
 }
 
 // version makes one number of generation, offset and index, so that the latest

@@ -18,6 +18,7 @@ type FlowBlock struct {
 	srcPort, dstPort, vlan, vlanInner                                      vec[uint16]
 	srcMAC, dstMAC                                                         macs
 	srcPackets, srcBytes, srcPayload, dstPackets, dstBytes, dstPayload     vec[uint64]
+	clockOffset                                                            vec[int64]
 	community                                                              communities
 }
 
@@ -28,7 +29,7 @@ func NewFlowBlock() *FlowBlock {
 		&b.srcIP, &b.srcPort, &b.srcMAC, &b.srcPackets, &b.srcBytes, &b.srcPayload,
 		&b.dstIP, &b.dstPort, &b.dstMAC, &b.dstPackets, &b.dstBytes, &b.dstPayload,
 		&b.vlan, &b.vlanInner, &b.tunnel, &b.state, &b.protocol, &b.by, &b.inner, &b.community, &b.duplicate,
-		&b.dstEndpoint, &b.srcInside, &b.dstInside)
+		&b.dstEndpoint, &b.srcInside, &b.dstInside, &b.clockOffset)
 	return b
 }
 
@@ -67,26 +68,28 @@ func (b *FlowBlock) Add(f *proto.Flow, at *Coordinates) {
 	b.dstEndpoint.add(f.DstEndpoint)
 	b.srcInside.add(f.SrcInside)
 	b.dstInside.add(f.DstInside)
+	b.clockOffset.add(at.ClockOffset.Milliseconds())
 	b.at(at, clamped)
 }
 
 // ObservationBlock builds rows of observations.
 type ObservationBlock struct {
 	Block
-	site, sensor, protocol, kind          words
+	site, sensor, protocol, kind, dup     words
 	endpoint, observation, flow, gw, peer ids
 	time                                  times
 	attributes                            vec[string]
 	ip                                    addrs
 	mac                                   macs
 	vlan                                  vec[uint16]
+	clockOffset                           vec[int64]
 }
 
 // NewObservationBlock makes an empty block of observations.
 func NewObservationBlock() *ObservationBlock {
 	b := new(ObservationBlock)
 	b.init(Observations, &b.site, &b.endpoint, &b.time, &b.observation, &b.sensor, &b.flow, &b.protocol, &b.kind, &b.attributes,
-		&b.ip, &b.mac, &b.vlan, &b.gw, &b.peer)
+		&b.ip, &b.mac, &b.vlan, &b.gw, &b.peer, &b.dup, &b.clockOffset)
 	return b
 }
 
@@ -110,6 +113,8 @@ func (b *ObservationBlock) Add(o *proto.Observation, at *Coordinates) {
 	b.vlan.add(uint16(o.VLAN))
 	b.gw.add(o.Gateway)
 	b.peer.add(o.Peer)
+	b.dup.add(o.DuplicateOfSensor)
+	b.clockOffset.add(at.ClockOffset.Milliseconds())
 	b.at(at, clamped)
 }
 

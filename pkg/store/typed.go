@@ -94,6 +94,7 @@ type FlowFilter struct {
 	Peer     string   // device id, address or CIDR: at the other end of Device, or at either end
 	Protocol string
 	Since    time.Time
+	Copies   bool // also what another sensor has told, and does not count
 	Limit    int
 }
 
@@ -104,6 +105,9 @@ func (s *Store) Flows(ctx context.Context, f FlowFilter) (*Rows, error) {
 	in.equal("site", f.Site)
 	in.equal("protocol", f.Protocol)
 	in.since("start", f.Since)
+	if !f.Copies {
+		in.conds = append(in.conds, "duplicate_of_sensor = ''")
+	}
 	peer, err := parsePeer(f.Peer)
 	if err != nil {
 		return nil, err

@@ -56,7 +56,7 @@ var flowsSelect = `SELECT
     ` + communityText("f.community_id") + ` AS community_id, ` + hexID("s.device") + ` AS src_device, ` + hexID("d.device") + ` AS dst_device,
     f.duplicate_of_sensor AS duplicate_of_sensor,
     ` + hexID("f.src_endpoint") + ` AS src_endpoint, ` + hexID("f.dst_endpoint") + ` AS dst_endpoint, f.src_inside AS src_inside, f.dst_inside AS dst_inside,
-    s.category AS src_category, s.type AS src_type, d.category AS dst_category, d.type AS dst_type, f.time_clamped AS time_clamped, f.kafka_time AS kafka_time
+    s.category AS src_category, s.type AS src_type, d.category AS dst_category, d.type AS dst_type, f.time_clamped AS time_clamped, f.kafka_time AS kafka_time, f.clock_offset_ms AS clock_offset_ms
 FROM $flows AS f
 $global ASOF LEFT JOIN ` + bound + ` AS s ON f.src_endpoint = s.endpoint AND f.start >= s.since
 $global ASOF LEFT JOIN ` + bound + ` AS d ON f.dst_endpoint = d.endpoint AND f.start >= d.since`
@@ -65,7 +65,8 @@ var observationsSelect = `SELECT
     o.time AS time, ` + hexID("o.observation_id") + ` AS observation_id, o.site AS site, o.sensor AS sensor, ` + hexID("o.flow_id") + ` AS flow_id,
     ` + hexID("b.device") + ` AS device, o.protocol AS protocol, o.kind AS kind, o.attributes AS attributes, ` + hexID("o.endpoint") + ` AS endpoint,
     if(o.ip = toIPv6('::'), '', ` + ipText("o.ip") + `) AS ip, ` + macText("o.mac") + ` AS mac, ` + vlanNull("o.vlan") + ` AS vlan,
-    ` + hexID("o.gateway") + ` AS gateway, ` + hexID("o.peer") + ` AS peer, b.category AS category, b.type AS type, o.kafka_time AS kafka_time
+    ` + hexID("o.gateway") + ` AS gateway, ` + hexID("o.peer") + ` AS peer, b.category AS category, b.type AS type, o.kafka_time AS kafka_time,
+    o.duplicate_of_sensor AS duplicate_of_sensor, o.clock_offset_ms AS clock_offset_ms
 FROM $db.observations AS o
 $global ASOF LEFT JOIN ` + bound + ` AS b ON o.endpoint = b.endpoint AND o.time >= b.since`
 

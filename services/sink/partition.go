@@ -49,6 +49,7 @@ type partition struct {
 	next        int64             // first offset not yet taken; -1 when any will do
 	found       plan              // what the one before us had committed
 	seen        map[string]uint64 // highest number of each producer
+	copies      *copies           // of wardflow.traffic
 	doubtfulTo  int64             // tables have rows up to here that no plan of ours made
 	sinceSaved  time.Time
 	spare       rows
@@ -87,6 +88,14 @@ func (p *partition) prepare(ctx context.Context, t Tables, generation uint32) er
 	}
 	if p.doubtfulTo, err = t.MaxOffset(ctx, p.route.tables, generation, p.id, from); err != nil {
 		return err
+	}
+	if p.topic == proto.TopicTraffic {
+		told, err := t.Told(ctx, generation, p.id, from, lately)
+		if err != nil {
+			return err
+		}
+		p.copies = newCopies()
+		p.copies.restore(told)
 	}
 	p.seen, p.ready = seen, true
 	return nil
@@ -159,6 +168,9 @@ func (p *partition) batch(r *bus.Record, s *Sink) (*batch, error) {
 		if made, err = p.route.new(); err != nil {
 			return nil, err
 		}
+	}
+	if t, ok := made.(*traffic); ok {
+		t.copies = p.copies
 	}
 	from := p.next
 	if from < 0 {

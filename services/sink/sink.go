@@ -32,6 +32,7 @@ type Letters interface {
 type Tables interface {
 	Writer
 	MaxSeq(ctx context.Context, topic string, tables []string, generation uint32, partition int32, before int64) (map[string]uint64, error)
+	Told(ctx context.Context, generation uint32, partition int32, before int64, lately time.Duration) (*store.Told, error)
 	MaxOffset(ctx context.Context, tables []string, generation uint32, partition int32, from int64) (int64, error)
 	SaveProducers(ctx context.Context, p store.Producers) error
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,6 +78,7 @@ type flowsCmd struct {
 	Peer     string    `placeholder:"PEER" help:"Only with this at the other end: a device, an address or a network such as 10.1.0.0/16."`
 	Protocol string    `placeholder:"NAME" help:"Only of this application protocol, for example dicom."`
 	Since    sinceFlag `placeholder:"TIME" help:"Only begun since: 90m, 24h, 7d, 2026-11-17, 2026-11-17T08:00:00Z."`
+	Copies   bool      `help:"Also the copies that further sensors told of the same traffic; no total counts them."`
 	Limit    int       `placeholder:"N" default:"50" help:"At most so many (${default}); 0 for all."`
 }
 
@@ -108,6 +110,12 @@ var flowColumns = []column{
 	{name: "dst_bytes", title: "bytes in", least: 9, spare: 4},
 }
 
+// sensorColumns are shown with copies.
+var sensorColumns = []column{
+	{name: "sensor", title: "sensor", least: 6},
+	{name: "duplicate_of_sensor", title: "copy of", least: 7},
+}
+
 // Run lists flows.
 func (c *flowsCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	return withStore(ctx, g, io, func(s *store.Store) error {
@@ -119,8 +127,12 @@ func (c *flowsCmd) Run(ctx context.Context, g *globals, io *streams) error {
 		if err != nil {
 			return err
 		}
-		r, err := s.Flows(ctx, store.FlowFilter{Site: c.Site, Device: id, Peer: peer, Protocol: c.Protocol, Since: c.Since.Time, Limit: c.Limit})
-		return io.result(c.Output, r, err, flowColumns, "No flows match.")
+		r, err := s.Flows(ctx, store.FlowFilter{Site: c.Site, Device: id, Peer: peer, Protocol: c.Protocol, Since: c.Since.Time, Copies: c.Copies, Limit: c.Limit})
+		columns := flowColumns
+		if c.Copies {
+			columns = append(slices.Clip(columns), sensorColumns...)
+		}
+		return io.result(c.Output, r, err, columns, "No flows match.")
 	})
 }
 
