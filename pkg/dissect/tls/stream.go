@@ -75,6 +75,8 @@ func recognise(b []byte, midstream bool) dissector.Verdict {
 		return dissector.More
 	case b[5] != clientHello && b[5] != serverHello:
 		return dissector.No
+	case size == 1: // the rest of the message's header is in the next record
+		return dissector.Yes
 	case len(b) == recordHeader+1:
 		return dissector.More
 	case b[6] != 0: // no hello has 64 KiB
