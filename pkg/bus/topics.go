@@ -28,7 +28,7 @@ type TopicSpec struct {
 // Topics lists every topic, with the changelogs of the given folds.
 func Topics(folds ...string) []TopicSpec {
 	t := []TopicSpec{
-		{Name: proto.TopicTraffic, share: 600},
+		{Name: proto.TopicTraffic, arrival: true, share: 600},
 		{Name: proto.TopicRollups, share: 120},
 		{Name: proto.TopicDetections, share: 30},
 		{Name: proto.TopicAlerts, share: 30},
@@ -97,10 +97,15 @@ func EnsureTopics(ctx context.Context, c Config, topics []TopicSpec) error {
 		}
 		created = true
 	}
-	if err := errors.Join(errs...); err != nil || !created {
+	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return awaitTopics(ctx, adm, names)
+	if created {
+		if err := awaitTopics(ctx, adm, names); err != nil {
+			return err
+		}
+	}
+	return adjustTopics(ctx, adm, topics)
 }
 
 // awaitTopics waits until every partition has a leader that answers: a cluster
@@ -128,7 +133,7 @@ func (t TopicSpec) settings(c Config) map[string]*string {
 	s := func(v string) *string { return &v }
 	m := map[string]*string{"max.message.bytes": s(strconv.Itoa(maxMessageBytes))}
 	if t.arrival {
-		m["message.timestamp.type"] = s("LogAppendTime")
+		m[timestampType] = s(logAppendTime)
 	}
 	if t.Compact {
 		m["cleanup.policy"] = s("compact")
