@@ -25,6 +25,7 @@ type cli struct {
 	Up     upCmd     `cmd:"" group:"run" help:"Start everything on this machine, feed capture files, and show the devices found."`
 	Doctor doctorCmd `cmd:"" group:"run" help:"Check machine, interfaces, disks, Kafka, ClickHouse and configuration, and say what to do."`
 
+	Top        topCmd        `cmd:"" group:"look" help:"Watch it live: sensors, services, what is stored, risk, detections, new devices."`
 	Devices    devicesCmd    `cmd:"" group:"look" help:"List the devices, those of most risk first."`
 	Device     deviceCmd     `cmd:"" group:"look" help:"Show all that is known of one device, and why."`
 	Flows      flowsCmd      `cmd:"" group:"look" help:"List flows, the latest first."`

@@ -253,6 +253,20 @@ func (s *screen) writeTable(names []string, cols []column, r rows) (n int, err e
 }
 
 func (s *screen) printTable(cols []column, table [][]cell) error {
+	out := bufio.NewWriter(s.w)
+	for _, line := range s.tableLines(cols, table, s.width) {
+		if _, err := out.WriteString(line + "\n"); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
+
+// tableLines are the titles and the rows of a table in a room so wide, 0 for any.
+func (s *screen) tableLines(cols []column, table [][]cell, room int) []string {
 	widths := make([]int, len(cols))
 	for i, c := range cols {
 		widths[i] = width(c.title)
@@ -260,12 +274,12 @@ func (s *screen) printTable(cols []column, table [][]cell) error {
 			widths[i] = max(widths[i], width(line[i].text))
 		}
 	}
-	shown := fit(widths, cols, s.width)
-	out := bufio.NewWriter(s.w)
+	shown := fit(widths, cols, room)
 	head := make([]cell, len(cols))
 	for i, c := range cols {
 		head[i] = cell{strings.ToUpper(c.title), bold}
 	}
+	var lines []string
 	for _, line := range append([][]cell{head}, table...) {
 		var b strings.Builder
 		for n, i := range shown {
@@ -274,14 +288,9 @@ func (s *screen) printTable(cols []column, table [][]cell) error {
 			}
 			b.WriteString(s.pad(line[i], widths[i], cols[i].right, n == len(shown)-1))
 		}
-		if _, err := out.WriteString(strings.TrimRight(b.String(), " ") + "\n"); err != nil {
-			return fmt.Errorf("write: %w", err)
-		}
+		lines = append(lines, strings.TrimRight(b.String(), " "))
 	}
-	if err := out.Flush(); err != nil {
-		return fmt.Errorf("write: %w", err)
-	}
-	return nil
+	return lines
 }
 
 // pad cuts or fills a cell to its column.
