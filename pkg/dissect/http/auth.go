@@ -56,7 +56,9 @@ func split(value []byte) (scheme, []byte) {
 // Basic, the token of NTLM. Nothing else of it is kept.
 func (m *message) credentials(value []byte) {
 	s, rest := split(value)
-	m.scheme = s
+	if m.scheme == noScheme || s == basic {
+		m.scheme = s // of two, to the server and to a proxy, the one that shows a password
+	}
 	switch s {
 	case basic:
 		m.account = kindOf(rest)
