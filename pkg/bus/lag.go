@@ -35,8 +35,15 @@ func NewLagWatcher(c Config) (*LagWatcher, error) {
 // Close gives the connections up.
 func (w *LagWatcher) Close() { w.cl.Close() }
 
-// Look gives the lag of each group in each of its topics.
+// Look gives the lag of each group in each of its topics; without groups it only
+// asks whether the brokers answer.
 func (w *LagWatcher) Look(ctx context.Context, groups map[string][]string) (map[string]map[string]Lag, error) {
+	if len(groups) == 0 {
+		if err := w.cl.Ping(ctx); err != nil {
+			return nil, fmt.Errorf("reach Kafka: %w", err)
+		}
+		return nil, nil
+	}
 	seen := map[string]bool{}
 	var topics []string
 	for _, list := range groups {

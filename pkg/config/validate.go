@@ -10,12 +10,16 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/bus"
 	"github.com/wardflow/wardflow/pkg/store"
+	"github.com/wardflow/wardflow/proto"
 )
 
 // Validate gives every problem at once, each with its path; nil when there is none.
 func (c *Config) Validate() Problems {
 	var p Problems
 	checkName(&p, "site", c.Site)
+	if c.Site == proto.CanarySite {
+		p.add("site", "", "is %q, which is reserved for the flows that Wardflow sends through itself; give it another name", c.Site)
+	}
 	checkName(&p, "sensor", c.Sensor)
 	if c.DataDir == "" {
 		p.add("data_dir", "", "is empty; give a folder, for example .wardflow")
@@ -32,6 +36,7 @@ func (c *Config) Validate() Problems {
 	p = append(p, c.ClickHouse.validate()...)
 	p = append(p, c.Embedded.validate()...)
 	p = append(p, c.Capture.validate()...)
+	p = append(p, c.Spool.validate()...)
 	between(&p, "fold.interval", c.Fold.Interval, 10*time.Millisecond, 10*time.Second)
 	between(&p, "fold.gate_wait", c.Fold.GateWait, time.Second, 24*time.Hour)
 	least(&p, "fold.max_entries", int64(c.Fold.MaxEntries), 1000)
@@ -101,23 +106,6 @@ func (c *Embedded) validate() Problems {
 		p.add("embedded.partitions", "", "is %d; want 1 to 1024 (the number of lanes)", c.Partitions)
 	}
 	least(&p, "embedded.max_topic_bytes", c.MaxTopicBytes, 64<<20)
-	return p
-}
-
-func (c *Capture) validate() Problems {
-	var p Problems
-	if len(c.Home) == 0 {
-		p.add("capture.home", "", "is empty, so nothing would be inside; name at least one CIDR")
-	}
-	checkCIDRs(&p, "capture.home", c.Home)
-	checkFile(&p, "capture.key_file", c.KeyFile)
-	between(&p, "capture.active_timeout", c.ActiveTimeout, time.Second, time.Hour)
-	between(&p, "capture.tcp_idle_timeout", c.TCPIdle, time.Second, 24*time.Hour)
-	between(&p, "capture.udp_idle_timeout", c.UDPIdle, time.Second, time.Hour)
-	between(&p, "capture.other_idle_timeout", c.OtherIdle, time.Second, time.Hour)
-	between(&p, "capture.closed_idle_timeout", c.ClosedIdle, time.Millisecond, time.Hour)
-	least(&p, "capture.max_flows", int64(c.MaxFlows), 1000)
-	least(&p, "capture.max_memory", c.MaxMemory, 16<<20)
 	return p
 }
 

@@ -143,7 +143,7 @@ func (p *Partition) apply(in *input, pd *pending) {
 		})
 		return
 	}
-	if !p.takeNumber(in, pd) || pd.ev.Msg == nil {
+	if !p.takeNumber(in, pd) || pd.ev.Msg == nil || pd.ev.Site == proto.CanarySite {
 		return
 	}
 	p.mark(pd)

@@ -107,8 +107,10 @@ func (f *foldFlags) run(ctx context.Context, g *globals, io *streams, service fo
 	if err != nil {
 		return err
 	}
-	specs, _ := foldUnits(s.cfg, e, s.log, service, f.Instance)
-	return app.New(s.log, specs...).Run(ctx)
+	return s.runService(ctx, e, service.name, f.Instance, watched{groups: groupsOf(service.folds...)}, func() []app.Spec {
+		specs, _ := foldUnits(s.cfg, e, s.log, service, f.Instance)
+		return specs
+	})
 }
 
 type fingerprintCmd struct{ foldFlags }
@@ -142,7 +144,9 @@ func (c *sinkCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	if err != nil {
 		return err
 	}
-	return app.New(s.log, sinkUnit(s.cfg, e, s.log, c.Instance)).Run(ctx)
+	return s.runService(ctx, e, "sink", c.Instance, watched{groups: groupsOf("sink"), store: true}, func() []app.Spec {
+		return []app.Spec{sinkUnit(s.cfg, e, s.log, c.Instance)}
+	})
 }
 
 type prepareCmd struct{}

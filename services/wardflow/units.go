@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/wardflow/wardflow/pkg/app"
 	"github.com/wardflow/wardflow/pkg/bus"
@@ -52,6 +53,17 @@ func consumerGroups() map[string][]string {
 	return groups
 }
 
+// groupsOf are the consumer groups of some folds, or of the sink.
+func groupsOf(names ...string) map[string][]string {
+	out := map[string][]string{}
+	for group, topics := range consumerGroups() {
+		if slices.Contains(names, strings.TrimPrefix(group, "wardflow.")) {
+			out[group] = topics
+		}
+	}
+	return out
+}
+
 // foldService is a service that is nothing but folds.
 type foldService struct {
 	name  string
@@ -78,12 +90,12 @@ func foldUnits(cfg *config.Config, e *engines, log *slog.Logger, service foldSer
 		r := stream.NewRunner(f, stream.RunnerConfig{
 			Bus: e.Kafka, Instance: instance, StateDir: filepath.Join(cfg.DataDir, "state", f.Name()+"-"+instance),
 			GateWait: cfg.Fold.GateWait, Interval: cfg.Fold.Interval, MaxEntries: cfg.Fold.MaxEntries, CacheBytes: cfg.Fold.CacheBytes,
-			Log: log.With("fold", f.Name()),
+			Log: log.With("fold", f.Name()), Telemetry: e.Kafka.Telemetry,
 		})
 		runners = append(runners, r)
 		specs = append(specs, app.Spec{
 			Unit:    app.Func(service.name+"/"+f.Name(), func(ctx context.Context) error { return r.Run(ctx) }),
-			Restart: app.DefaultBackoff(),
+			Restart: app.DefaultBackoff(), Check: r.Check,
 		})
 	}
 	return specs, runners
@@ -94,6 +106,7 @@ func sinkUnit(cfg *config.Config, e *engines, log *slog.Logger, instance string)
 	conf := sink.Default()
 	conf.BatchRows, conf.Interval = cfg.Sink.BatchRows, cfg.Sink.Interval
 	log = log.With("service", "sink")
+	meter := sink.NewMeter(e.Kafka.Telemetry)
 	return app.Spec{
 		Unit: app.Func("sink", func(ctx context.Context) error {
 			tables, err := store.Open(ctx, e.Store)
@@ -102,6 +115,7 @@ func sinkUnit(cfg *config.Config, e *engines, log *slog.Logger, instance string)
 			}
 			defer func() { _ = tables.Close() }()
 			s := sink.New(conf, tables, log)
+			meter.Watch(s)
 			c, err := bus.NewConsumer(bus.SessionConfig{Config: e.Kafka, Group: sink.Group, Instance: instance, Topics: sink.Topics(), Assigner: s})
 			if err != nil {
 				return err
@@ -110,6 +124,7 @@ func sinkUnit(cfg *config.Config, e *engines, log *slog.Logger, instance string)
 			return s.Run(ctx, c, c)
 		}),
 		Restart:    app.DefaultBackoff(),
+		Check:      meter.Check,
 		StopWithin: 2 * conf.Drain,
 	}
 }

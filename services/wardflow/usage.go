@@ -37,26 +37,39 @@ func watchUsage(e *engines) *usage {
 
 func (u *usage) look() {
 	for name, pid := range u.pids {
-		dir := "/proc/" + strconv.Itoa(pid()) + "/"
-		if b, err := os.ReadFile(dir + "statm"); err == nil {
-			if f := strings.Fields(string(b)); len(f) > 1 {
-				pages, _ := strconv.ParseUint(f[1], 10, 64)
-				u.peak[name] = max(u.peak[name], pages*uint64(os.Getpagesize()))
-			}
-		}
-		b, err := os.ReadFile(dir + "stat")
-		if err != nil {
-			continue
-		}
-		// After the command name in parentheses: user and system time are fields 14 and 15 of proc(5), in ticks of 10 ms.
-		if i := strings.LastIndexByte(string(b), ')'); i > 0 {
-			if f := strings.Fields(string(b[i+1:])); len(f) > 13 {
-				user, _ := strconv.ParseFloat(f[11], 64)
-				sys, _ := strconv.ParseFloat(f[12], 64)
-				u.cpu[name] = (user + sys) / 100
-			}
+		if memory, cpu, ok := processUsage(pid()); ok {
+			u.peak[name] = max(u.peak[name], memory)
+			u.cpu[name] = cpu
 		}
 	}
+}
+
+// processUsage is the resident memory of a process, bytes, and the processor time
+// that it has had, seconds; false where the process or /proc is not there.
+func processUsage(pid int) (memory uint64, cpu float64, ok bool) {
+	dir := "/proc/" + strconv.Itoa(pid) + "/"
+	if b, err := os.ReadFile(dir + "statm"); err == nil {
+		if f := strings.Fields(string(b)); len(f) > 1 {
+			pages, _ := strconv.ParseUint(f[1], 10, 64)
+			memory = pages * uint64(os.Getpagesize())
+		}
+	}
+	b, err := os.ReadFile(dir + "stat")
+	if err != nil {
+		return 0, 0, false
+	}
+	// After the command name in parentheses: user and system time are fields 14 and 15 of proc(5), in ticks of 10 ms.
+	i := strings.LastIndexByte(string(b), ')')
+	if i < 0 {
+		return 0, 0, false
+	}
+	f := strings.Fields(string(b[i+1:]))
+	if len(f) <= 13 {
+		return 0, 0, false
+	}
+	user, _ := strconv.ParseFloat(f[11], 64)
+	sys, _ := strconv.ParseFloat(f[12], 64)
+	return memory, (user + sys) / 100, true
 }
 
 func (u *usage) stop() {
