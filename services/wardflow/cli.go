@@ -39,9 +39,10 @@ type cli struct {
 
 	serviceCommands
 
-	Config  configCmd  `cmd:"" group:"rest" help:"Check or print the configuration."`
-	Bench   benchCmd   `cmd:"" group:"rest" help:"Measure this machine: flows/s from capture to rows in ClickHouse, freshness, memory, disk."`
-	Version versionCmd `cmd:"" group:"rest" help:"Print the version."`
+	Config     configCmd     `cmd:"" group:"rest" help:"Check or print the configuration."`
+	Bench      benchCmd      `cmd:"" group:"rest" help:"Measure this machine: flows/s from capture to rows in ClickHouse, freshness, memory, disk."`
+	Completion completionCmd `cmd:"" group:"rest" help:"Print a completion script for bash, zsh or fish."`
+	Version    versionCmd    `cmd:"" group:"rest" help:"Print the version."`
 
 	Broker     childCmd `cmd:"" hidden:"" group:"rest" help:"The embedded broker, as a child of up."`
 	Clickhouse childCmd `cmd:"" hidden:"" group:"rest" help:"The embedded ClickHouse, as a child of up."`
@@ -157,9 +158,10 @@ var groups = []kong.Group{
 // without are the flags of all commands that a command has no use for: it refuses
 // them, and its help does not show them.
 var without = map[string][]string{
-	"replay":  {"data-dir", "log-level"},
-	"script":  {"config", "set", "data-dir", "log-level"},
-	"version": {"config", "set", "data-dir", "log-level"},
+	"replay":     {"data-dir", "log-level"},
+	"script":     {"config", "set", "data-dir", "log-level"},
+	"version":    {"config", "set", "data-dir", "log-level"},
+	"completion": {"config", "set", "data-dir", "log-level"},
 }
 
 // refused is a usage error when a flag was given that would be ignored.
