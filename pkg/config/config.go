@@ -29,6 +29,7 @@ type Config struct {
 	ClickHouse ClickHouse        `yaml:"clickhouse"` // no addresses: the embedded one
 	Embedded   Embedded          `yaml:"embedded"`
 	Capture    Capture           `yaml:"capture"`
+	Spool      Spool             `yaml:"spool"`
 	Fold       Fold              `yaml:"fold"`
 	Sink       Sink              `yaml:"sink"`
 	Telemetry  telemetry.Config  `yaml:"telemetry"`
@@ -59,19 +60,6 @@ type Embedded struct {
 	Partitions          int32  `yaml:"partitions"`            // of lane-keyed topics, set once
 	MaxTopicBytes       int64  `yaml:"max_topic_bytes"`       // all topics together
 	Fsync               bool   `yaml:"fsync"`                 // survive a power cut, not only a killed process
-}
-
-// Capture is how packets become flows.
-type Capture struct {
-	Home          []string      `yaml:"home"`     // CIDRs that are inside
-	KeyFile       string        `yaml:"key_file"` // key of the HMACs; "" derives one per site
-	ActiveTimeout time.Duration `yaml:"active_timeout"`
-	TCPIdle       time.Duration `yaml:"tcp_idle_timeout"`
-	UDPIdle       time.Duration `yaml:"udp_idle_timeout"`
-	OtherIdle     time.Duration `yaml:"other_idle_timeout"`
-	ClosedIdle    time.Duration `yaml:"closed_idle_timeout"` // after FIN or RST
-	MaxFlows      int           `yaml:"max_flows"`           // live at a time
-	MaxMemory     int64         `yaml:"max_memory"`          // bytes of the dissectors' streams
 }
 
 // Fold is how folds run against Kafka.
@@ -115,12 +103,10 @@ func Default() Config {
 		Kafka:      kafka,
 		ClickHouse: ClickHouse{Config: clickhouse},
 		Embedded:   Embedded{Partitions: 8, MaxTopicBytes: 2 << 30, ClickHouseMaxMemory: 2 << 30},
-		Capture: Capture{
-			Home: DefaultHome(), ActiveTimeout: time.Minute, TCPIdle: 5 * time.Minute, UDPIdle: time.Minute,
-			OtherIdle: 30 * time.Second, ClosedIdle: 5 * time.Second, MaxFlows: 1 << 20, MaxMemory: 128 << 20,
-		},
-		Fold: Fold{Interval: 150 * time.Millisecond, GateWait: 10 * time.Minute, MaxEntries: 20_000, CacheBytes: 512 << 20},
-		Sink: Sink{BatchRows: 100_000, Interval: time.Second}, Telemetry: telemetry.Default(),
+		Capture:    defaultCapture(),
+		Spool:      defaultSpool(),
+		Fold:       Fold{Interval: 150 * time.Millisecond, GateWait: 10 * time.Minute, MaxEntries: 20_000, CacheBytes: 512 << 20},
+		Sink:       Sink{BatchRows: 100_000, Interval: time.Second}, Telemetry: telemetry.Default(),
 	}
 }
 
