@@ -29,6 +29,8 @@ type benchCmd struct {
 	Only     string        `help:"all: every service; sink: capture's output and the sink alone." enum:"all,sink" default:"all"`
 	Seed     uint64        `help:"Seed of the generated hospital." default:"1"`
 	Devices  int           `help:"Devices of the generated hospital." default:"50000"`
+	Outage   time.Duration `help:"Measure an outage of the broker of this length instead: the spool, and how fast it drains."`
+	Rate     float64       `help:"Flows per second during --outage." default:"20000"`
 	Out      string        `help:"File for the result, as JSON." placeholder:"FILE"`
 	Keep     bool          `help:"Keep the data folder."`
 	Profile  string        `help:"File for a CPU profile of the services' process; FILE.heap is what it holds halfway." placeholder:"FILE"`
@@ -43,7 +45,8 @@ it measured: flows stored per second, seconds from publish to visible row, memor
 Examples:
   wardflow bench                        ten minutes with every service
   wardflow bench --only sink            capture and sink alone
-  wardflow bench --set embedded.fsync=true`
+  wardflow bench --set embedded.fsync=true
+  wardflow bench --outage 10m           the broker is killed and away for ten minutes; status 1 if anything was lost`
 }
 
 // benchResult is what is printed and written to --out.
@@ -84,6 +87,9 @@ func (c *benchCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	}
 	s.cfg.DataDir = dir
 	b := &bench{cmd: c, cfg: s.cfg, io: io, log: s.log}
+	if c.Outage > 0 {
+		return b.outage(ctx)
+	}
 	stop, err := c.profile()
 	if err != nil {
 		return err
