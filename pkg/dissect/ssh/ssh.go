@@ -111,7 +111,7 @@ func (h *half) line(c *dissector.Context, b []byte) []byte {
 // identify reads "2.0-OpenSSH_9.6p1 Debian-4": version, software, comment.
 func (h *half) identify(c *dissector.Context, line []byte) {
 	version, rest, ok := bytes.Cut(line, []byte("-"))
-	if !ok {
+	if !ok || len(version) == 0 || len(rest) == 0 {
 		c.Count("ssh_banner_malformed")
 		h.over = true
 		return
