@@ -162,6 +162,9 @@ func (p *Process) supervise() {
 	// child, so this goroutine keeps one for itself and the thread ends with it.
 	runtime.LockOSThread()
 	defer close(p.done)
+	if err := shed(); err != nil {
+		p.log.note("%s is started with the right to capture, which it does not need: %v", p.cfg.Name, err)
+	}
 	pause, everUp := p.cfg.BackoffMin, false
 	for starts := 1; ; starts++ {
 		begun := time.Now()

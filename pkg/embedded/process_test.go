@@ -167,6 +167,34 @@ func TestProcessIsAskedToEnd(t *testing.T) {
 	}
 }
 
+// A child of a program that captures cannot capture, whatever it is started as.
+func TestProcessCannotCapture(t *testing.T) {
+	if _, err := os.Stat("/proc/self/status"); err != nil {
+		t.Skip("needs /proc")
+	}
+	c := shell(t, `grep -E "^(Cap(Inh|Prm|Eff|Amb)|NoNewPrivs)" /proc/$$/status; echo read; exec sleep 1000`)
+	c.Ready = func(context.Context) error {
+		if !strings.Contains(read(t, c.LogFile), "read\n") {
+			return errors.New("not yet")
+		}
+		return nil
+	}
+	had := strings.Contains(read(t, "/proc/self/status"), "NoNewPrivs:\t0")
+	start(t, c)
+	for line := range strings.Lines(read(t, c.LogFile)) {
+		name, value, ok := strings.Cut(strings.TrimSpace(line), ":\t")
+		if !ok || name == "NoNewPrivs" {
+			continue
+		}
+		if set, err := strconv.ParseUint(value, 16, 64); err != nil || set&(1<<13) != 0 {
+			t.Errorf("%s of the child is %s: it has CAP_NET_RAW", name, value)
+		}
+	}
+	if had && !strings.Contains(read(t, "/proc/self/status"), "NoNewPrivs:\t0") {
+		t.Error("we have lost rights ourselves")
+	}
+}
+
 func TestProcessLogIsBounded(t *testing.T) {
 	c := shell(t, `i=0; while [ $i -lt 3000 ]; do echo "line $i of a log that would not end"; i=$((i+1)); done; echo finished; exec sleep 1000`)
 	c.LogBytes = 16 << 10

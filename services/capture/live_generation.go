@@ -177,11 +177,14 @@ func (l *Live) reconfigure(sc proto.SensorConfig) error {
 	if old == nil || stopping {
 		return ErrStopping
 	}
-	before := cfg.Interfaces
+	before := cfg
 	if err := cfg.change(sc); err != nil {
 		return err
 	}
-	next, err := l.open(cfg, func(name string) bool { return !slices.Contains(before, name) })
+	if same(&before, &cfg) {
+		return nil
+	}
+	next, err := l.open(cfg, func(name string) bool { return !slices.Contains(before.Interfaces, name) })
 	if err != nil {
 		return err
 	}
@@ -194,6 +197,12 @@ func (l *Live) reconfigure(sc proto.SensorConfig) error {
 	l.start(next, from)
 	old.stop(from)
 	return nil
+}
+
+// same reports that what change can change is the same.
+func same(a, b *LiveConfig) bool {
+	return slices.Equal(a.Interfaces, b.Interfaces) && a.Filter == b.Filter && a.Workers == b.Workers &&
+		a.Processor.ActiveTimeout == b.Processor.ActiveTimeout && slices.Equal(a.Processor.Home, b.Processor.Home)
 }
 
 // change takes over what a SensorConfig says.

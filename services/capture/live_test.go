@@ -255,6 +255,15 @@ func TestLiveReconfigure(t *testing.T) {
 		if c := s.live.config(); c.Processor.ActiveTimeout != 30*time.Second || c.Processor.Home[0].String() != "10.0.0.0/24" {
 			t.Errorf("config %+v", c)
 		}
+		opened := len(s.of("in"))
+		change.Version++
+		if err := s.live.Reconfigure(change); err != nil || len(s.of("in")) != opened {
+			t.Errorf("the same again: %v", err)
+		}
+		change.Version--
+		if err := s.live.Reconfigure(change); err != nil {
+			t.Error(err)
+		}
 		bad := "host"
 		for want, c := range map[string]proto.SensorConfig{
 			"no such interface": {Version: 8, Interfaces: []string{"in", "none"}},
