@@ -234,9 +234,8 @@ _wardflow() {
 				}
 			}
 		}
-		if len(n.values) > 0 || n.files {
-			fmt.Fprintf(&b, "        %s \\\n", single("*:argument:"+zshValues(n.values, n.files)))
-		}
+		// The commands typed so far are arguments too, to _arguments.
+		fmt.Fprintf(&b, "        %s \\\n", single("*:argument:"+zshValues(n.values, n.files)))
 		b.WriteString("        && ret=0\n      ;;\n")
 	}
 	b.WriteString("  esac\n  return ret\n}\nif [[ $zsh_eval_context[-1] == loadautofunc ]]; then _wardflow \"$@\"; else compdef _wardflow wardflow; fi\n")
