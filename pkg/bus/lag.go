@@ -100,3 +100,20 @@ func topicLag(topic string, starts, ends kadm.ListedOffsets, committed kadm.Offs
 	}
 	return l
 }
+
+// Passed gives, for each group, the next offset that it will read of a partition, -1
+// for one that has committed nothing there.
+func (w *LagWatcher) Passed(ctx context.Context, groups []string, topic string, partition int32) (map[string]int64, error) {
+	out := map[string]int64{}
+	for _, group := range groups {
+		committed, err := w.adm.FetchOffsets(ctx, group)
+		if err != nil {
+			return nil, fmt.Errorf("read offsets of group %s: %w", group, err)
+		}
+		out[group] = -1
+		if o, ok := committed.Lookup(topic, partition); ok && o.Err == nil {
+			out[group] = o.At
+		}
+	}
+	return out, nil
+}

@@ -105,6 +105,7 @@ func (s *Store) Flows(ctx context.Context, f FlowFilter) (*Rows, error) {
 	in.equal("site", f.Site)
 	in.equal("protocol", f.Protocol)
 	in.since("start", f.Since)
+	in.conds = append(in.conds, noCanary)
 	if !f.Copies {
 		in.conds = append(in.conds, "duplicate_of_sensor = ''")
 	}

@@ -26,7 +26,7 @@ endpoint: endpoint of the change` + deviceDoc
 // views is every view, in the order in which they are made.
 var views = []View{
 	{
-		Name: "v_flows", SQL: strings.Replace(flowsSelect, "$flows", "$db.flows", 1),
+		Name: "v_flows", SQL: strings.Replace(flowsSelect, "$flows", "$db.flows", 1) + "\nWHERE f." + noCanary,
 		Comment: "Parts of flows with the devices of both ends, by endpoint and time. Give a site and a start to read little.",
 		Columns: doc(`flow_id: constant over the parts of a flow
 part: counts up from 0; counters are deltas since the part before
