@@ -162,7 +162,9 @@ func (s *stream) message(c *dissector.Context, kind byte, m []byte) {
 	switch {
 	case kind == sessionRequest:
 		names(c, m)
-	case kind != sessionMessage || len(m) < 8 || string(m[1:4]) != "SMB":
+	case kind != sessionMessage || len(m) == 0:
+	case len(m) < 8 || string(m[1:4]) != "SMB":
+		c.Count("smb_malformed")
 	case m[0] == 0xff:
 		s.version1(c, m)
 	case m[0] == 0xfe:
