@@ -46,6 +46,8 @@ const (
 type Reader struct {
 	name    string
 	file    io.Closer
+	count   *counter // of the file; nil without one
+	size    int64    // of the file; 0 when it has none
 	zstd    *zstd.Decoder
 	in      *bufio.Reader
 	next    func(*Packet) error
@@ -63,12 +65,16 @@ func Open(path string) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open capture: %w", err)
 	}
-	r, err := NewReader(path, f)
+	c := &counter{in: f}
+	r, err := NewReader(path, c)
 	if err != nil {
 		_ = f.Close()
 		return nil, err
 	}
-	r.file = f
+	r.file, r.count = f, c
+	if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
+		r.size = st.Size()
+	}
 	return r, nil
 }
 

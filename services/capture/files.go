@@ -27,9 +27,11 @@ type FilesConfig struct {
 // Progress is how far the reading of files has come.
 type Progress struct {
 	Packets uint64
-	Bytes   uint64
+	Bytes   uint64 // on the wire
 	Items   uint64
 	Clock   proto.Time // event time
+	Read    int64      // bytes of the files so far
+	Size    int64      // of the files; 0 when it is not known
 	Done    bool
 	Summary Summary // complete when Done
 }
@@ -71,7 +73,7 @@ func ReadFiles(ctx context.Context, cfg FilesConfig) error {
 	defer w.Close()
 	name := "file:" + cfg.Processor.Site + "/" + cfg.Processor.Sensor + "/" + producer
 	out := NewOutput(w, cfg.Bus.Partitions, Naming{Site: cfg.Processor.Site, Sensor: cfg.Processor.Sensor, Producer: name, Domain: name})
-	f := &fileRun{cfg: cfg, out: out, merge: capfile.NewMerge(readers...)}
+	f := &fileRun{cfg: cfg, out: out, readers: readers, merge: capfile.NewMerge(readers...)}
 	if err := f.run(ctx); err != nil {
 		return err
 	}
@@ -89,9 +91,10 @@ type DamagedFiles []error
 func (d DamagedFiles) Error() string { return errors.Join(d...).Error() }
 
 type fileRun struct {
-	cfg   FilesConfig
-	out   *Output
-	merge *capfile.Merge
+	cfg     FilesConfig
+	out     *Output
+	readers []*capfile.Reader
+	merge   *capfile.Merge
 
 	progress Progress
 	first    proto.Time
@@ -135,6 +138,7 @@ func (f *fileRun) run(ctx context.Context) error {
 	if err := f.out.Flush(ctx); err != nil {
 		return err
 	}
+	f.progress.Read, f.progress.Size = capfile.Position(f.readers...)
 	f.progress.Items, f.progress.Done, f.progress.Summary = f.out.Items(), true, p.Summary()
 	if f.cfg.Progress != nil {
 		f.cfg.Progress(f.progress)
@@ -169,5 +173,6 @@ func (f *fileRun) tell(pkt *capfile.Packet) {
 	}
 	f.told = time.Now()
 	f.progress.Items = f.out.Items()
+	f.progress.Read, f.progress.Size = capfile.Position(f.readers...)
 	f.cfg.Progress(f.progress)
 }

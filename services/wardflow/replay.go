@@ -86,7 +86,11 @@ func (c *replayCmd) Run(ctx context.Context, g *globals, io *streams) error {
 			writing = true
 			say.step("writing %s", c.Out)
 		}
-		say.progress("%d packets, %s, event time %s", p.Packets, size(p.Bytes), showTime(p.Clock.String()))
+		if p.Writing {
+			say.progress("%d packets", p.Packets)
+			return
+		}
+		say.share(p.Read, p.Size, "%d packets, event time %s", p.Packets, showTime(p.Clock.String()))
 	}
 	o.Folds = folds()
 	res, err := replay.Run(ctx, *o)

@@ -87,13 +87,21 @@ func (u *upCmd) Run(ctx context.Context, g *globals, io *streams) error {
 
 func (u *upCmd) services(ctx context.Context, s *session, e *engines, paths []string, say *steps) error {
 	say.step("starting services")
-	specs := allUnits(s.cfg, e, s.log, "0")
+	t, err := s.tell(ctx, e, "up", "0")
+	if err != nil {
+		return err
+	}
+	defer t.end()
+	t.watch(ctx, watched{groups: consumerGroups(), store: true})
+	stored := make(chan struct{}) // closed when what was fed is: canary flows would measure the feed
+	specs := append(allUnits(s.cfg, e, s.log, "0"), canaryUnit(s.cfg, e, s.log, nil, stored)...)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- app.New(s.log, specs...).Run(ctx) }()
-	err := u.feed(ctx, s, e, paths, say)
+	go func() { done <- t.run(ctx, specs...) }()
+	err = u.feed(ctx, s, e, paths, say)
 	if err == nil && !u.Once {
+		close(stored)
 		select {
 		case <-ctx.Done():
 		case err = <-done:
@@ -173,7 +181,7 @@ func (u *upCmd) read(ctx context.Context, s *session, e *engines, paths []string
 	err = capture.ReadFiles(ctx, capture.FilesConfig{
 		Paths: paths, Processor: pc, Speed: u.Speed, Bus: e.Kafka, Log: s.log,
 		Progress: func(p capture.Progress) {
-			say.progress("%d packets, %d events, event time %s", p.Packets, p.Items, showTime(p.Clock.String()))
+			say.share(p.Read, p.Size, "%d packets, %d events, event time %s", p.Packets, p.Items, showTime(p.Clock.String()))
 		},
 	})
 	var damaged capture.DamagedFiles

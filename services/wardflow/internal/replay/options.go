@@ -61,7 +61,9 @@ type Progress struct {
 	Packets uint64
 	Bytes   uint64 // on the wire
 	Clock   proto.Time
-	Writing bool // all packets have been read
+	Read    int64 // bytes of the files so far
+	Size    int64 // of the files; 0 when it is not known
+	Writing bool  // all packets have been read
 }
 
 // ErrNoInput is wrapped by the error of a run that could read none of its files.

@@ -285,6 +285,7 @@ func (r *runner) tell(now bool) {
 		return
 	}
 	r.told = time.Now()
+	r.progress.Read, r.progress.Size = capfile.Position(r.readers...)
 	r.o.Progress(r.progress)
 }
 
