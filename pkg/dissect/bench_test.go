@@ -48,7 +48,7 @@ func BenchmarkWard(b *testing.B) {
 
 // BenchmarkUnknown is a segment of a flow that no dissector knows.
 func BenchmarkUnknown(b *testing.B) {
-	list := dissecttest.Conversation{{Side: 0, Data: []byte("GET / HTTP/1.1\r\n\r\n")}, {Side: 1, Data: []byte("HTTP/1.1 200 OK\r\n\r\n")}}.Segments(true)
+	list := dissecttest.Conversation{{Side: 0, Data: []byte("EHLO ward.example.org\r\n")}, {Side: 1, Data: []byte("220 mail.example.org ready\r\n")}}.Segments(true)
 	e := dissect.New(dissect.Config{Key: dissecttest.Key, Emit: func(*dissect.Packet, *dissect.Fact) {}})
 	b.ReportAllocs()
 	for b.Loop() {

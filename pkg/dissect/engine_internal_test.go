@@ -62,6 +62,44 @@ func newBench(cfg Config) *bench {
 	return b
 }
 
+// sated is a protocol that has what it wants after its second line.
+type sated struct{ lines int }
+
+func (s *sated) Data(c *dissector.Context, data []byte) {
+	for range strings.Count(string(data), "\n") {
+		if s.lines++; s.lines == 2 {
+			c.Emit(&dissector.Fact{Kind: "second"})
+			c.Sink.Done()
+		}
+	}
+}
+func (s *sated) Gap(*dissector.Context, int64) { s.lines = -100 }
+func (s *sated) End(c *dissector.Context)      { c.Emit(&dissector.Fact{Kind: "end"}) }
+func (*sated) Size() int                       { return 100 }
+
+// After Done a connection is neither put together nor read, its memory is given
+// back, and its label stays.
+func TestDone(t *testing.T) {
+	b := newBench(Config{})
+	sat := brittleProtocol
+	sat.NewStream = func() dissector.Stream { return new(sated) }
+	b.e = newEngine(b.e.cfg, []*dissector.Protocol{&sat})
+	var f Flow
+	b.send(&f, true, 0, packet.SYN, "")
+	b.send(&f, true, 1, packet.ACK, "hello\n")
+	b.send(&f, true, 16, packet.ACK, "waiting\n")
+	b.send(&f, true, 7, packet.ACK, "a second\n")
+	if len(b.facts) != 1 || b.facts[0].Kind != "second" || f.conn != nil || !f.done || b.e.used != 0 || b.e.pool.Held() != 0 {
+		t.Errorf("facts %v, flow %+v, %d bytes used", b.facts, f, b.e.used)
+	}
+	before := b.e.Counters()["tcp_segments"]
+	b.send(&f, true, 24, packet.ACK, "third\n")
+	b.e.Close(&f)
+	if n := b.e.Counters()["tcp_segments"]; n != before || len(b.facts) != 1 || f.Protocol != "brittle" {
+		t.Errorf("%d segments more, facts %v, flow %+v", n-before, b.facts, f)
+	}
+}
+
 func (b *bench) send(f *Flow, fromSrc bool, seq uint32, flags uint8, data string) {
 	h := packet.Headers{
 		SrcIP: netip.MustParseAddr("10.0.0.1"), DstIP: netip.MustParseAddr("10.0.0.2"), Transport: proto.TCP, SrcPort: 4000, DstPort: 7,

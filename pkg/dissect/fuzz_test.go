@@ -13,8 +13,11 @@ import (
 // FuzzEngine feeds frames, each with its length before it, through decoder and
 // engine. The seeds are captures of our own.
 func FuzzEngine(f *testing.F) {
-	for _, name := range []string{"hl7", "dicom", "dcmtk"} {
-		path := "../../../shared/captures/clinical/" + name + ".pcap"
+	for _, name := range []string{
+		"clinical/hl7", "clinical/dicom", "clinical/dcmtk", "zeek/Traces/tls/tls13_wolfssl", "arkime/pcap/https-connect",
+		"zeek/Traces/http/pipelined-requests", "zeek/Traces/ssh/ssh_kex_curve25519", "zeek/Traces/smb/raw_ntlm_in_smb",
+	} {
+		path := "../../../shared/captures/" + name + ".pcap"
 		if _, err := os.Stat(path); err != nil {
 			continue // the fuzzer starts from nothing then
 		}

@@ -1,6 +1,7 @@
 package http_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -138,6 +139,26 @@ func TestInner(t *testing.T) {
 
 // hello is a TLS ClientHello without extensions.
 var hello = "\x16\x03\x01\x00\x2d\x01\x00\x00\x29\x03\x03" + strings.Repeat("r", 32) + "\x00\x00\x02\x13\x01\x01\x00"
+
+// NTLM in the headers tells of both computers, and of nobody's name.
+func TestNTLM(t *testing.T) {
+	// Type 1 of a client of build 6.1.7601, type 2 of a server named PACS1 in the domain WARD.
+	const type1 = "TlRMTVNTUAABAAAAB4IIogAAAAAAAAAAAAAAAAAAAAAGAbEdAAAADw=="
+	name := func(s string) string { return strings.Join(strings.Split(s, ""), "\x00") + "\x00" }
+	type2 := "NTLMSSP\x00\x02\x00\x00\x00\x08\x00\x08\x00\x38\x00\x00\x00\x01\x00\x80\x02challeng" + strings.Repeat("\x00", 8) + "\x12\x00\x12\x00\x40\x00\x00\x00\x0a\x00\x61\x4a\x00\x00\x00\x0f" +
+		name("WARD") + "\x01\x00\x0a\x00" + name("PACS1") + "\x00\x00\x00\x00"
+	for _, scheme := range []string{"NTLM", "Negotiate"} {
+		r := play("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: "+scheme+" "+type1+"\r\n\r\n",
+			"HTTP/1.1 401 No\r\nWWW-Authenticate: "+scheme+" "+base64.StdEncoding.EncodeToString([]byte(type2))+"\r\nContent-Length: 0\r\n\r\n")
+		want := []string{
+			"request 0 auth=" + strings.ToLower(scheme) + " host=a method=GET", "ntlm_negotiate 0 os_version=6.1.7601",
+			"response 1 auth=" + strings.ToLower(scheme) + " status=401", "ntlm_challenge 1 computer_name=PACS1 os_version=10.0.19041 target_name=WARD",
+		}
+		if got := lines(r); !slices.Equal(got, want) || fmt.Sprint(r.Flows[0].Inner) != "[ntlm]" {
+			t.Errorf("got\n%s\nwant\n%s\n%v", strings.Join(got, "\n"), strings.Join(want, "\n"), r.Counters)
+		}
+	}
+}
 
 func TestBroken(t *testing.T) {
 	for _, tc := range []struct {
