@@ -30,6 +30,7 @@ type Config struct {
 	Embedded   Embedded          `yaml:"embedded"`
 	Capture    Capture           `yaml:"capture"`
 	Spool      Spool             `yaml:"spool"`
+	Sensors    Sensors           `yaml:"sensors"` // the book of live sensors
 	Fold       Fold              `yaml:"fold"`
 	Sink       Sink              `yaml:"sink"`
 	Telemetry  telemetry.Config  `yaml:"telemetry"`
@@ -105,6 +106,7 @@ func Default() Config {
 		Embedded:   Embedded{Partitions: 8, MaxTopicBytes: 2 << 30, ClickHouseMaxMemory: 2 << 30},
 		Capture:    defaultCapture(),
 		Spool:      defaultSpool(),
+		Sensors:    defaultSensors(),
 		Fold:       Fold{Interval: 150 * time.Millisecond, GateWait: 10 * time.Minute, MaxEntries: 20_000, CacheBytes: 512 << 20},
 		Sink:       Sink{BatchRows: 100_000, Interval: time.Second}, Telemetry: telemetry.Default(),
 	}

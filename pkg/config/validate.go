@@ -37,6 +37,7 @@ func (c *Config) Validate() Problems {
 	p = append(p, c.Embedded.validate()...)
 	p = append(p, c.Capture.validate()...)
 	p = append(p, c.Spool.validate()...)
+	p = append(p, c.Sensors.validate()...)
 	between(&p, "fold.interval", c.Fold.Interval, 10*time.Millisecond, 10*time.Second)
 	between(&p, "fold.gate_wait", c.Fold.GateWait, time.Second, 24*time.Hour)
 	least(&p, "fold.max_entries", int64(c.Fold.MaxEntries), 1000)
