@@ -24,6 +24,8 @@ type Vote struct {
 	Key      string
 	Protocol string
 	Weight   float64
+
+	os string // key of the operating system whose version this is, "" for any
 }
 
 // hypothesis is one value and what speaks for it.
@@ -79,11 +81,20 @@ func hypotheses(votes []Vote) []hypothesis {
 		w := min(v.Weight, 0.999) // nothing on the wire is certain
 		h.against *= 1 - w
 		h.sources = append(h.sources, v.Protocol)
-		if w > h.best {
+		if h.tells(v.Value, w) {
 			h.best, h.value = w, v.Value
 		}
 	}
 	return all
+}
+
+// tells reports whether a value is to be told in place of the one so far: the one
+// that weighs most, but the name of a distribution before the plain Linux.
+func (h *hypothesis) tells(value string, weight float64) bool {
+	if plain := h.value == "Linux"; h.value != "" && linux[value] && plain != (value == "Linux") {
+		return plain
+	}
+	return weight > h.best
 }
 
 // facts makes all facts of a device from its evidence.
@@ -108,12 +119,25 @@ func (s *signatures) facts(evidence []proto.Evidence) map[string]*proto.Fact {
 	if c := out["category"]; c != nil {
 		out["type"] = Fuse(slices.DeleteFunc(votes["type"], func(v Vote) bool { return s.category[v.Key] != c.Value }))
 	}
+	// A version is that of the system it was told with, and of no other.
+	if o := out["os"]; o != nil {
+		key := s.key("os", o.Value)
+		out["os_version"] = Fuse(slices.DeleteFunc(votes["os_version"], func(v Vote) bool { return v.os != "" && v.os != key }))
+	}
 	return out
 }
 
 func (s *signatures) vote(votes map[string][]Vote, v *proto.Evidence) {
-	for _, m := range s.means(v.Attribute, v.Value) {
-		votes[m.attribute] = append(votes[m.attribute], Vote{Value: m.value, Key: m.key, Protocol: v.Protocol, Weight: v.Weight * m.weight})
+	list, os := s.means(v.Attribute, v.Value), ""
+	if i := slices.IndexFunc(list, func(m meaning) bool { return m.attribute == "os" }); i >= 0 {
+		os = list[i].key
+	}
+	for _, m := range list {
+		x := Vote{Value: m.value, Key: m.key, Protocol: v.Protocol, Weight: v.Weight * m.weight}
+		if m.attribute == "os_version" {
+			x.os = os
+		}
+		votes[m.attribute] = append(votes[m.attribute], x)
 	}
 }
 
@@ -174,11 +198,21 @@ func (s *signatures) key(attribute, value string) string {
 	switch attribute {
 	case "manufacturer":
 		return s.makerKey(value)
-	case "model", "os", "location":
+	case "os":
+		// A distribution is a Linux: who says the one and who says the other agree,
+		// and the name that weighs most is told.
+		if linux[value] {
+			return "linux"
+		}
+		return strings.ToLower(strings.Join(strings.Fields(value), " "))
+	case "model", "location":
 		return strings.ToLower(strings.Join(strings.Fields(value), " "))
 	}
 	return value
 }
+
+// linux are the distributions that signatures name.
+var linux = map[string]bool{"Linux": true, "Debian GNU/Linux": true, "Ubuntu": true, "Raspbian": true}
 
 // dataSetTags are what a C-STORE data set says about the device that made the
 // image.

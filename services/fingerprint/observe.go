@@ -27,8 +27,14 @@ var readings = map[string][]reading{
 		{"parameter_list", "dhcp_parameter_list", 0.7},
 	},
 	"dns":   {{"hostname", "hostname", 0.6}},
-	"mdns":  {{"hostname", "hostname", 0.7}},
 	"llmnr": {{"hostname", "hostname", 0.7}},
+	"mdns":  mdnsReadings,
+	"ssdp":  ssdpReadings,
+	"lldp":  lldpReadings,
+	"tls":   tlsReadings,
+	"http":  append(httpReadings, ntlmReadings...), // NTLM signs on over both
+	"smb":   append(smbReadings, ntlmReadings...),
+	"ssh":   {{"hassh", "hassh", 0.5}, {"hassh_server", "hassh_server", 0.5}},
 	"hl7": { // HL7 v2.6: MSH-3, MSH-21, SFT-1..3; IHE PCD TF-2: OBX-18 and the MDC_ID observations
 		{"sending_application", "hl7_application", 0.7},
 		{"sending_facility", "hl7_facility", 0.5},
@@ -144,6 +150,12 @@ func note(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 		}
 	case "hl7":
 		noteHL7(o, put)
+	case "mdns":
+		noteMDNS(o, put)
+	case "lldp":
+		noteLLDP(o, put)
+	case "ssh":
+		noteSSH(o, put)
 	}
 	if !o.Gateway.IsZero() {
 		if p == nil {

@@ -1,6 +1,7 @@
 package fingerprint
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/wardflow/wardflow/pkg/stream"
@@ -63,8 +64,11 @@ func roleOf(f *proto.Flow, asServer bool) (protocol string, byContent, ok bool) 
 		}
 		byContent = false
 	}
-	if protocol == "" {
+	switch {
+	case protocol == "":
 		return "", false, false
+	case slices.Contains(f.ProtocolInner, "ipp"): // printing over HTTP, RFC 8010
+		protocol = "ipp"
 	}
 	if !byContent && (f.DstPackets == 0 || f.SrcPackets == 0 || (f.Transport == proto.TCP && f.SrcPayloadBytes+f.DstPayloadBytes == 0)) {
 		return "", false, false // nobody answered, or nothing was said

@@ -50,7 +50,7 @@ func readTruth(t *testing.T) *truth {
 // dissected are the sources of attributes that there are dissectors for.
 func dissected(sources []string) bool {
 	return slices.ContainsFunc(sources, func(s string) bool {
-		return s == "dicom" || s == "dhcp" || s == "dns" || strings.HasPrefix(s, "hl7") || s == "oui"
+		return slices.Contains([]string{"dicom", "dhcp", "dns", "oui", "lldp", "mdns", "ssdp", "http", "tls", "ssh", "smb"}, s) || strings.HasPrefix(s, "hl7")
 	})
 }
 
@@ -62,8 +62,8 @@ func value(f *proto.Fact) string {
 }
 
 // undecided are the hosts whose type only protocols tell that are not dissected
-// yet: the switch by CDP and LLDP, the analyser by POCT1-A.
-var undecided = map[string]bool{"sw1": true, "poct1": true}
+// yet: the analyser by POCT1-A.
+var undecided = map[string]bool{"poct1": true}
 
 // TestDayOfDevices compares every device of the day with the sheet: categories,
 // types, addresses, and each attribute that the dissected protocols show. A value
@@ -92,6 +92,9 @@ func TestDayOfDevices(t *testing.T) {
 		if a := h.Attributes["manufacturer"]; slices.Contains(a.VisibleOn, "dicom") || slices.Contains(a.VisibleOn, "hl7@pumpgw") {
 			compareAttribute(t, &h, "manufacturer", value(d.Manufacturer))
 		}
+		if a := h.Attributes["os"]; slices.Contains(a.VisibleOn, "lldp") && !sameSystem(value(d.OS), fmt.Sprint(a.Value)) {
+			t.Errorf("%s: os %q, want %v", h.ID, value(d.OS), a.Value)
+		}
 		if a := h.Attributes["ae_title"]; a.Value != nil && !slices.Equal(d.AETitles, proto.Strings{fmt.Sprint(a.Value)}) {
 			t.Errorf("%s: AE titles %v, want %v", h.ID, d.AETitles, a.Value)
 		}
@@ -99,6 +102,12 @@ func TestDayOfDevices(t *testing.T) {
 			t.Errorf("%s: names %v, want %v", h.ID, d.Hostnames, a.Value)
 		}
 	}
+}
+
+// sameSystem reports that the sheet's system is the one that is told: it may say
+// more (a version), and calls all of Cisco's IOS "Cisco IOS Software".
+func sameSystem(got, want string) bool {
+	return got != "" && (strings.HasPrefix(want, got) || (strings.HasPrefix(got, "Cisco IOS") && want == "Cisco IOS Software"))
 }
 
 func find(w *wardRun, h *truthHost) *proto.Device {
