@@ -8,7 +8,6 @@ import (
 	"github.com/wardflow/wardflow/pkg/app"
 	"github.com/wardflow/wardflow/pkg/config"
 	"github.com/wardflow/wardflow/pkg/embedded"
-	"github.com/wardflow/wardflow/services/capture"
 )
 
 // serviceCommands are the services by themselves, as a cluster runs them. `up`
@@ -65,37 +64,6 @@ func (g *globals) attach(io *streams, n needs) (*session, *engines, error) {
 	}
 	e, err := findEngines(s.cfg, n)
 	return s, e, err
-}
-
-type captureCmd struct {
-	Read  []string `required:"" help:"Capture files (pcap, pcapng, gzip of either), merged by time." type:"existingfile" placeholder:"FILE"`
-	Speed float64  `help:"Event time per wall time; 0 is as fast as possible." default:"0"`
-}
-
-// Help is shown by --help.
-func (captureCmd) Help() string {
-	return `Reads capture files and writes flows, observations and heartbeats to the topic wardflow.traffic. A file
-that is read again, also after a crash, changes nothing: what is known is dropped by its number.
-
-Exit status: 0 done; 1 a file could not be read to its end (what came before the damage is sent, and the other
-files as a whole), or Kafka is away; 2 wrong usage.
-
-Examples:
-  wardflow capture --read monday.pcapng --set site=st-alban
-  wardflow capture --read monday.pcap.gz --speed 60      an hour in a minute`
-}
-
-// Run implements the command.
-func (c *captureCmd) Run(ctx context.Context, g *globals, io *streams) error {
-	s, e, err := g.attach(io, needsKafka)
-	if err != nil {
-		return err
-	}
-	pc, err := captureConfig(s.cfg)
-	if err != nil {
-		return err
-	}
-	return capture.ReadFiles(ctx, capture.FilesConfig{Paths: c.Read, Processor: pc, Speed: c.Speed, Bus: e.Kafka, Log: s.log})
 }
 
 type foldFlags struct {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/wardflow/wardflow/pkg/app"
@@ -20,21 +21,25 @@ import (
 
 // upCmd runs everything on one machine.
 type upCmd struct {
-	Demo  bool     `help:"Feed the day of a simulated ward that comes with Wardflow, once, as site ward-a."`
-	Read  []string `help:"Capture files to feed (pcap, pcapng, gzip of either); the same file twice changes nothing." type:"existingfile" placeholder:"FILE"`
-	Speed float64  `help:"Event time per wall time when feeding; 0 is as fast as possible." default:"0"`
-	Once  bool     `help:"Stop when everything fed has been stored, instead of keeping on running."`
+	Demo bool `help:"Feed the day of a simulated ward that comes with Wardflow, once, as site ward-a."`
+	intakeFlags
+	Once bool `help:"Stop when everything fed has been stored, instead of keeping on running."`
 }
 
 // Help is shown by --help.
 func (upCmd) Help() string {
 	return `Starts the embedded broker and ClickHouse (or uses those that the configuration names) and every
-service, feeds the capture files, shows the devices found with their risk, and keeps running until Ctrl-C.
-Started again, it finds its data.
+service, captures live or feeds the capture files, shows the devices found with their risk, and keeps running until
+Ctrl-C. Started again, it finds its data.
+
+Live, it only receives. It needs the right CAP_NET_RAW (start it with sudo, or give the program the one right by
+setcap cap_net_raw+ep) and gives up every other that it was started with.
 
 Examples:
   wardflow up --demo                                          the ward's day that comes with Wardflow
   wardflow up --read monday.pcapng --set site=st-alban        your own capture
+  sudo wardflow up --interface eth1 --set site=st-alban       what a mirror port on eth1 shows
+  wardflow up --watch /var/pcap --set site=st-alban           what tcpdump -G writes there
   wardflow devices                                            in another terminal, while it runs`
 }
 
@@ -45,6 +50,9 @@ const demoSite = "ward-a"
 
 // Run implements the command.
 func (u *upCmd) Run(ctx context.Context, g *globals, io *streams) error {
+	if u.Demo && (len(u.Interface) > 0 || u.Watch != "") {
+		return usagef("--demo feeds a simulated ward: capture yours without it, in a data folder of its own")
+	}
 	if u.Demo && len(u.Read) > 0 {
 		return usagef("--demo is the traffic of site %s and --read that of yours: feed one after the other, `wardflow up --demo --once`, then `wardflow up --read FILE --set site=NAME`", demoSite)
 	}
@@ -53,9 +61,22 @@ func (u *upCmd) Run(ctx context.Context, g *globals, io *streams) error {
 		return err
 	}
 	cfg := s.cfg
-	paths := u.Read
+	in := intake{}
+	if !u.Demo {
+		if in, err = u.choose(cfg); err != nil {
+			return err
+		}
+	}
+	if u.Once && (in.live || in.watch) {
+		return usagef("--once ends when files have been read, and a live capture has no end")
+	}
+	if in.live { // first of all: it may start this program again
+		if err := s.confine(true); err != nil {
+			return err
+		}
+	}
 	if u.Demo {
-		if paths, err = demoFiles(); err != nil {
+		if in.read, err = demoFiles(); err != nil {
 			return err
 		}
 		cfg.Site = demoSite
@@ -82,10 +103,10 @@ func (u *upCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	if err := publishPolicies(ctx, cfg, e.Kafka); err != nil {
 		return err
 	}
-	return u.services(ctx, s, e, paths, say)
+	return u.services(ctx, s, e, in, say)
 }
 
-func (u *upCmd) services(ctx context.Context, s *session, e *engines, paths []string, say *steps) error {
+func (u *upCmd) services(ctx context.Context, s *session, e *engines, in intake, say *steps) error {
 	say.step("starting services")
 	t, err := s.tell(ctx, e, "up", "0")
 	if err != nil {
@@ -94,17 +115,28 @@ func (u *upCmd) services(ctx context.Context, s *session, e *engines, paths []st
 	defer t.end()
 	t.watch(ctx, watched{groups: consumerGroups(), store: true})
 	stored := make(chan struct{}) // closed when what was fed is: canary flows would measure the feed
-	specs := append(allUnits(s.cfg, e, s.log, "0"), canaryUnit(s.cfg, e, s.log, nil, stored)...)
+	live, more, err := in.units(s.cfg, e.Kafka, s.log)
+	if err != nil {
+		return err
+	}
+	var way capture.Writer // of canary flows: that of all flows
+	if live != nil {
+		way = live.sender
+	}
+	specs := append(allUnits(s.cfg, e, s.log, "0"), more...)
+	specs = append(specs, canaryUnit(s.cfg, e, s.log, way, stored)...)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- t.run(ctx, specs...) }()
-	err = u.feed(ctx, s, e, paths, say)
+	if in.live || in.watch {
+		u.tellCapture(s, in, say)
+	} else {
+		err = u.feed(ctx, s, e, in.read, say)
+	}
 	if err == nil && !u.Once {
 		close(stored)
-		select {
-		case <-ctx.Done():
-		case err = <-done:
+		if ended, err := live.wait(ctx, done, say); ended {
 			return err
 		}
 	}
@@ -136,11 +168,31 @@ func (u *upCmd) feed(ctx context.Context, s *session, e *engines, paths []string
 	if err := showDevices(ctx, s, e); err != nil {
 		return err
 	}
+	tellWhere(s, time.Since(say.begun))
+	if !u.Once {
+		fmt.Fprintln(s.io.err, "Running. Ctrl-C stops; started again, it finds its data.")
+	}
+	return nil
+}
+
+// tellCapture tells what is captured, which the units do.
+func (u *upCmd) tellCapture(s *session, in intake, say *steps) {
+	say.end()
+	from := "interface " + strings.Join(s.cfg.Capture.Interfaces, ", ")
+	if in.watch {
+		from = "the capture files that appear in " + s.cfg.Capture.WatchDir
+	}
+	tellWhere(s, time.Since(say.begun))
+	fmt.Fprintf(s.io.err, "Capturing %s as site %s, sensor %s. Ctrl-C stops; started again, it finds its data.\n", from, s.cfg.Site, s.cfg.Sensor)
+}
+
+// tellWhere tells where to look next.
+func tellWhere(s *session, took time.Duration) {
 	where := "in another terminal"
 	if s.dataDir != "" {
 		where += ", each with --data-dir " + s.dataDir
 	}
-	fmt.Fprintf(s.io.err, "\nReady after %.1f s. Where to look next, %s:\n", time.Since(say.begun).Seconds(), where)
+	fmt.Fprintf(s.io.err, "\nReady after %.1f s. Where to look next, %s:\n", took.Seconds(), where)
 	for _, c := range [][2]string{
 		{"wardflow devices", "every device, with its risk"},
 		{"wardflow device ID", "one device, with the evidence for each value"},
@@ -151,10 +203,6 @@ func (u *upCmd) feed(ctx context.Context, s *session, e *engines, paths []string
 	} {
 		fmt.Fprintf(s.io.err, "  %-28s %s\n", c[0], c[1])
 	}
-	if !u.Once {
-		fmt.Fprintln(s.io.err, "Running. Ctrl-C stops; started again, it finds its data.")
-	}
-	return nil
 }
 
 // read feeds capture files. What has been fed to its end before is not read again.
