@@ -16,6 +16,7 @@ func FuzzEngine(f *testing.F) {
 	for _, name := range []string{
 		"clinical/hl7", "clinical/dicom", "clinical/dcmtk", "zeek/Traces/tls/tls13_wolfssl", "arkime/pcap/https-connect",
 		"zeek/Traces/http/pipelined-requests", "zeek/Traces/ssh/ssh_kex_curve25519", "zeek/Traces/smb/raw_ntlm_in_smb",
+		"tcpdump/LLDP_and_CDP", "ipfixprobe/tests/functional/inputs/dnssd", "ipfixprobe/tests/functional/inputs/ssdp",
 	} {
 		path := "../../../shared/captures/" + name + ".pcap"
 		if _, err := os.Stat(path); err != nil {

@@ -279,6 +279,7 @@ func TestIdentityReadings(t *testing.T) {
 	list(4, "mdns", "query", "service_types", []string{"_pdl-datastream._tcp"}, "role", "client")
 	say(4, "http", "request", "role", "client", "user_agent", "Mozilla/5.0 (Windows NT 10.0; Win64; x64)")
 	say(4, "smb", "ntlm_authenticate", "role", "client", "computer_name", "HOST-7", "os_version", "10.0.19045")
+	say(4, "smb", "session_request", "role", "server", "computer_name", "*SMBSERVER")
 	say(5, "ssh", "banner", "role", "server", "software", "OpenSSH_9.2p1", "comment", "Debian-2+deb12u3")
 	say(5, "dhcp", "request", "vendor_class", "dhcpcd-9.4.1:Linux-6.1")
 	say(6, "tls", "certificate", "role", "server", "certificate_organization", "Synology Inc.", "certificate_subject", "synology.com")

@@ -138,6 +138,9 @@ func note(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 		value := o.Attributes.Get(r.attribute)
 		if r.evidence == "hostname" {
 			value = strings.TrimSuffix(strings.TrimSuffix(value, "."), ".local") // RFC 6762: a link's own suffix is no part of the name
+			if strings.HasPrefix(value, "*") { // NetBIOS: whatever your name is
+				continue
+			}
 		}
 		put(r.evidence, value, r.weight)
 	}
