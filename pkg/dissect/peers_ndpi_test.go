@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,9 +22,6 @@ func TestNDPI(t *testing.T) {
 	root := repotest.Shared(t, "captures/nDPI")
 	s := newScore(t, "nDPI")
 	for _, path := range glob(t, root+"/result/*.out") {
-		if !strings.Contains(read(t, path), "JA") && !strings.Contains(read(t, path), "HTTP") && !strings.Contains(read(t, path), "SSH") {
-			continue
-		}
 		name := strings.TrimSuffix(filepath.Base(path), ".out")
 		capture := filepath.Join(root, "pcap", name)
 		if _, err := os.Stat(capture); err != nil {
@@ -42,6 +40,9 @@ func TestNDPI(t *testing.T) {
 			b, err2 := netip.ParseAddrPort(m[2])
 			if err1 != nil || err2 != nil {
 				continue
+			}
+			if strings.Contains(line, "[Confidence: DPI]") { // else it goes by the port, or by an address
+				o.ndpiProtocol(s, name, m[3], endsOf(a, b))
 			}
 			o.ndpi(s, name, m[3], endsOf(a, b), ndpiField.FindAllStringSubmatch(line, -1))
 		}
@@ -92,6 +93,39 @@ func (o *observed) ndpi(s *score, name, proto string, k ends, fields [][]string)
 	}
 }
 
+// ndpiNames are ours for nDPI's protocols.
+var ndpiNames = map[string]string{"TLS": "tls", "HTTP": "http", "HTTP_Connect": "http", "HTTP_Proxy": "http", "SSH": "ssh", "SMBv1": "smb", "SMBv23": "smb"}
+
+// ndpiProtocol compares the protocol: where nDPI says one of ours, and where we do.
+func (o *observed) ndpiProtocol(s *score, name, proto string, k ends) {
+	_, label, _ := strings.Cut(proto, "/")
+	label, _, _ = strings.Cut(label, ".")
+	f := o.flows[k]
+	if f == nil {
+		return
+	}
+	ours := "other"
+	if f.By == "content" && slices.Contains([]string{"tls", "http", "ssh", "smb"}, f.Protocol) {
+		ours = f.Protocol
+	}
+	want := ndpiNames[label]
+	if want == "" {
+		want = "other"
+	}
+	if want == "other" && ours == "other" {
+		return
+	}
+	s.want("protocol "+want, name+" "+k.a.String()+" "+k.b.String()+" ("+proto+"; ours: "+o.label(k)+")", want, []string{ours}, func() string {
+		switch {
+		case name == "heuristic_tcp_ack_payload.pcap":
+			return o.ndpiWhy(name, proto, k, "", "", nil)
+		case want == "other" && (label == "IMAPS" || label == "POPS" || label == "ApplePush" || label == "SOAP" || label == "HTTP2" || label == "NetBIOS"):
+			return "nDPI names what is inside or around it"
+		}
+		return ""
+	})
+}
+
 func (o *observed) ndpiWhy(name, proto string, k ends, field, value string, ours []string) string {
 	for _, x := range ours {
 		if field != "ja4" || len(x) < 36 || len(value) < 36 {
@@ -120,6 +154,8 @@ func (o *observed) ndpiWhy(name, proto string, k ends, field, value string, ours
 		return "nDPI has the part of the header that the first segment has"
 	case name == "steam.pcapng" && field == "ja3s":
 		return "nDPI takes a HelloRetryRequest for the server's hello"
+	case strings.Contains(proto, "RTSP"):
+		return "RTSP is not HTTP"
 	case strings.Contains(proto, "Xiaomi"):
 		return "a protocol of Xiaomi's, which nDPI reads a model's name from"
 	}

@@ -165,7 +165,7 @@ func host(b []byte) string {
 		b = b[:i]
 	}
 	for _, x := range b {
-		if !(x >= 'a' && x <= 'z' || x >= 'A' && x <= 'Z' || digit(x) || x == '.' || x == '-' || x == '_') {
+		if ok := x >= 'a' && x <= 'z' || x >= 'A' && x <= 'Z' || digit(x) || x == '.' || x == '-' || x == '_'; !ok {
 			return ""
 		}
 	}

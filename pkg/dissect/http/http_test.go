@@ -72,8 +72,10 @@ func TestMessages(t *testing.T) {
 			"response 1 server=s status=200", "response 1 content_type=html server=IIS/10 status=200",
 			"transactions 0 methods=GET:1,POST:1 statuses=200:2",
 		}},
-		{"HEAD, 204, 304 have no body", []string{"HEAD / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n" + get,
-			"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\nHTTP/1.1 204 No\r\n\r\nHTTP/1.1 304 Not\r\nContent-Length: 77\r\n\r\n" + ok}, []string{
+		{"HEAD, 204, 304 have no body", []string{
+			"HEAD / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n" + get,
+			"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\nHTTP/1.1 204 No\r\n\r\nHTTP/1.1 304 Not\r\nContent-Length: 77\r\n\r\n" + ok,
+		}, []string{
 			"request 0 method=HEAD", "request 0 host=pacs.example.org method=GET user_agent=CT/1.2", "response 1 status=200",
 			"response 1 content_type=html server=IIS/10 status=200", "transactions 0 methods=GET:3,HEAD:1 statuses=200:2,204:1,304:1",
 		}},

@@ -8,7 +8,7 @@ import (
 
 // Protocol is TLS over TCP.
 var Protocol = dissector.Protocol{
-	Name: "tls", Ports: []uint16{443, 636, 853, 2762, 8443, 8883},
+	Name: "tls", Ports: []uint16{443, 465, 636, 853, 993, 995, 2762, 8443, 8883},
 	Recognise: recognise, NewStream: func() dissector.Stream { return new(stream) },
 }
 
@@ -27,7 +27,6 @@ const (
 	clientHello       = 1
 	serverHello       = 2
 	certificate       = 11
-	certificateStatus = 22
 	serverHelloDone   = 14
 	clientKeyExchange = 16
 	finished          = 20
@@ -37,12 +36,14 @@ const (
 	recordHeader  = 5
 	messageHeader = 4
 	maxRecord     = 1<<14 + 2048 // RFC 5246 6.2.3
+	maxAlert      = 64           // two bytes with tag, padding and initialisation vector
 	maxKept       = 32 << 10     // bytes of one message that are kept: a hello, or the first certificate of a chain
 	maxSilent     = 64 << 10     // bytes of a finished side after which the other one is not waited for
 )
 
 // recognise wants the header of a record that begins with a hello, or midstream
-// also one of application data: that is what a long connection consists of.
+// also one of application data, which is what a long connection consists of, or
+// an encrypted alert, which is how it ends.
 //
 //	type (1) | version (2): 3.0 to 3.4 | length (2) | type of the message (1) | its length (3)
 func recognise(b []byte, midstream bool) dissector.Verdict {
@@ -51,7 +52,7 @@ func recognise(b []byte, midstream bool) dissector.Verdict {
 	}
 	for i, x := range b[:min(len(b), 3)] {
 		switch {
-		case i == 0 && x != handshake && (x != applicationData || !midstream),
+		case i == 0 && x != handshake && (x != applicationData && x != alert || !midstream),
 			i == 1 && x != 3,
 			i == 2 && x > 4:
 			return dissector.No
@@ -61,14 +62,12 @@ func recognise(b []byte, midstream bool) dissector.Verdict {
 		return dissector.More
 	}
 	size := int(binary.BigEndian.Uint16(b[3:]))
-	if b[0] == applicationData {
-		// No cipher makes a record shorter than its tag.
-		if b[2] == 0 || b[2] == 4 || size < 16 || size > maxRecord {
-			return dissector.No
-		}
-		return dissector.Yes
-	}
 	switch {
+	case b[0] == applicationData && b[2] != 0 && b[2] != 4 && size >= 16 && size <= maxRecord, // no cipher makes a record shorter than its tag
+		b[0] == alert && size >= 18 && size <= maxAlert && len(b) == recordHeader+size:
+		return dissector.Yes
+	case b[0] != handshake:
+		return dissector.No
 	case size == 0 || size > maxRecord:
 		return dissector.No
 	case len(b) == recordHeader:

@@ -110,7 +110,7 @@ func hello() []byte {
 
 func TestClientHello(t *testing.T) {
 	f := one(t, play(record(22, hello(), 1<<14)), "client_hello")
-	sum := func(b []byte) string { return hex.EncodeToString(b) }
+	sum := hex.EncodeToString
 	ja3 := md5.Sum([]byte("771,4865-49199,0-16-10-11-13-43,29-23,0"))
 	ciphers, extensions := sha256.Sum256([]byte("1301,c02f")), sha256.Sum256([]byte("000a,000b,000d,002b_0403,0804"))
 	for name, want := range map[string]string{
@@ -247,8 +247,14 @@ func TestNotTLS(t *testing.T) {
 func TestMidstream(t *testing.T) {
 	c := dissecttest.Conversation{{Side: 0, Data: record(23, make([]byte, 400), 1<<14)}}
 	c[0].Data[2] = 3
-	if r := dissecttest.Play(dissect.Config{}, c.Segments(false)); r.Flows[0].Protocol != "tls" || r.Flows[0].By != proto.ByContent {
-		t.Errorf("%+v", r.Flows[0])
+	for _, data := range [][]byte{c[0].Data, record(21, make([]byte, 26), 64)} {
+		c[0].Data = data
+		if r := dissecttest.Play(dissect.Config{}, c.Segments(false)); r.Flows[0].Protocol != "tls" || r.Flows[0].By != proto.ByContent {
+			t.Errorf("%x: %+v", data, r.Flows[0])
+		}
+		if r := dissecttest.Play(dissect.Config{}, c.Segments(true)); r.Flows[0].Protocol == "tls" {
+			t.Errorf("%x begins no connection", data)
+		}
 	}
 }
 
