@@ -31,6 +31,7 @@ type cli struct {
 	Flows      flowsCmd      `cmd:"" group:"look" help:"List flows, the latest first."`
 	Detections detectionsCmd `cmd:"" group:"look" help:"List detections, the latest first."`
 	Risk       riskCmd       `cmd:"" group:"look" help:"List risk scores with what makes them up."`
+	Sensors    sensorsCmd    `cmd:"" group:"look" help:"The live sensors: list, show, enrol, revoke, configure."`
 	SQL        sqlCmd        `cmd:"" name:"sql" group:"look" help:"Ask ClickHouse in SQL, read-only."`
 	Examples   examplesCmd   `cmd:"" group:"look" help:"Show example queries, or run one."`
 
@@ -41,6 +42,7 @@ type cli struct {
 
 	Config     configCmd     `cmd:"" group:"rest" help:"Check or print the configuration."`
 	Bench      benchCmd      `cmd:"" group:"rest" help:"Measure this machine: flows/s from capture to rows in ClickHouse, freshness, memory, disk."`
+	Ready      readyCmd      `cmd:"" group:"rest" help:"Ask a service whether it is ready, for health checks."`
 	Completion completionCmd `cmd:"" group:"rest" help:"Print a completion script for bash, zsh or fish."`
 	Version    versionCmd    `cmd:"" group:"rest" help:"Print the version."`
 

@@ -17,6 +17,7 @@ type serviceCommands struct {
 	Fingerprint fingerprintCmd `cmd:"" group:"services" help:"Fingerprint: what every device is."`
 	Anomaly     anomalyCmd     `cmd:"" group:"services" help:"Anomaly: what is out of the ordinary."`
 	Score       scoreCmd       `cmd:"" group:"services" help:"Risk service: how much risk every device carries, and why."`
+	Rollcall    rollcallCmd    `cmd:"" group:"services" help:"Sensor service: which live sensors are heard, which are away, and what has changed."`
 	Sink        sinkCmd        `cmd:"" group:"services" help:"Sink: Kafka to ClickHouse, exactly once."`
 	Prepare     prepareCmd     `cmd:"" group:"services" help:"Create topics and tables and publish the policies; nothing the second time."`
 }

@@ -18,7 +18,7 @@ type sqlCmd struct {
 func (sqlCmd) Help() string {
 	return `Runs one statement as the read-only analyst: nothing can be changed, and time and memory are limited. The views to
 ask are v_flows, v_observations, v_pairs, v_activity, v_devices, v_bindings, v_detections, v_risk, v_risk_history,
-v_usage and v_findings; DESCRIBE v_flows shows a view's columns with their meaning.
+v_usage, v_findings, v_sensors and v_sensor_events; DESCRIBE v_flows shows a view's columns with their meaning.
 
 Examples:
 

@@ -17,6 +17,7 @@ import (
 	"github.com/wardflow/wardflow/services/anomaly"
 	"github.com/wardflow/wardflow/services/fingerprint"
 	"github.com/wardflow/wardflow/services/risk"
+	"github.com/wardflow/wardflow/services/sensors"
 	"github.com/wardflow/wardflow/services/sink"
 )
 
@@ -43,7 +44,7 @@ func foldNames() []string {
 
 // consumerGroups are the consumer groups of all services, with the topics of each.
 func consumerGroups() map[string][]string {
-	groups := map[string][]string{sink.Group: sink.Topics()}
+	groups := map[string][]string{sink.Group: sink.Topics(), sensors.Group: sensors.Topics()}
 	for _, f := range folds() {
 		group := stream.Group(f.Name())
 		for _, in := range f.Inputs() {

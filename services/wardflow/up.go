@@ -258,7 +258,7 @@ func demoFiles() ([]string, error) {
 
 // allUnits makes every service of the one-machine mode.
 func allUnits(cfg *config.Config, e *engines, log *slog.Logger, instance string) []app.Spec {
-	specs := []app.Spec{sinkUnit(cfg, e, log, instance)}
+	specs := []app.Spec{sinkUnit(cfg, e, log, instance), sensorsUnit(cfg, e, log, instance)}
 	for _, service := range foldServices {
 		units, _ := foldUnits(cfg, e, log, service, instance)
 		specs = append(specs, units...)
