@@ -68,7 +68,7 @@ func (c *doctorCmd) examine(ctx context.Context, g *globals, io *streams) []doct
 	cfg := &loaded.Config
 	interfaces := c.Interface
 	if len(interfaces) == 0 {
-		interfaces = captureInterfaces(cfg)
+		interfaces = cfg.Capture.Interfaces
 	}
 	local := embeddedBroker(cfg) || embeddedClickHouse(cfg)
 	results = append(results, doctor.JudgeMachine(doctor.ReadMachine(), len(interfaces) > 0, local)...)
@@ -76,9 +76,9 @@ func (c *doctorCmd) examine(ctx context.Context, g *globals, io *streams) []doct
 		results = append(results, doctor.Skip("interface", "none named", "without one, capture reads files only", "name it: wardflow doctor --interface IF; here are: "+strings.Join(doctor.Interfaces(), ", ")))
 	}
 	for _, name := range interfaces {
-		results = append(results, doctor.JudgeInterface(doctor.ReadInterface(name), captureFilter(cfg))...)
+		results = append(results, doctor.JudgeInterface(doctor.ReadInterface(name), cfg.Capture.Filter)...)
 	}
-	for _, f := range folders(cfg) {
+	for _, f := range folders(cfg, len(interfaces) > 0) {
 		results = append(results, doctor.JudgeFolder(f)...)
 	}
 	run, runErr := embedded.LoadRunFile(cfg.DataDir)
@@ -138,7 +138,7 @@ func judgeConfiguration(g *globals, io *streams, err error) []doctor.Result {
 const embeddedRows = 4 << 30
 
 // folders are those that this configuration writes to.
-func folders(cfg *config.Config) []*doctor.Folder {
+func folders(cfg *config.Config, live bool) []*doctor.Folder {
 	want := uint64(1 << 30) // state of the folds
 	if embeddedBroker(cfg) {
 		want += uint64(cfg.Embedded.MaxTopicBytes)
@@ -146,7 +146,7 @@ func folders(cfg *config.Config) []*doctor.Folder {
 	if embeddedClickHouse(cfg) {
 		want += embeddedRows
 	}
-	return append([]*doctor.Folder{doctor.ReadFolder("data_dir", cfg.DataDir, want, true)}, spoolFolders(cfg)...)
+	return append([]*doctor.Folder{doctor.ReadFolder("data_dir", cfg.DataDir, want, true)}, spoolFolders(cfg, live)...)
 }
 
 // listening are the addresses that something of ours listens on here.
@@ -322,26 +322,14 @@ func wrap(text string, w int) []string {
 	return append(lines, line)
 }
 
-// captureInterfaces, captureFilter and spoolFolders are what the configuration
-// says of capture here.
-func captureInterfaces(cfg *config.Config) []string {
-	list, _ := cfg.Value("capture.interfaces").([]string)
-	return list
-}
-
-func captureFilter(cfg *config.Config) string {
-	text, _ := cfg.Value("capture.filter").(string)
-	return text
-}
-
-func spoolFolders(cfg *config.Config) []*doctor.Folder {
-	dir, _ := cfg.Value("spool.dir").(string)
+// spoolFolders is where a live sensor keeps what Kafka does not take.
+func spoolFolders(cfg *config.Config, live bool) []*doctor.Folder {
+	if !live {
+		return nil
+	}
+	dir := cfg.Spool.Dir
 	if dir == "" {
 		dir = filepath.Join(cfg.DataDir, "spool")
 	}
-	most, ok := cfg.Value("spool.max_bytes").(int64)
-	if !ok {
-		return nil
-	}
-	return []*doctor.Folder{doctor.ReadFolder("spool.dir", dir, uint64(most), true)}
+	return []*doctor.Folder{doctor.ReadFolder("spool.dir", dir, uint64(cfg.Spool.MaxBytes), true)}
 }
