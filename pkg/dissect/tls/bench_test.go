@@ -20,8 +20,10 @@ func BenchmarkHandshake(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				var f dissect.Flow
+				var p dissect.Packet
 				for i := range list {
-					e.Packet(&dissect.Packet{Headers: &list[i], Flow: &f, FromSrc: list[i].SrcPort == list[0].SrcPort})
+					p = dissect.Packet{Headers: &list[i], Flow: &f, FromSrc: list[i].SrcPort == list[0].SrcPort}
+					e.Packet(&p)
 				}
 				e.Close(&f)
 			}

@@ -3,7 +3,8 @@ package tls
 import (
 	"crypto/tls"
 	"fmt"
-	"strings"
+	"maps"
+	"slices"
 )
 
 // ciphers are names of IANA's TLS Cipher Suites that crypto/tls does not know: the
@@ -71,12 +72,19 @@ var ciphers = map[uint16]string{
 	0xccaa: "TLS_DHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
 }
 
+// cipherNames are those and the ones of crypto/tls, which makes its lists anew
+// for each question.
+var cipherNames = func() map[uint16]string {
+	all := maps.Clone(ciphers)
+	for _, s := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
+		all[s.ID] = s.Name
+	}
+	return all
+}()
+
 // cipherName is IANA's name of a cipher suite, else its number in hex.
 func cipherName(id uint16) string {
-	if s := ciphers[id]; s != "" {
-		return s
-	}
-	if s := tls.CipherSuiteName(id); !strings.HasPrefix(s, "0x") {
+	if s := cipherNames[id]; s != "" {
 		return s
 	}
 	return fmt.Sprintf("0x%04x", id)

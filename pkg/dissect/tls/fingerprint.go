@@ -112,15 +112,18 @@ func alphanumeric(x byte) bool {
 	return x >= '0' && x <= '9' || x >= 'A' && x <= 'Z' || x >= 'a' && x <= 'z'
 }
 
+// hexes is the list as four hex digits each, joined by commas.
 func hexes(b []byte, list []uint16) []byte {
 	for i, v := range list {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = hex.AppendEncode(b, []byte{byte(v >> 8), byte(v)})
+		b = append(b, digits[v>>12], digits[v>>8&15], digits[v>>4&15], digits[v&15])
 	}
 	return b
 }
+
+const digits = "0123456789abcdef"
 
 // short is the first 12 hex digits of the SHA-256, zeros of nothing.
 func short(b []byte) string {
