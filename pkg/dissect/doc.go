@@ -18,7 +18,8 @@
 //
 // What a dissector may do: read its bytes, keep a bounded amount (Stream.Size),
 // call Context.Emit, Count and Inner. It must not keep the Context or slices of
-// its input, log, start goroutines, or read a clock. A message it cannot use is
+// its input, log, start goroutines, or read a clock. It says Done (Context.Sink)
+// when the rest of a connection has nothing for it. A message it cannot use is
 // counted. It never lets go of patient data: emit named device fields only, each
 // through dissector.Text with its limit, never "the rest"; identities that must be
 // counted go through dissector.Pseudonym; where a message carries patients, give
