@@ -312,6 +312,9 @@ func TestIdentityReadings(t *testing.T) {
 			}
 		}
 	}
+	if c := w.devices[proto.MACEndpoint("st-alban", own(8))].OS.Confidence; c < 0.6 {
+		t.Errorf("a client's banner weighs as much as the host's own word: Windows %v", c)
+	}
 	for who, name := range map[byte]string{1: "SW-1", 3: "prn1", 4: "HOST-7"} {
 		if h := w.devices[proto.MACEndpoint("st-alban", own(who))].Hostnames; len(h) != 1 || h[0] != name {
 			t.Errorf("device %d is called %v, want %s", who, h, name)

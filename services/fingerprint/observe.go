@@ -138,7 +138,7 @@ func note(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 		value := o.Attributes.Get(r.attribute)
 		if r.evidence == "hostname" {
 			value = strings.TrimSuffix(strings.TrimSuffix(value, "."), ".local") // RFC 6762: a link's own suffix is no part of the name
-			if strings.HasPrefix(value, "*") { // NetBIOS: whatever your name is
+			if strings.HasPrefix(value, "*") {                                   // NetBIOS: whatever your name is
 				continue
 			}
 		}
