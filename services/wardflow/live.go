@@ -195,7 +195,11 @@ func (l *liveSensor) wait(ctx context.Context, done <-chan error, say *steps) (e
 	if l != nil {
 		say.step("capturing")
 		before = l.live.Stats()
-		t := time.NewTicker(showEvery)
+		every := showEvery
+		if say.width == 0 { // lines, not one that is written over
+			every = tellEvery + time.Second
+		}
+		t := time.NewTicker(every)
 		defer t.Stop()
 		tick = t.C
 	}
