@@ -81,14 +81,12 @@ func (s *stream) Data(c *dissector.Context, b []byte) {
 }
 
 // skip steps over bytes of a body. After enough of them nothing new is expected
-// of the connection; where that is must not depend on how it was cut.
+// of the connection. That is asked for after each step, and nothing is said in a
+// body, so that it does not matter how the connection was cut.
 func (s *stream) skip(h *half, b []byte) []byte {
 	n := int64(len(b))
 	if h.mode != untilClose {
 		n = min(n, h.left)
-	}
-	if h.bodies < maxBodies {
-		n = min(n, maxBodies-h.bodies)
 	}
 	h.bodies += n
 	if h.mode != untilClose {
