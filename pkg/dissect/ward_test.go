@@ -35,7 +35,7 @@ func TestWard(t *testing.T) {
 		t.Fatalf("panics: %v", r.Panics)
 	}
 	for name, n := range r.Counters {
-		if n > 0 && name != "tcp_segments" {
+		if n > 0 && name != "tcp_segments" && name != "mdns_instance_withheld" { // devices in DNS-SD have names that are not told
 			t.Errorf("a capture without loss counts %s: %d", name, n)
 		}
 	}
