@@ -166,13 +166,7 @@ func (d *discovery) service(c *dissector.Context, instance []byte, kind, key str
 	}
 	s := service{key: key, kind: kind}
 	s.facts.Set("service_type", kind)
-	if len(instance) > 0 {
-		if mac := instanceMAC(instance); mac != "" {
-			s.facts.Set("mac", mac)
-		} else {
-			c.Count("mdns_instance_withheld")
-		}
-	}
+	s.facts.Set("mac", instanceMAC(instance))
 	d.services = append(d.services, s)
 	return &d.services[len(d.services)-1]
 }

@@ -9,7 +9,9 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/canary"
 	"github.com/wardflow/wardflow/pkg/dissect"
+	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
+	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
 	"github.com/wardflow/wardflow/pkg/packet"
 	"github.com/wardflow/wardflow/pkg/repotest"
 )
@@ -160,6 +162,21 @@ func TestCapture(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(r.Text())
+	}
+}
+
+// Other protocols' datagrams are refused without allocating.
+func TestRefusalsAreFree(t *testing.T) {
+	h := dissecttest.Datagram(0, elsewhere, nil)
+	c := &dissector.Context{Headers: &h}
+	for _, b := range [][]byte{[]byte("OPTIONS sip:nm SIP/2.0\r\n\r\n"), []byte(lines("HTTP/1.1 200 OK", "Content-Length: 0", "Server: x"))} {
+		if n := testing.AllocsPerRun(100, func() {
+			if ssdp.Protocol.Datagram(c, b, false) != dissector.No {
+				t.Fatal("it is not refused")
+			}
+		}); n != 0 {
+			t.Errorf("%q costs %v allocations", b[:12], n)
+		}
 	}
 }
 
