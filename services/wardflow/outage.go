@@ -68,8 +68,8 @@ func (r *outageResult) wrong() error {
 
 const outageProducer = "bench/outage"
 
-// run is the whole of it: with the broker, without, back, and the count.
-func (o *outageRun) run(ctx context.Context) (*outageResult, error) {
+// run generates and sends as long as during goes on, and counts what arrived.
+func (o *outageRun) run(ctx context.Context, during func(context.Context, *capture.Sender, *outageResult) error) (*outageResult, error) {
 	if err := bus.EnsureTopics(ctx, o.Kafka, bus.Topics()); err != nil {
 		return nil, err
 	}
@@ -85,7 +85,8 @@ func (o *outageRun) run(ctx context.Context) (*outageResult, error) {
 	begun := time.Now()
 	go func() { generated <- o.generate(genCtx, ctx, sender) }()
 
-	r, err := o.phases(ctx, sender)
+	r := &outageResult{}
+	err := during(ctx, sender, r)
 	r.Rate = float64(o.made()) / time.Since(begun).Seconds()
 	stopGen()
 	err = errors.Join(err, <-generated)
@@ -105,13 +106,13 @@ func (o *outageRun) run(ctx context.Context) (*outageResult, error) {
 	return r, o.count(ctx, r)
 }
 
-func (o *outageRun) phases(ctx context.Context, sender *capture.Sender) (*outageResult, error) {
-	r := &outageResult{}
+// outage is a time with the broker, one without, and the way back.
+func (o *outageRun) outage(ctx context.Context, sender *capture.Sender, r *outageResult) error {
 	o.Note("%.0f flows/s with the broker there, for %v", o.Rate, o.Before)
 	pause(ctx, o.Before)
 	gone := time.Now()
 	if err := o.Kill(ctx); err != nil {
-		return r, fmt.Errorf("take the broker away: %w", err)
+		return fmt.Errorf("take the broker away: %w", err)
 	}
 	o.Note("the broker is away for %v", o.Away)
 	for ctx.Err() == nil && time.Since(gone) < o.Away {
@@ -119,7 +120,7 @@ func (o *outageRun) phases(ctx context.Context, sender *capture.Sender) (*outage
 		pause(ctx, min(time.Second, o.Away-time.Since(gone)))
 	}
 	if err := o.Restore(ctx); err != nil {
-		return r, fmt.Errorf("bring the broker back: %w", err)
+		return fmt.Errorf("bring the broker back: %w", err)
 	}
 	back, made, before := time.Now(), o.made(), sender.Stats()
 	r.AwayS = back.Sub(gone).Seconds()
@@ -137,7 +138,7 @@ func (o *outageRun) phases(ctx context.Context, sender *capture.Sender) (*outage
 	r.DrainPerS = (o.Rate*r.AwayS + float64(o.made()-made)) / r.DrainS
 	o.Note("drained in %.1f s", r.DrainS)
 	pause(ctx, o.Before)
-	return r, ctx.Err()
+	return ctx.Err()
 }
 
 func (o *outageRun) sample(r *outageResult, st capture.SenderStats) {
@@ -293,7 +294,7 @@ func (b *bench) outage(ctx context.Context) error {
 		Rate: b.cmd.Rate, Before: min(10*time.Second, b.cmd.Outage), Away: b.cmd.Outage, Restore: restore, Note: b.io.note,
 		Kill: func(context.Context) error { return errors.Join(broker.Kill(), broker.Stop()) },
 	}
-	r, err := o.run(ctx)
+	r, err := o.run(ctx, o.outage)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func runOutage(t *testing.T, o *outageRun) {
 	o.Sender = senderConfig(&cfg, o.Kafka, nil)
 	o.Gen, o.Rate, o.Note = flowgen.Config{Devices: 2000}, outageRate, t.Logf
 	o.Before, o.Away = 2*time.Second, max(2*outage(), 10*time.Second)
-	r, err := o.run(t.Context())
+	r, err := o.run(t.Context(), o.outage)
 	if err != nil {
 		t.Fatal(err)
 	}

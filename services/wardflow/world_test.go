@@ -79,6 +79,15 @@ const policyOfDay = "learning_period_s: 86400"
 
 func newWorld(t *testing.T, realKafka bool) *world {
 	t.Helper()
+	if !realKafka {
+		return newWorldOn(t, 0)
+	}
+	return newWorldOn(t, 1)
+}
+
+// newWorldOn makes one with so many nodes of real Kafka; 0: the embedded broker.
+func newWorldOn(t *testing.T, nodes int) *world {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("whole-program test")
 	}
@@ -90,9 +99,9 @@ func newWorld(t *testing.T, realKafka bool) *world {
 	w := &world{t: t, bin: bin, dir: t.TempDir(), services: map[string]*service{}, replays: map[string]map[string]table{}}
 	w.conf = filepath.Join(w.dir, "wardflow.yaml")
 	conf := fmt.Sprintf("data_dir: %s\nfold:\n  interval: 50ms\nsink:\n  interval: 100ms\n", w.dir)
-	if realKafka {
-		w.kafka = kafkatest.Start(t, kafkatest.Options{})
-		conf += fmt.Sprintf("kafka:\n  brokers: [%s]\n  partitions: 8\n  replicas: 1\n", strings.Join(w.kafka.Brokers(), ", "))
+	if nodes > 0 {
+		w.kafka = kafkatest.Start(t, kafkatest.Options{Nodes: nodes})
+		conf += fmt.Sprintf("kafka:\n  brokers: [%s]\n  partitions: 8\n  replicas: %d\n", strings.Join(w.kafka.Brokers(), ", "), nodes)
 	}
 	conf += "policy:\n"
 	for _, site := range sites {

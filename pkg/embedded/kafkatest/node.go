@@ -233,8 +233,12 @@ func (n *Node) java(args ...string) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
+	heap := "-Xmx512m"
+	if len(n.cluster.Nodes) > 1 {
+		heap = "-Xmx256m" // several on a small machine, beside all that is tested
+	}
 	cmd := exec.Command("java", append([]string{
-		"-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Djava.awt.headless=true",
+		heap, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Djava.awt.headless=true",
 		"-Dlog4j2.configurationFile=log4j2.properties", "-cp", filepath.Join(libs, "*"),
 	}, args...)...)
 	cmd.Dir = n.dir

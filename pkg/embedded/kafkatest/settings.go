@@ -27,9 +27,11 @@ logger.server.level = info
 // properties is the node's server.properties.
 func (n *Node) properties() string {
 	opts := n.cluster.opts
-	replicas, inSync := "1", "1"
+	// A killed node is let in again once its old registration has expired: 9 s by
+	// default. Several on two busy cores are late with their heartbeats.
+	replicas, inSync, session := "1", "1", "3000"
 	if opts.Nodes >= 3 {
-		replicas, inSync = "3", "2"
+		replicas, inSync, session = "3", "2", "6000"
 	}
 	p := map[string]string{
 		"process.roles":            "broker,controller",
@@ -53,10 +55,8 @@ func (n *Node) properties() string {
 
 		// Waits that only help clusters whose members come one by one.
 		"group.initial.rebalance.delay.ms": "0",
-		// A killed node is let in again once its old registration has expired:
-		// 9 s by default.
-		"broker.session.timeout.ms":    "3000",
-		"broker.heartbeat.interval.ms": "500",
+		"broker.session.timeout.ms":        session,
+		"broker.heartbeat.interval.ms":     "500",
 
 		// Fifty partitions each, 128 MiB of heap for the cleaner and 8 + 3
 		// threads are for a cluster, not for two cores and one test.
