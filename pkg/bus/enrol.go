@@ -88,9 +88,9 @@ func Enrol(ctx context.Context, c Config, e Enrolment) error {
 	return alteredError("make", altered)
 }
 
-// scramIterations make guessing a password from what the brokers keep slow; ours
-// are random, so that it is hopeless anyway.
-const scramIterations = 8192
+// scramIterations is the least that brokers take: passwords of sensors are random,
+// so guessing them from what the brokers keep is hopeless however fast it is.
+const scramIterations = 4096
 
 func scramMechanism(name string) (kadm.ScramMechanism, error) {
 	switch strings.ToLower(name) {

@@ -14,10 +14,11 @@ import (
 )
 
 type sensorsConfigureCmd struct {
-	Args   []string `arg:"" name:"name-and-settings" help:"The sensor's name (without --all), and KEY=VALUE for what is to change: interfaces, filter, home, workers, active_timeout."`
-	Site   string   `required:"" placeholder:"SITE" help:"Its site."`
-	All    bool     `help:"All sensors of the site; what is said to one of them wins over it."`
-	Forget []string `placeholder:"KEY" help:"Say nothing about this any more: it is as the sensor's own file says. May be repeated."`
+	Name     string   `arg:"" optional:"" help:"The sensor; none with --all."`
+	Settings []string `arg:"" optional:"" name:"key=value" help:"What is to change: interfaces, filter, home, workers, active_timeout."`
+	Site     string   `required:"" placeholder:"SITE" help:"Its site."`
+	All      bool     `help:"All sensors of the site; what is said to one of them wins over it."`
+	Forget   []string `placeholder:"KEY" help:"Say nothing about this any more: it is as the sensor's own file says. May be repeated."`
 }
 
 // Help is shown by --help.
@@ -79,23 +80,22 @@ func (c *sensorsConfigureCmd) Run(ctx context.Context, g *globals, io *streams) 
 
 // target tells who is meant, and what is to change.
 func (c *sensorsConfigureCmd) target() (id sensorID, settings []string, err error) {
-	id, settings = sensorID{site: c.Site}, c.Args
+	id, settings = sensorID{c.Site, c.Name}, c.Settings
+	if strings.Contains(id.name, "=") { // it is a setting
+		id.name, settings = "", append([]string{id.name}, settings...)
+	}
+	switch {
+	case c.All && id.name != "":
+		return id, nil, usagef("%s and --all: say one of them", id.name)
+	case !c.All && id.name == "":
+		return id, nil, usagef("which sensor? Name it before the settings, or say --all")
+	}
+	named := id
 	if c.All {
-		if len(settings) > 0 && !strings.Contains(settings[0], "=") {
-			return id, nil, usagef("%s and --all: say one of them", settings[0])
-		}
-		// Only the site has to be good.
-		if err := (sensorID{c.Site, "all"}).check(); err != nil {
-			return id, nil, err
-		}
-	} else {
-		id.name, settings = settings[0], settings[1:]
-		if strings.Contains(id.name, "=") {
-			return id, nil, usagef("which sensor? Name it before %s, or say --all", id.name)
-		}
-		if err := id.check(); err != nil {
-			return id, nil, err
-		}
+		named.name = "all" // only the site has to be good
+	}
+	if err := named.check(); err != nil {
+		return id, nil, err
 	}
 	if len(settings) == 0 && len(c.Forget) == 0 {
 		return id, nil, usagef("nothing is to change: name settings as KEY=VALUE, or --forget KEY")
