@@ -142,6 +142,11 @@ func TestComposeFile(t *testing.T) {
 		}
 		checkOurService(t, name, s, c, known)
 	}
+	for _, n := range model(t).Leaves(true) {
+		if n.Group != nil && n.Group.Key == "services" && c.Services[n.Name].Build == nil {
+			t.Errorf("service %s is not in compose.yaml", n.Name)
+		}
+	}
 	if ours < 6 || c.Services["kafka"].Image == "" || c.Services["clickhouse"].Image == "" {
 		t.Errorf("%d services of ours, Kafka %q, ClickHouse %q", ours, c.Services["kafka"].Image, c.Services["clickhouse"].Image)
 	}
@@ -256,7 +261,12 @@ func TestSystemdUnits(t *testing.T) {
 			instances := []string{""}
 			switch filepath.Base(path) {
 			case "wardflow@.service":
-				instances = []string{"fingerprint", "anomaly", "score", "sink"}
+				instances = nil
+				for _, n := range model(t).Leaves(true) {
+					if n.Group != nil && n.Group.Key == "services" && n.Name != "capture" && n.Name != "prepare" {
+						instances = append(instances, n.Name)
+					}
+				}
 			case "wardflow-capture@.service":
 				instances = []string{"eth1"}
 			}

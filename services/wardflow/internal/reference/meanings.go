@@ -9,12 +9,15 @@ var sections = map[string]string{
 	"capture":    "How packets become flows.",
 	"fold":       "How services keep state against Kafka.",
 	"sink":       "How rows go into ClickHouse.",
+	"spool":      "Where a live sensor keeps on disk what Kafka does not take. [When Kafka is away](../how-to/when-kafka-is-away.md).",
+	"telemetry":  "What a process tells of itself: [metrics](metrics.md), health, traces.",
+	"sensors":    "How the sensors are watched over.",
 	"policy":     "What a site has decided about its monitoring, by the site's name. `wardflow prepare` and `wardflow up` publish it to all services; 0 or nothing means the default. `--set policy.SITE.learning_period_s=86400` sets one.",
 }
 
 // policyMeanings say what each setting of a policy means.
 var policyMeanings = map[string]string{
-	"learning_period_s": "For how long a device is new, and what it does is learned and not reported; seconds. Default 14 days.",
+	"learning_period_s": "For how long a device is new, and what it does is learned and not reported; seconds. 7 days by default.",
 	"learning_until":    "Learn until this time instead, RFC 3339.",
 	"silence_min_s":     "How long a medical device must be quiet at least before its silence is reported; seconds.",
 	"port_scan_ports":   "How many ports of one device somebody must try before it is a scan.",
