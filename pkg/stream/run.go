@@ -182,6 +182,7 @@ func (p *Partition) beat(head *pending, left *int) bool {
 	c := p.clockOf(head.ev.Site, head.ev.Domain)
 	before := c.watermark
 	c.beat(head.sensor, head.beat.Clock, head.sent, head.arrival)
+	p.noted(in, head)
 	c.quiet = 0
 	if before > 0 && !head.beat.End {
 		c.quiet = c.watermark.Sub(before)

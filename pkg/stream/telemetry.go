@@ -92,13 +92,15 @@ func (w *watch) polled(rec *bus.Record) {
 	}
 }
 
-// noted remembers how old what is applied is.
+// noted remembers how old what is applied is, by its arrival and, of what live
+// sensors say of their clocks, by event time.
 func (p *Partition) noted(in *input, pd *pending) {
-	if in.primary {
-		p.newest = pd.arrival
-		if pd.ev.Domain == proto.LiveDomain {
-			p.newestEvent = pd.ev.Time
-		}
+	if !in.primary {
+		return
+	}
+	p.newest = pd.arrival
+	if pd.beat != nil && pd.ev.Domain == proto.LiveDomain {
+		p.newestEvent = pd.beat.Clock
 	}
 }
 

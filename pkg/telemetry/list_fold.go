@@ -90,7 +90,7 @@ var (
 	})
 	FoldEvent = define(Metric{
 		Name: "wardflow.fold.freshness.event", Unit: "s", Kind: KindHistogram, Bounds: ages, Labels: byFold, Only: "where a fold runs on live traffic",
-		Help: "Age of what a transaction applied last, by its event time; live traffic only.",
+		Help: "How far the sensors' clocks lie behind now in what a transaction applied last, when it is committed; live traffic only.",
 	})
 	FoldWatermark = define(Metric{
 		Name: "wardflow.fold.watermark.age", Unit: "s", Kind: KindGauge, Labels: []*Key{ByFold, BySite}, Only: "where a fold runs on live traffic",

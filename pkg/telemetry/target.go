@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // target is an entry of a file as Prometheus reads it with file_sd_configs
@@ -18,7 +19,13 @@ type target struct {
 // TargetFile is where a process of the data folder says where its metrics are: one
 // file for each service and instance, for Prometheus's file_sd_configs.
 func TargetFile(dataDir string, p Process) string {
-	return filepath.Join(dataDir, "telemetry", p.Service+"-"+p.Instance+".json")
+	plain := func(r rune) rune {
+		if r < '0' && r != '-' && r != '.' || r == '/' || r == '\\' || r == ':' {
+			return '_'
+		}
+		return r
+	}
+	return filepath.Join(dataDir, "telemetry", strings.Map(plain, p.Service+"-"+p.Instance)+".json")
 }
 
 // WriteTarget writes the file, whole or not at all.

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/wardflow/wardflow/pkg/app"
@@ -24,16 +22,17 @@ import (
 )
 
 type benchCmd struct {
-	Duration time.Duration `help:"How long flows are sent as fast as they are taken." default:"10m"`
-	Latency  time.Duration `help:"How long flows are sent at half that rate, to measure freshness; 0 leaves it out." default:"2m"`
-	Only     string        `help:"all: every service; sink: capture's output and the sink alone." enum:"all,sink" default:"all"`
-	Seed     uint64        `help:"Seed of the generated hospital." default:"1"`
-	Devices  int           `help:"Devices of the generated hospital." default:"50000"`
-	Outage   time.Duration `help:"Measure an outage of the broker of this length instead: the spool, and how fast it drains."`
-	Rate     float64       `help:"Flows per second during --outage." default:"20000"`
-	Out      string        `help:"File for the result, as JSON." placeholder:"FILE"`
-	Keep     bool          `help:"Keep the data folder."`
-	Profile  string        `help:"File for a CPU profile of the services' process; FILE.heap is what it holds halfway." placeholder:"FILE"`
+	Duration  time.Duration `help:"How long flows are sent as fast as they are taken." default:"10m"`
+	Latency   time.Duration `help:"How long flows are sent at half that rate, to measure freshness; 0 leaves it out." default:"2m"`
+	Only      string        `help:"all: every service; sink: capture's output and the sink alone." enum:"all,sink" default:"all"`
+	Seed      uint64        `help:"Seed of the generated hospital." default:"1"`
+	Devices   int           `help:"Devices of the generated hospital." default:"50000"`
+	Outage    time.Duration `help:"Measure an outage of the broker of this length instead: the spool, and how fast it drains."`
+	Rate      float64       `help:"Flows per second during --outage." default:"20000"`
+	Telemetry string        `help:"on: with metrics as configured, and somebody who reads them; off: without, to compare." enum:"on,off" default:"on"`
+	Out       string        `help:"File for the result, as JSON." placeholder:"FILE"`
+	Keep      bool          `help:"Keep the data folder."`
+	Profile   string        `help:"File for a CPU profile of the services' process; FILE.heap is what it holds halfway." placeholder:"FILE"`
 }
 
 // Help is shown by --help.
@@ -45,6 +44,7 @@ it measured: flows stored per second, seconds from publish to visible row, memor
 Examples:
   wardflow bench                        ten minutes with every service
   wardflow bench --only sink            capture and sink alone
+  wardflow bench --telemetry off        without metrics: cpu_us_per_flow compares
   wardflow bench --set embedded.fsync=true
   wardflow bench --outage 10m           the broker is killed and away for ten minutes; status 1 if anything was lost`
 }
@@ -52,6 +52,8 @@ Examples:
 // benchResult is what is printed and written to --out.
 type benchResult struct {
 	Services         string             `json:"services"`
+	Telemetry        string             `json:"telemetry"`
+	CPUPerFlow       float64            `json:"cpu_us_per_flow"` // of all processes
 	Fsync            bool               `json:"fsync"`
 	Cores            int                `json:"cores"`
 	Seconds          float64            `json:"seconds"` // from the first flow to the last row
@@ -154,6 +156,11 @@ func (b *bench) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { _ = b.store.Close() }()
+	tell, err := b.tell(ctx)
+	if err != nil {
+		return err
+	}
+	defer tell.end()
 	specs := []app.Spec{sinkUnit(b.cfg, b.engines, b.log, "0")}
 	if b.cmd.Only == "all" {
 		for _, service := range foldServices {
@@ -163,7 +170,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	}
 	unitCtx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
-	go func() { done <- app.New(b.log, specs...).Run(unitCtx) }()
+	go func() { done <- tell.run(unitCtx, specs...) }()
 	b.usage = watchUsage(b.engines)
 	err = b.measure(ctx)
 	b.usage.stop()
@@ -172,6 +179,29 @@ func (b *bench) run(ctx context.Context) (err error) {
 		err = rerr
 	}
 	return err
+}
+
+// tell tells as a service does, to somebody who reads /metrics as often as Prometheus.
+func (b *bench) tell(ctx context.Context) (*telling, error) {
+	if b.cmd.Telemetry == "off" {
+		b.cfg.Telemetry.Listen, b.cfg.Telemetry.OTLP.Endpoint = "", ""
+	}
+	t, err := (&session{cfg: b.cfg, log: b.log}).tell(ctx, b.engines, "bench", "0")
+	if err != nil || t.Telemetry == nil {
+		return t, err
+	}
+	t.watch(ctx, watched{groups: consumerGroups(), store: true})
+	ctx, cancel := context.WithCancel(ctx)
+	stop := t.stop
+	t.stop = func() { cancel(); stop() }
+	t.done.Go(func() {
+		every(ctx, watchKafkaEvery, func(context.Context) {
+			if _, err := t.Gather(); err != nil {
+				b.log.Warn("metrics could not be read", "error", err)
+			}
+		})
+	})
+	return t, nil
 }
 
 func (b *bench) measure(ctx context.Context) error {
@@ -343,6 +373,11 @@ func (b *bench) count(ctx context.Context) error {
 	r.FlowsStored, r.FlowsDistinct = uint64(stored), uint64(distinct)
 	r.Services, r.Fsync, r.Cores = b.cmd.Only, b.cfg.Embedded.Fsync, runtime.NumCPU()
 	r.FlowsSent = b.flows
+	cpu := 0.0
+	for _, s := range b.usage.sofar() {
+		cpu += s
+	}
+	r.CPUPerFlow = cpu / float64(max(b.flows, 1)) * 1e6
 	r.FlowsPerS = float64(r.FlowsStored) / r.Seconds
 	r.FlowsPerSPerCore = r.FlowsPerS / float64(r.Cores)
 	r.ChangelogBytes, r.Folds = map[string]float64{}, map[string]any{}
@@ -370,7 +405,7 @@ func folderBytes(dir string) (n int64) {
 }
 
 func (b *bench) report() error {
-	b.result.PeakMemory, b.result.CPU = b.usage.peak, b.usage.cpu
+	b.result.PeakMemory, b.result.CPU, b.result.Telemetry = b.usage.peak, b.usage.cpu, b.cmd.Telemetry
 	enc, err := json.MarshalIndent(b.result, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode result: %w", err)
@@ -382,104 +417,4 @@ func (b *bench) report() error {
 	}
 	_, err = fmt.Fprintf(b.io.out, "%s\n", enc)
 	return err
-}
-
-// timedWriter remembers when each batch was published. In a new data folder the
-// n-th batch of a partition has offset n.
-type timedWriter struct {
-	p      *bus.Producer
-	mu     sync.Mutex
-	sent   [][]time.Time
-	weight [][]int
-	from   []int // batches before the measurement
-}
-
-// Produce hands the batch on.
-func (w *timedWriter) Produce(ctx context.Context, m bus.Message, done func(error)) {
-	w.mu.Lock()
-	w.sent[m.Partition] = append(w.sent[m.Partition], time.Now())
-	w.weight[m.Partition] = append(w.weight[m.Partition], len(m.Value))
-	w.mu.Unlock()
-	w.p.Produce(ctx, m, done)
-}
-
-// Flush waits until the broker has everything.
-func (w *timedWriter) Flush(ctx context.Context) error { return w.p.Flush(ctx) }
-
-func (w *timedWriter) restart() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.from = make([]int, len(w.sent))
-	for i := range w.sent {
-		w.from[i] = len(w.sent[i])
-	}
-}
-
-// freshness measures from publish to visible row.
-type freshness struct {
-	cancel  context.CancelFunc
-	done    chan struct{}
-	samples []sample
-}
-
-type sample struct {
-	seconds float64
-	weight  int
-}
-
-// watchFreshness asks ClickHouse every 25 ms how far each partition has come.
-func watchFreshness(ctx context.Context, s *store.Store, w *timedWriter) *freshness {
-	ctx, cancel := context.WithCancel(ctx)
-	f := &freshness{cancel: cancel, done: make(chan struct{})}
-	next := slices.Clone(w.from)
-	go func() {
-		defer close(f.done)
-		for ctx.Err() == nil {
-			for p := range next {
-				visible, err := s.MaxOffset(ctx, []string{"flows"}, 1, int32(p), int64(next[p]))
-				if err != nil {
-					continue
-				}
-				now := time.Now()
-				w.mu.Lock()
-				for ; next[p] <= int(visible) && next[p] < len(w.sent[p]); next[p]++ {
-					f.samples = append(f.samples, sample{now.Sub(w.sent[p][next[p]]).Seconds(), w.weight[p][next[p]]})
-				}
-				w.mu.Unlock()
-			}
-			pause(ctx, 25*time.Millisecond)
-		}
-	}()
-	return f
-}
-
-// stop gives the median, the 99th percentile (by bytes published) and the maximum, in seconds.
-func (f *freshness) stop() (p50, p99, most float64) {
-	f.cancel()
-	<-f.done
-	slices.SortFunc(f.samples, func(a, b sample) int {
-		switch {
-		case a.seconds < b.seconds:
-			return -1
-		case a.seconds > b.seconds:
-			return 1
-		}
-		return 0
-	})
-	total := 0
-	for _, s := range f.samples {
-		total += s.weight
-	}
-	at := 0
-	for _, s := range f.samples {
-		at += s.weight
-		if p50 == 0 && at*2 >= total {
-			p50 = s.seconds
-		}
-		if p99 == 0 && at*100 >= total*99 {
-			p99 = s.seconds
-		}
-		most = s.seconds
-	}
-	return p50, p99, most
 }

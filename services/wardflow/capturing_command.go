@@ -73,7 +73,10 @@ func (c *captureCmd) Run(ctx context.Context, g *globals, io *streams) error {
 func (in intake) run(ctx context.Context, s *session, e *engines) error {
 	var failed error
 	err := s.runService(ctx, e, "capture", s.cfg.Site+"-"+s.cfg.Sensor, watched{}, func() (specs []app.Spec) {
-		_, specs, failed = in.units(s.cfg, e.Kafka, s.log)
+		var live *liveSensor
+		if live, specs, failed = in.units(s.cfg, e.Kafka, s.log); live != nil {
+			specs = append(specs, canaryUnit(s.cfg, e, s.log, live.sender, nil)...)
+		}
 		return specs
 	})
 	if failed != nil {

@@ -50,7 +50,11 @@ func (s *session) tell(ctx context.Context, e *engines, service, instance string
 		}
 	})
 	if at := server.Address(); at != "" {
-		s.log.Info("metrics and health", "address", "http://"+at+"/metrics")
+		level := slog.LevelInfo
+		if service == "up" || service == "bench" {
+			level = slog.LevelDebug // a person looks at it, and the file tells
+		}
+		s.log.Log(ctx, level, "metrics and health", "address", "http://"+at+"/metrics")
 		if host, _, err := net.SplitHostPort(at); err == nil && !loopback(host) {
 			s.log.Warn("whoever reaches this address can read the names of sites and interfaces; there is no password", "address", at)
 		}

@@ -226,9 +226,11 @@ func (u *upCmd) read(ctx context.Context, s *session, e *engines, paths []string
 	if err != nil {
 		return err
 	}
+	tell, _ := capture.TellFiles(e.Kafka.Telemetry) // the totals stay until the end
 	err = capture.ReadFiles(ctx, capture.FilesConfig{
 		Paths: paths, Processor: pc, Speed: u.Speed, Bus: e.Kafka, Log: s.log,
 		Progress: func(p capture.Progress) {
+			tell(p)
 			say.share(p.Read, p.Size, "%d packets, %d events, event time %s", p.Packets, p.Items, showTime(p.Clock.String()))
 		},
 	})

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -12,6 +14,7 @@ type usage struct {
 	pids map[string]func() int
 	peak map[string]uint64  // resident bytes
 	cpu  map[string]float64 // seconds
+	mu   sync.Mutex
 	quit chan struct{}
 	done chan struct{}
 }
@@ -36,6 +39,8 @@ func watchUsage(e *engines) *usage {
 }
 
 func (u *usage) look() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	for name, pid := range u.pids {
 		if memory, cpu, ok := processUsage(pid()); ok {
 			u.peak[name] = max(u.peak[name], memory)
@@ -70,6 +75,13 @@ func processUsage(pid int) (memory uint64, cpu float64, ok bool) {
 	user, _ := strconv.ParseFloat(f[11], 64)
 	sys, _ := strconv.ParseFloat(f[12], 64)
 	return memory, (user + sys) / 100, true
+}
+
+// sofar is the processor time by process as last seen, seconds.
+func (u *usage) sofar() map[string]float64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return maps.Clone(u.cpu)
 }
 
 func (u *usage) stop() {
