@@ -122,7 +122,6 @@ type Sender struct {
 
 	// All below belongs to Run's goroutine.
 	spool        *spool.Spool // nil where it could not be opened
-	openAt       time.Time    // when to try again
 	spooling     bool         // new records go to the spool
 	stuck        stuck
 	window       []*entry // handed to the client, oldest first; those in the spool come before those that are not
@@ -231,6 +230,7 @@ func (s *Sender) Flush(ctx context.Context) error {
 func (s *Sender) Run(ctx context.Context) error {
 	defer close(s.ended)
 	if err := s.openSpool(time.Now()); err != nil {
+		s.queue.close()
 		return err
 	}
 	tick := time.NewTicker(senderTick)
@@ -251,11 +251,15 @@ func (s *Sender) step(now time.Time) {
 	s.collect(now)
 	s.watch(now)
 	s.connect(now)
+	s.reopen(now)
 	if s.spooling {
 		s.store(now, storeAtOnce)
 	}
 	s.feed(now)
 	s.acknowledge(now, false)
+	if s.spool != nil {
+		s.spool.Tick()
+	}
 	s.trim(now)
 	s.flushed()
 	s.publish(now)

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"errors"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -17,6 +18,7 @@ type faulty struct {
 
 	write, read atomic.Pointer[error]
 	short       atomic.Bool
+	syncs       atomic.Int32
 }
 
 type faultyFile struct {
@@ -47,6 +49,11 @@ func (f faultyFile) WriteAt(b []byte, off int64) (int, error) {
 		return f.File.WriteAt(b[:len(b)/2], off)
 	}
 	return f.File.WriteAt(b, off)
+}
+
+func (f faultyFile) Sync() error {
+	f.of.syncs.Add(1)
+	return f.File.Sync()
 }
 
 func (f faultyFile) ReadAt(b []byte, off int64) (int, error) {
@@ -140,6 +147,60 @@ func TestSenderReadFaults(t *testing.T) {
 		}
 		if lost := b.Stats().Dropped[spool.DropDamaged]; lost == 0 || have+int(lost) < 4400 {
 			t.Errorf("%d arrived, %d lost", have, lost)
+		}
+	})
+}
+
+// A spool left by another process, in a folder that can be used only later, is
+// drained before what this one has under way.
+func TestSenderOpensLate(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		first := newBed(t, dir, nil)
+		first.broker.set(func(b *tape) { b.away = true })
+		first.send(100)
+		if err := first.stop(); err != nil {
+			t.Fatal(err)
+		}
+		other, err := spool.Open(spool.Config{Dir: dir}) // somebody holds the folder
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := newBedAt(t, first.broker, dir, nil)
+		b.send(400)
+		if st := b.Stats(); !strings.Contains(st.LastError, "in use") || st.QueueRecords == 0 {
+			t.Errorf("%+v", st)
+		}
+		b.broker.set(func(b *tape) { b.away = false })
+		b.await("direct", func(s SenderStats) bool { return s.Direct > 300 })
+		b.broker.set(func(b *tape) { b.away = true })
+		b.send(100)
+		if err := other.Close(); err != nil {
+			t.Fatal(err)
+		}
+		pause(2 * openRetry)
+		b.broker.set(func(b *tape) { b.away = false })
+		b.await("drained", func(s SenderStats) bool { return s.State == SendsDirect && s.Drained >= 200 })
+		_ = b.stop()
+		first.complete()
+		b.complete()
+		b.noDrops()
+	})
+}
+
+// Under the default policy what a burst left unsynced is synced within its second.
+func TestSenderSyncs(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		disk := &faulty{FS: spool.OS()}
+		b := newBed(t, dir, func(c *SenderConfig) { c.Spool.FS = disk })
+		b.broker.set(func(b *tape) { b.away = true })
+		b.send(10)
+		pause(b.cfg.Wait + 200*time.Millisecond)
+		before, st := disk.syncs.Load(), b.Stats()
+		pause(time.Second)
+		if st.Spooled != 10 || disk.syncs.Load() == before {
+			t.Errorf("%d syncs before and %d after a second; %+v", before, disk.syncs.Load(), st)
 		}
 	})
 }

@@ -57,8 +57,7 @@ func (s *Sender) openSpool(now time.Time) error {
 	}
 	sp, err := spool.Open(cfg)
 	if err != nil {
-		s.openAt = now.Add(openRetry)
-		s.stuck = stuck{reason: DropNoSpool, until: s.openAt}
+		s.stuck = stuck{reason: DropNoSpool, until: now.Add(openRetry)}
 		s.trouble(fmt.Errorf("without a spool, what memory does not hold is lost while Kafka is away: %w", err))
 		return nil
 	}
@@ -72,7 +71,7 @@ func (s *Sender) openSpool(now time.Time) error {
 		return errors.Join(err, sp.Close())
 	}
 	sp.Rewind()
-	s.spool, s.stuck, s.openAt = sp, stuck{}, time.Time{}
+	s.spool, s.stuck = sp, stuck{}
 	if n := sp.Stats().Pending; n > 0 {
 		s.cfg.Log.Info("an earlier process has left records in the spool; they are sent first", "spool", cfg.Dir, "records", n)
 		s.spooling, s.away = true, now
@@ -80,26 +79,27 @@ func (s *Sender) openSpool(now time.Time) error {
 	return nil
 }
 
+// reopen tries again to open a spool that could not be used.
+func (s *Sender) reopen(now time.Time) {
+	if s.spool != nil || now.Before(s.stuck.until) {
+		return
+	}
+	if err := s.openSpool(now); err != nil { // of another layout: it is left alone
+		s.stuck = stuck{reason: DropNoSpool, until: now.Add(openRetry)}
+		s.trouble(err)
+	}
+	if s.spool != nil && s.direct > 0 && s.spool.Stats().Pending > 0 {
+		// What an earlier process has left goes first, and nothing may be put before
+		// or between it: what is under way is taken back.
+		s.fail(now, errors.New("the spool could be opened, and is not empty"))
+	}
+}
+
 // store appends the window's and the queue's records to the spool, at most so
 // many of the queue (-1: all).
 func (s *Sender) store(now time.Time, most int) {
-	if s.stuck.reason != "" && now.Before(s.stuck.until) {
+	if s.spool == nil || now.Before(s.stuck.until) {
 		return
-	}
-	if s.spool == nil {
-		if err := s.openSpool(now); err != nil {
-			// Opened late, it turns out to be of another layout: it is left alone.
-			s.stuck = stuck{reason: DropNoSpool, until: now.Add(openRetry)}
-			s.trouble(err)
-		}
-		if s.spool == nil {
-			return
-		}
-		if s.direct > 0 && s.spool.Stats().Pending > 0 {
-			// What an earlier process has left goes first, and nothing may be put before
-			// or between it: what is under way is taken back.
-			s.fail(now, errors.New("the spool could be opened, and is not empty"))
-		}
 	}
 	if !s.storeWindow(now) {
 		return
