@@ -131,6 +131,27 @@ func (r *Remote) Stored() (proto.SensorConfig, bool, error) {
 	return c, true, nil
 }
 
+// Holds says, before Run, that the sensor starts with the stored configuration: it
+// need not be put in force again.
+func (r *Remote) Holds(c proto.SensorConfig) {
+	r.applied = c
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.version = c.Version
+}
+
+// start puts the stored configuration in force.
+func (r *Remote) start() {
+	c, ok, err := r.Stored()
+	if err != nil {
+		r.cfg.Log.Warn("the stored configuration cannot be used", "error", err)
+	}
+	if ok {
+		r.wanted = &c
+		r.apply()
+	}
+}
+
 // Stats may be called at any time.
 func (r *Remote) Stats() RemoteStats {
 	r.mu.Lock()
@@ -149,12 +170,9 @@ func (r *Remote) Report(s *proto.SensorStatus) {
 // what it has.
 func (r *Remote) Run(ctx context.Context) error {
 	defer r.hangUp()
-	if c, ok, err := r.Stored(); err != nil {
-		r.cfg.Log.Warn("the stored configuration cannot be used", "error", err)
-	} else if ok {
-		r.wanted = &c
+	if r.applied.Site == "" {
+		r.start()
 	}
-	r.apply()
 	for {
 		r.look(ctx)
 		r.apply()

@@ -219,3 +219,27 @@ func TestRemoteCannotStore(t *testing.T) {
 		}
 	})
 }
+
+// A sensor that was started with the stored configuration is not reconfigured for
+// it, and one that cannot be reached stays so.
+func TestRemoteHoldsWhatItWasStartedWith(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.json")
+	synctest.Test(t, func(t *testing.T) {
+		c := &centre{t: t, file: file, away: true}
+		r := c.remote()
+		r.Holds(proto.SensorConfig{Site: "north", Sensor: "tap-1", Version: 7, Workers: 2})
+		stop := runRemote(t, r)
+		<-time.After(15 * time.Second)
+		var s proto.SensorStatus
+		if r.Report(&s); len(c.applied) != 0 || s.ConfigVersion != 7 {
+			t.Errorf("applied %v, reports %d", c.applied, s.ConfigVersion)
+		}
+		c.away = false
+		c.say(proto.SensorConfig{Site: "north", Version: 8, Workers: 3})
+		<-time.After(15 * time.Second)
+		if r.Report(&s); len(c.applied) != 1 || s.ConfigVersion != 8 {
+			t.Errorf("applied %v, reports %d", c.applied, s.ConfigVersion)
+		}
+		stop()
+	})
+}

@@ -134,7 +134,9 @@ func newLiveSensor(cfg *config.Config, kafka bus.Config, log *slog.Logger) (*liv
 	})
 	stored, ok, err := l.remote.Stored()
 	if err == nil && ok {
-		lc, err = lc.With(stored.Over(own))
+		if lc, err = lc.With(stored.Over(own)); err == nil {
+			l.remote.Holds(stored)
+		}
 	}
 	if err != nil {
 		log.Warn("the stored configuration cannot be used", "error", err)
