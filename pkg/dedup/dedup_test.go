@@ -45,6 +45,11 @@ func part(id byte, n uint32, start, end float64, final bool) *proto.Flow {
 	}
 }
 
+func nothing(f *proto.Flow) *proto.Flow {
+	f.SrcPackets, f.DstPackets = 0, 0
+	return f
+}
+
 func TestFlows(t *testing.T) {
 	type step struct {
 		sensor string
@@ -90,8 +95,12 @@ func TestFlows(t *testing.T) {
 			{"b", part(1, 1, 95, 150, false), "a"}, {"a", part(2, 1, 161, 170, true), ""},
 		},
 		"a flow's end that counts nothing leaves nothing": {
-			{"a", func() *proto.Flow { f := part(1, 3, 0, 0, true); f.SrcPackets, f.DstPackets = 0, 0; return f }(), ""},
+			{"a", nothing(part(1, 3, 0, 0, true)), ""},
 			{"b", part(2, 0, 1, 2, true), ""},
+		},
+		"an end after a long silence": {
+			{"a", part(1, 0, 0, 1, false), ""}, {"b", part(1, 0, 0, 1, false), "a"},
+			{"b", nothing(part(1, 1, 1, 1, true)), ""}, {"", part(0, 0, 301, 301, false), ""}, {"a", nothing(part(1, 1, 1, 1, true)), "b"},
 		},
 		"a sensor that cuts its parts shorter": {
 			{"a", part(1, 0, 0, 60, false), ""}, {"b", part(1, 1, 30, 60, false), "a"}, {"b", part(1, 2, 61, 90, false), ""},
@@ -104,6 +113,10 @@ func TestFlows(t *testing.T) {
 			b := newBench(0)
 			b.beat(0, "a", "b")
 			for i, s := range steps {
+				if s.sensor == "" { // time goes on
+					b.beat(s.f.Start.Sub(noon).Seconds(), "a", "b")
+					continue
+				}
 				if got := b.Flow(s.f, s.sensor, false); got != s.want {
 					t.Errorf("step %d: part %d of %s is a copy of %q, want %q", i, s.f.Part, s.sensor, got, s.want)
 				}
@@ -203,8 +216,8 @@ func TestForgetting(t *testing.T) {
 		t.Errorf("a spooled copy is %q", got)
 	}
 	b.Flow(part(2, 0, 2, 3, true), "a", false)
-	for s := 0.0; s <= 200; s += 10 {
-		b.beat(s, "b")
+	for s := 0.0; s <= 600; s += 10 {
+		b.beat(s, "a", "b")
 	}
 	if len(b.flows) != 0 || len(b.facts) != 0 || b.rule.Kept() != 0 {
 		t.Errorf("%d, %d are kept for ever, the rule thinks %d", len(b.flows), len(b.facts), b.rule.Kept())

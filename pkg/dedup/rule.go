@@ -16,7 +16,7 @@ import (
 const (
 	keepOpen  = 6 * time.Minute // a conversation that goes on
 	keepFinal = 2 * time.Minute // one that has ended
-	keepFact  = time.Minute     // an observation's window
+	keepFact  = 6 * time.Minute // an observation's window; some are told at the end of their flow
 
 	// slack is how far the clocks of two sensors may differ where they cut a
 	// conversation into different flows, as they do when one began later or lost packets.
@@ -47,6 +47,7 @@ type Conversation struct {
 	Flow       uint64 // of the flow's id, of the part counted last
 	Part       uint32
 	Final      bool
+	Silent     bool       // it was empty: the flow ended long after its last packet
 	Start, End proto.Time // of the first and of the last packet counted
 }
 
@@ -153,7 +154,7 @@ func (g *Site) put(key Key, expires proto.Time, flow bool) {
 func bucketOf(t proto.Time) int64 { return int64(t / proto.Time(step)) }
 
 func (c *Conversation) expires() proto.Time {
-	if c.Final {
+	if c.Final && !c.Silent {
 		return c.End.Add(keepFinal)
 	}
 	return c.End.Add(keepOpen)
@@ -220,7 +221,7 @@ func (g *Site) Flow(f *proto.Flow, sensor string, mirror bool) string {
 	if !known {
 		*e = Conversation{Start: f.Start, End: f.End}
 	}
-	e.Owner, e.Flow, e.Part, e.Final = sensor, short(f.FlowID), f.Part, f.Final
+	e.Owner, e.Flow, e.Part, e.Final, e.Silent = sensor, short(f.FlowID), f.Part, f.Final, empty
 	e.Start, e.End = min(e.Start, f.Start), max(e.End, f.End)
 	if bucketOf(e.expires()) != was {
 		g.put(key, e.expires(), true)
@@ -293,8 +294,8 @@ func (g *Site) fact(key Key, window proto.Time, sensor string, n uint64) string 
 	return owner
 }
 
-// factKey names the content of an observation: all that it says, but when and in
-// which flow, since sensors may name that differently.
+// factKey names the content of an observation: all that it says, but when, in which
+// flow and to whom, since that is what sensors may see differently.
 func (g *Site) factKey(o *proto.Observation) (Key, proto.Time) {
 	attributes, err := o.Attributes.MarshalJSON()
 	if err != nil { // text always marshals
@@ -305,7 +306,7 @@ func (g *Site) factKey(o *proto.Observation) (Key, proto.Time) {
 
 func (g *Site) contentKey(o *proto.Observation, attributes string) (Key, proto.Time) {
 	window := (o.Time/proto.Time(factWindow) + 1) * proto.Time(factWindow)
-	id := proto.HashID("fact", binary.BigEndian.AppendUint64(nil, uint64(window)), o.Endpoint[:], o.Peer[:], o.Gateway[:],
+	id := proto.HashID("fact", binary.BigEndian.AppendUint64(nil, uint64(window)), o.Endpoint[:], o.Gateway[:],
 		[]byte(o.Protocol), []byte(o.Kind), []byte(attributes))
 	var key Key
 	copy(key[:], g.name[:])

@@ -21,7 +21,9 @@ const (
 	// a record that was long on its way looks the same. One that is ahead cannot be
 	// explained so.
 	believeAfter = 15 * time.Second
-	// Forget is how long a sensor that says nothing is waited for: what is told late
+	// longTold is longer than a flow waits to be told.
+	longTold = 15 * time.Minute
+	// Forget is how long a sensor that says nothing is waited for: what is told later
 	// than that, out of its spool, is not told from something new.
 	Forget = 15 * time.Minute
 	// drift is how much a suspect clock's offset may change before it is taken anew:
@@ -122,13 +124,40 @@ func (s *Sensors) find(name string) (int, bool) {
 	return slices.BinarySearchFunc(s.List, name, func(o Sensor, n string) int { return cmp.Compare(o.Name, n) })
 }
 
-// Shift is what is to be added to the times that a sensor tells: 0 unless its
-// clock is suspect.
-func (s *Sensors) Shift(name string) time.Duration {
-	if i, ok := s.find(name); ok {
-		return s.List[i].Offset
+// Hear takes note of a batch between heartbeats, by its header: a clock that was
+// put back says none for long. It reports whether that changed what is thought of it.
+func (s *Sensors) Hear(name string, sent, arrival proto.Time) bool {
+	i, ok := s.find(name)
+	if !ok || !s.Live || sent == 0 {
+		return false
 	}
-	return 0
+	o := &s.List[i]
+	off := arrival.Sub(sent)
+	if o.Suspect && (off-o.Offset).Abs() <= drift || !o.Suspect && off.Abs() <= SuspectAfter && o.Behind == 0 {
+		return false
+	}
+	before := *o
+	o.judge(sent, sent, arrival, true)
+	return *o != before
+}
+
+// Shift is what is to be added to a time that a sensor tells in a batch that
+// arrived then: 0 unless its clock is suspect. What was seen before the clock was
+// put forward or back, and is told after it, has its right time.
+func (s *Sensors) Shift(name string, at, arrival proto.Time) time.Duration {
+	i, ok := s.find(name)
+	if !ok || s.List[i].Offset == 0 {
+		return 0
+	}
+	o := &s.List[i]
+	said := o.Clock.Add(-o.Offset) // its own event clock
+	switch {
+	case o.Offset > 0 && at.Add(o.Offset).Sub(arrival) > SuspectAfter:
+		return 0
+	case o.Offset < -longTold && said.Sub(at) > -o.Offset/2:
+		return 0
+	}
+	return o.Offset
 }
 
 // Several reports whether more than one sensor has been heard lately. As long as

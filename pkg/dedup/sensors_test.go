@@ -53,7 +53,7 @@ func TestClocks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := live(tt.beats...)
-			if got := s.List[0]; got.Suspect != tt.suspect || s.Shift("a") != time.Duration(tt.offset*float64(time.Second)) {
+			if got := s.List[0]; got.Suspect != tt.suspect || s.List[0].Offset != time.Duration(tt.offset*float64(time.Second)) {
 				t.Errorf("suspect %v, offset %v", got.Suspect, got.Offset)
 			}
 		})
@@ -104,7 +104,40 @@ func TestPassedOnlyRises(t *testing.T) {
 func TestFilesAreNotJudged(t *testing.T) {
 	s := &dedup.Sensors{}
 	s.Beat("a", at(-1e6), 0, at(0))
-	if s.List[0].Suspect || s.Shift("a") != 0 {
+	if s.List[0].Suspect || s.Shift("a", at(-1e6), at(0)) != 0 {
 		t.Error("a capture file from another day is suspect")
+	}
+}
+
+// TestShift: times are set right, but those of before the clock was set wrong.
+func TestShift(t *testing.T) {
+	const hour = 3600
+	for name, tt := range map[string]struct {
+		beats []beat
+		at    float64 // as the sensor tells it
+		want  float64
+	}{
+		"right":                             {[]beat{{"a", 100, 100, 100}}, 95, 95},
+		"ahead":                             {[]beat{{"a", 100 + hour, 100 + hour, 100}}, 95 + hour, 95},
+		"ahead, and out of a spool":         {[]beat{{"a", -1000 + hour, 100 + hour, 100}}, -1005 + hour, -1005},
+		"behind":                            {[]beat{{"a", 100 - hour, 100 - hour, 100}}, 95 - hour, 95},
+		"from before it was put forward":    {[]beat{{"a", 100, 100, 100}, {"a", 101 + hour, 101 + hour, 101}}, 40, 40},
+		"from after it":                     {[]beat{{"a", 100, 100, 100}, {"a", 101 + hour, 101 + hour, 101}}, 100 + hour, 100},
+		"from before it was put back":       {[]beat{{"a", 100, 100, 100}, {"a", 101 - hour, 101 - hour, 101}}, 99, 99},
+		"put back, and no clock said since": {[]beat{{"a", 100, 100, 100}}, 105 - hour, 105},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := live(tt.beats...)
+			arrival := tt.beats[len(tt.beats)-1].arrival
+			if tt.at == 105-hour {
+				arrival = 106
+				if !s.Hear("a", at(106-hour), at(arrival)) || s.Hear("a", at(106.1-hour), at(arrival)) {
+					t.Error("a batch's header changed nothing, or more than once")
+				}
+			}
+			if got := at(tt.at).Add(s.Shift("a", at(tt.at), at(arrival))); got != at(tt.want) {
+				t.Errorf("set right to %v, want %v", got.Sub(noon).Seconds(), tt.want)
+			}
+		})
 	}
 }

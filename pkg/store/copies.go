@@ -188,16 +188,16 @@ const noID = "00000000-0000-0000-0000-000000000000"
 
 // contents reads the last minutes only: what is told of an earlier one is long stored.
 func (w *tellers) contents(last time.Time) (list []Content, err error) {
-	where, args := w.where(last.Add(-3 * time.Minute))
-	sql := "SELECT toString(site), toString(sensor), toDateTime64(toStartOfMinute(time), 9, 'UTC') AS minute, endpoint, peer, gateway, toString(protocol), toString(kind), attributes, count() FROM " +
-		w.s.rowsOf(Observations) + where + " GROUP BY site, sensor, minute, endpoint, peer, gateway, protocol, kind, attributes ORDER BY countIf(duplicate_of_sensor = '') DESC, 2"
+	where, args := w.where(last.Add(-8 * time.Minute))
+	sql := "SELECT toString(site), toString(sensor), toDateTime64(toStartOfMinute(time), 9, 'UTC') AS minute, endpoint, gateway, toString(protocol), toString(kind), attributes, count() FROM " +
+		w.s.rowsOf(Observations) + where + " GROUP BY site, sensor, minute, endpoint, gateway, protocol, kind, attributes ORDER BY countIf(duplicate_of_sensor = '') DESC, 2"
 	err = w.query(sql, func(scan func(...any) error) error {
 		var c Content
 		var at time.Time
-		var endpoint, peer, gateway uuid.UUID
+		var endpoint, gateway uuid.UUID
 		o := &c.Observation
-		err := scan(&c.Site, &c.Sensor, &at, &endpoint, &peer, &gateway, &o.Protocol, &o.Kind, &c.Attributes, &c.Count)
-		o.Time, o.Endpoint, o.Peer, o.Gateway = proto.TimeOf(at), proto.ID(endpoint), proto.ID(peer), proto.ID(gateway)
+		err := scan(&c.Site, &c.Sensor, &at, &endpoint, &gateway, &o.Protocol, &o.Kind, &c.Attributes, &c.Count)
+		o.Time, o.Endpoint, o.Gateway = proto.TimeOf(at), proto.ID(endpoint), proto.ID(gateway)
 		list = append(list, c)
 		return err
 	}, args...)

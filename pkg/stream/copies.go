@@ -56,7 +56,7 @@ type conversation struct{ dedup.Conversation }
 // AppendTo encodes the conversation.
 func (c *conversation) AppendTo(b []byte) []byte {
 	b = AppendString(b, c.Owner)
-	b = AppendUint(AppendUint(b, c.Flow), uint64(c.Part)<<1|flag(c.Final))
+	b = AppendUint(AppendUint(b, c.Flow), uint64(c.Part)<<2|flag(c.Silent)<<1|flag(c.Final))
 	return AppendInt(AppendInt(b, int64(c.End)), int64(c.End-c.Start))
 }
 
@@ -65,7 +65,7 @@ func (c *conversation) Parse(b []byte) error {
 	d := NewDecoder(b)
 	c.Conversation = dedup.Conversation{Owner: d.String(), Flow: d.Uint()}
 	n := d.Uint()
-	c.Part, c.Final = uint32(n>>1), n&1 == 1
+	c.Part, c.Silent, c.Final = uint32(n>>2), n&2 != 0, n&1 != 0
 	c.End = proto.Time(d.Int())
 	c.Start = c.End - proto.Time(d.Int())
 	return d.Err()
@@ -133,7 +133,8 @@ func (p *Partition) mark(pd *pending) {
 		return
 	}
 	c := p.clockOf(pd.ev.Site, pd.ev.Domain)
-	if shift := c.sensors.Shift(pd.sensor); shift != 0 {
+	heard := c.sensors.Hear(pd.sensor, pd.sent, pd.arrival)
+	if shift := c.sensors.Shift(pd.sensor, pd.ev.Time, pd.arrival); shift != 0 {
 		p.stats.SuspectClock++
 		pd.shift(shift)
 	}
@@ -141,7 +142,7 @@ func (p *Partition) mark(pd *pending) {
 	if markCopy(c.sensors, pd.sensor, pd.ev.Mirror, pd.ev.Msg) {
 		p.stats.Copies++
 	}
-	if c.sensors.Passed != passed {
+	if heard || c.sensors.Passed != passed {
 		p.stats.Forgotten += p.rule.Counts.Forgotten
 		p.rule.Counts.Forgotten = 0
 		p.saveClock(c)

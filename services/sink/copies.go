@@ -74,12 +74,15 @@ func (c *copies) mark(b *proto.Batch, r *bus.Record, it *proto.Item) time.Durati
 		s.Drop()
 		return 0
 	}
-	shift := s.Shift(b.Sensor)
+	s.Hear(b.Sensor, r.Sent, r.Time)
+	var shift time.Duration
 	switch {
 	case it.Flow != nil:
+		shift = s.Shift(b.Sensor, it.Flow.End, r.Time)
 		it.Flow.Start, it.Flow.End = it.Flow.Start.Add(shift), it.Flow.End.Add(shift)
 		it.Flow.DuplicateOfSensor = s.Flow(it.Flow, b.Sensor, it.Mirror)
 	case it.Observation != nil:
+		shift = s.Shift(b.Sensor, it.Observation.Time, r.Time)
 		it.Observation.Time = it.Observation.Time.Add(shift)
 		it.Observation.DuplicateOfSensor = s.Observation(it.Observation, b.Sensor)
 	}
