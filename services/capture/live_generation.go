@@ -120,6 +120,7 @@ const watchEvery = 500 * time.Millisecond
 func (g *generation) watch(ended <-chan struct{}) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
+	wall, begun := g.live.now().Round(0), time.Now()
 	for {
 		select {
 		case <-ended:
@@ -129,10 +130,43 @@ func (g *generation) watch(ended <-chan struct{}) {
 			return
 		case <-tick.C:
 		}
+		passed, shown := time.Since(begun), g.live.now().Round(0).Sub(wall)
+		if wall, begun = wall.Add(shown), begun.Add(passed); passed-shown > stepBack {
+			go g.live.renew(g, passed-shown)
+		}
 		for _, p := range g.ports {
 			p.look()
 		}
 	}
+}
+
+// stepBack is how far the machine's clock may be set back before flows begin anew.
+const stepBack = 2 * time.Second
+
+// renew begins with a new generation after the clock was set back: for the old one
+// time would stand still until the clock is again where it was, no flow would end
+// and no heartbeat be sent.
+func (l *Live) renew(old *generation, by time.Duration) {
+	l.change.Lock()
+	defer l.change.Unlock()
+	l.mu.Lock()
+	inCharge := l.gen == old && !l.stopping
+	l.mu.Unlock()
+	if !inCharge {
+		return
+	}
+	l.log.Warn("the clock was set back: open flows end here and go on as new ones", "by", by)
+	next, err := l.open(old.cfg, nil)
+	if err != nil {
+		l.log.Error("capture cannot begin anew after the clock was set back", "error", err)
+		return
+	}
+	l.mu.Lock()
+	l.beaten = 0
+	l.mu.Unlock()
+	from := proto.TimeOf(l.now())
+	l.start(next, from)
+	old.stop(from)
 }
 
 // retire adds what the generation came to to what has ended.

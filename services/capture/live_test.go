@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -244,6 +245,7 @@ func TestLiveReconfigure(t *testing.T) {
 		pause(time.Second + time.Millisecond/2) // between two packets
 		expr := "tcp or udp"
 		s.put("new", 9)
+		s.slow = 5 * time.Millisecond
 		change := proto.SensorConfig{Version: 7, Interfaces: []string{"in", "new"}, Filter: &expr, Home: []string{"10.0.0.0/24"}, ActiveTimeout: 30}
 		if err := s.live.Reconfigure(change); err != nil {
 			t.Fatal(err)
@@ -267,10 +269,10 @@ func TestLiveReconfigure(t *testing.T) {
 		bad := "host"
 		for want, c := range map[string]proto.SensorConfig{
 			"no such interface": {Version: 8, Interfaces: []string{"in", "none"}},
-			"want an address":               {Version: 8, Filter: &bad},
-			"is no CIDR":                    {Version: 8, Home: []string{"ten"}},
-			"want 1 to 64":                  {Version: 8, Workers: 65},
-			"is empty":                      {Version: 8, Interfaces: []string{}},
+			"want an address":   {Version: 8, Filter: &bad},
+			"is no CIDR":        {Version: 8, Home: []string{"ten"}},
+			"want 1 to 64":      {Version: 8, Workers: 65},
+			"is empty":          {Version: 8, Interfaces: []string{}},
 		} {
 			err := s.live.Reconfigure(c)
 			if err == nil || !strings.Contains(err.Error(), want) {
@@ -300,6 +302,39 @@ func TestLiveReconfigure(t *testing.T) {
 		}
 		if total != uint64(sent) || st.Flows != 2 {
 			t.Errorf("%d flows with %d packets; want 2 with %d", st.Flows, total, sent)
+		}
+	})
+}
+
+// After the clock was set back an hour, flows end and heartbeats go on.
+func TestLiveClockSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var back atomic.Int64
+		now := func() time.Time { return time.Now().Add(-time.Duration(back.Load())) }
+		s := newScene(t, LiveConfig{Interfaces: []string{"in"}, Workers: 1, now: now}, 1)
+		s.begin()
+		pause(3 * time.Second)
+		s.receive("in", 0, 1, 0, talk())
+		pause(time.Second)
+		back.Store(int64(time.Hour))
+		pause(3 * time.Second)
+		f := talk()
+		f.sp++
+		s.receive("in", 0, 1, time.Hour, f)
+		pause(10 * time.Second)
+		s.finish()
+		beats := s.beats(0)
+		late := 0
+		for _, b := range beats {
+			if b < proto.TimeOf(time.Now().Add(-30*time.Minute)) {
+				late++
+			}
+		}
+		if st := s.live.Stats(); late < 10 || len(s.flows()) != 2 || st.Drops["packet_time_back"] != 0 {
+			t.Errorf("%d of %d heartbeats after it; flows %+v; %+v", late, len(beats), s.flows(), st)
+		}
+		if !strings.Contains(s.log.String(), "the clock was set back") {
+			t.Error("it is not told")
 		}
 	})
 }

@@ -32,6 +32,7 @@ type scene struct {
 	messages []bus.Message
 	blocked  chan struct{} // Produce waits for it while it is there
 	failed   error         // of Flush
+	slow     time.Duration // that opening a ring takes
 }
 
 // fakeRing is what a worker reads.
@@ -138,6 +139,11 @@ func (s *scene) open(cfg ring.Config) (source, error) {
 	}
 	r := &fakeRing{cfg: cfg}
 	s.rings = append(s.rings, r)
+	if s.slow > 0 { // it receives meanwhile
+		s.mu.Unlock()
+		pause(s.slow)
+		s.mu.Lock()
+	}
 	return r, nil
 }
 

@@ -135,6 +135,9 @@ func (r *Ring) attach(index int) error {
 // together before, because only the first has ports to hash.
 func (r *Ring) fanout() error {
 	how := unix.PACKET_FANOUT_HASH | unix.PACKET_FANOUT_FLAG_DEFRAG
+	if !r.cfg.Outgoing { // in a group, the group's word counts; older kernels do not know it, and Block.Next leaves these packets out
+		how |= unix.PACKET_FANOUT_FLAG_IGNORE_OUTGOING
+	}
 	if other := r.cfg.FanoutWith; other != nil {
 		r.group = other.group
 		if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_FANOUT, int(r.group)|how<<16); err != nil {

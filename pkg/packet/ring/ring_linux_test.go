@@ -131,7 +131,9 @@ func TestOutgoing(t *testing.T) {
 	wire(t)
 	cfg := small()
 	without := open(t, cfg)
-	cfg.Outgoing = true
+	cfg.Fanout = true
+	group := open(t, cfg)
+	cfg.Outgoing, cfg.Fanout = true, false
 	with := open(t, cfg)
 	newSender(t, rx).send(frame(1, 10))
 	newSender(t, tx).send(frame(2, 10))
@@ -144,8 +146,10 @@ func TestOutgoing(t *testing.T) {
 	if err := without.Next(within(t, 5*time.Second), &p); err != nil || !bytes.Equal(p.Data, frame(2, 10)) {
 		t.Errorf("a ring without outgoing packets: %v, direction %d", err, p.Direction)
 	}
-	if got := counters(t, without); got != (Stats{Received: 1}) {
-		t.Errorf("counters %+v, want one packet", got)
+	for name, r := range map[string]*Ring{"alone": without, "in a group": group} {
+		if got := counters(t, r); got != (Stats{Received: 1}) {
+			t.Errorf("%s: counters %+v, want one packet", name, got)
+		}
 	}
 }
 
