@@ -28,7 +28,6 @@ var mdnsReadings = []reading{
 // ssdpReadings: UPnP Device Architecture 2.0.
 var ssdpReadings = []reading{
 	{"server", "upnp_server", 0.8},
-	{"device_type", "upnp_device", 0.8},
 	{"device_uid", "device_uid", 0.7},
 	{"manufacturer", "manufacturer", 0.85},
 	{"model", "model", 0.85},
@@ -91,6 +90,14 @@ func noteMDNS(o *proto.Observation, put func(string, string, float64)) {
 		for _, s := range o.Attributes.List("service_types") {
 			put("mdns_service", s, 0.8)
 		}
+	}
+}
+
+// noteSSDP reads what a device announces that it is. A search names what somebody
+// looks for: a camera asks for its router.
+func noteSSDP(o *proto.Observation, put func(string, string, float64)) {
+	if o.Kind != "search" {
+		put("upnp_device", o.Attributes.Get("device_type"), 0.8)
 	}
 }
 

@@ -256,6 +256,23 @@ func TestIdentitySignatures(t *testing.T) {
 	}
 }
 
+// Names that a device and the IEEE list have for one maker count as one.
+func TestMakersOfIdentity(t *testing.T) {
+	s := embedded()
+	for _, names := range [][2]string{
+		{"D-Link", "D-Link International"}, {"Belkin", "Belkin International"}, {"Hikvision", "Hangzhou Hikvision Digital Technology"},
+		{"Brother", "Brother industries"}, {"EPSON", "Seiko Epson"}, {"Aruba", "Aruba, a Hewlett Packard Enterprise Company"},
+		{"Supermicro", "Super Micro Computer"}, {"Cisco Systems", "Cisco-Linksys"}, {"HP", "Hewlett Packard"}, {"Samsung", "Samsung Electronics"},
+	} {
+		if a, b := s.makerKey(names[0]), s.makerKey(names[1]); a != b {
+			t.Errorf("%s is %s, %s is %s", names[0], a, names[1], b)
+		}
+	}
+	if a, b := s.makerKey("Canon"), s.makerKey("Canon Medical Systems"); a == b {
+		t.Errorf("Canon and Canon Medical are both %s", a)
+	}
+}
+
 // TestIdentityReadings: observations of each protocol become the facts that they
 // tell, and only of whom they are about.
 func TestIdentityReadings(t *testing.T) {
@@ -284,6 +301,8 @@ func TestIdentityReadings(t *testing.T) {
 	say(5, "dhcp", "request", "vendor_class", "dhcpcd-9.4.1:Linux-6.1")
 	say(6, "tls", "certificate", "role", "server", "certificate_organization", "Synology Inc.", "certificate_subject", "synology.com")
 	say(7, "ssdp", "alive", "role", "server", "device_type", "MediaRenderer", "manufacturer", "Sony Corporation", "model", "BRAVIA", "server", "Linux/4.9, UPnP/1.0, X/1")
+	say(9, "ssdp", "search", "role", "client", "device_type", "InternetGatewayDevice", "target", "urn:schemas-upnp-org:device:InternetGatewayDevice:1")
+	say(10, "mdns", "service", "service_type", "_ipp._tcp", "hostname", "asleep.local") // said by its proxy
 	say(8, "dhcp", "request", "vendor_class", "MSFT 5.0")
 	say(8, "ssh", "banner", "role", "client", "software", "OpenSSH_9.2p1", "comment", "Debian-2+deb12u3") // of a guest
 	w.beat(at.Add(1e9), true)
@@ -296,6 +315,7 @@ func TestIdentityReadings(t *testing.T) {
 		6: {"type": "storage", "manufacturer": "Synology"},
 		7: {"type": "media_player", "manufacturer": "Sony Corporation", "model": "BRAVIA", "os": "Linux"},
 		8: {"os": "Windows", "os_version": ""},
+		9: {"type": "", "category": ""},
 	} {
 		d := w.devices[proto.MACEndpoint("st-alban", own(who))]
 		for name, value := range want {
@@ -311,6 +331,9 @@ func TestIdentityReadings(t *testing.T) {
 				t.Errorf("device %d: %s %q, want %q", who, name, got, value)
 			}
 		}
+	}
+	if d := w.devices[proto.MACEndpoint("st-alban", own(10))]; d != nil {
+		t.Errorf("what another says of a host makes it a device: %v", d.Hostnames)
 	}
 	if c := w.devices[proto.MACEndpoint("st-alban", own(8))].OS.Confidence; c < 0.6 {
 		t.Errorf("a client's banner weighs as much as the host's own word: Windows %v", c)

@@ -108,6 +108,9 @@ func spoke(o *proto.Observation) bool {
 	switch o.Protocol {
 	case "dns", "llmnr":
 		return o.Kind != "name"
+	case "mdns":
+		// The rest may be said for another, and whoever says it has said one of these too.
+		return o.Kind == "query" || o.Kind == "response"
 	case "dhcp":
 		switch o.Kind {
 		case "offer", "ack", "nak":
@@ -155,6 +158,8 @@ func note(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 		noteHL7(o, put)
 	case "mdns":
 		noteMDNS(o, put)
+	case "ssdp":
+		noteSSDP(o, put)
 	case "lldp":
 		noteLLDP(o, put)
 	case "ssh":
