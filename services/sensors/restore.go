@@ -33,6 +33,7 @@ func (s *Service) Assigned(ctx context.Context, committed bus.Offsets) (map[stri
 			start[proto.TopicControl][n] = p.nextControl
 		}
 	}
+	s.joined.Store(true)
 	return start, nil
 }
 

@@ -3,6 +3,7 @@ package sensors
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -78,6 +79,9 @@ type Service struct {
 	deaf              bool // the broker did not answer when it was asked last
 
 	statuses, events, malformed, refused atomic.Uint64
+
+	joined atomic.Bool // the group has given us what is ours
+	mute   atomic.Bool // the broker does not answer
 }
 
 // partition is a partition of ours.
@@ -111,6 +115,22 @@ func (s *Service) Stats() Stats {
 	return Stats{Statuses: s.statuses.Load(), Events: s.events.Load(), Malformed: s.malformed.Load(), Refused: s.refused.Load()}
 }
 
+var (
+	errNotJoined = errors.New("has not joined its group on Kafka yet, or is restoring its books")
+	errNoBroker  = errors.New("Kafka does not answer")
+)
+
+// Check tells whether the service can hear anybody, and why not.
+func (s *Service) Check() error {
+	switch {
+	case !s.joined.Load():
+		return errNotJoined
+	case s.mute.Load():
+		return errNoBroker
+	}
+	return nil
+}
+
 // Run keeps book until ctx ends. After an error it may be called again: what was
 // not committed is concluded anew, with the same ids.
 func (s *Service) Run(ctx context.Context) error {
@@ -121,6 +141,8 @@ func (s *Service) Run(ctx context.Context) error {
 	defer r.Close()
 	s.read = r
 	s.parts, s.moved, s.deaf = map[int32]*partition{}, false, false
+	s.mute.Store(false)
+	defer s.joined.Store(false)
 	s.alive = func(ctx context.Context) error { return bus.Ping(ctx, s.cfg.Bus) }
 	in, err := bus.NewSession(ctx, bus.SessionConfig{
 		Config: s.cfg.Bus, Group: Group, TransactionalID: Group + "." + s.cfg.Instance, Instance: s.cfg.Instance, Topics: Topics(), Assigner: s,
@@ -250,7 +272,8 @@ func (s *Service) tick(ctx context.Context, now time.Time) {
 	defer cancel()
 	before := s.deaf
 	err := s.alive(actx)
-	if s.deaf = err != nil; s.deaf {
+	s.deaf = err != nil
+	if s.mute.Store(s.deaf); s.deaf {
 		s.cfg.Log.Debug("sensors: the broker does not answer, so silence says nothing", "error", err)
 	}
 	for _, p := range s.parts {

@@ -184,11 +184,14 @@ func TestEachOnceWithInstancesThatComeAndGo(t *testing.T) {
 		everybody(func(n string) { want = append(want, n+" "+what) })
 	}
 	s.enrol(names[:5]...)
-	s.start("a")
+	a := s.start("a")
 	everybody(func(n string) { s.says(status(n), 0) })
 	all("new_run")
 	want = append(want, "tap-0 enrolled", "tap-1 enrolled", "tap-2 enrolled", "tap-3 enrolled", "tap-4 enrolled", "tap-5 unknown")
 	s.await(want...)
+	if err := a.Check(); err != nil {
+		t.Errorf("check: %v", err)
+	}
 
 	s.start("b") // takes half of them
 	everybody(func(n string) { s.says(status(n), time.Hour) })
@@ -201,6 +204,9 @@ func TestEachOnceWithInstancesThatComeAndGo(t *testing.T) {
 	s.haste = 0
 
 	s.stop("a") // b has them all
+	if err := a.Check(); !errors.Is(err, errNotJoined) {
+		t.Errorf("check of one that has ended: %v", err)
+	}
 	everybody(func(n string) { s.says(status(n), 0) })
 	all("back")
 	all("clock_right")
@@ -339,12 +345,16 @@ func TestSilenceOfTheBrokerIsNobodysAbsence(t *testing.T) {
 	svc.parts[0] = &partition{book: b}
 	b.status(&proto.SensorStatus{Site: "north", Sensor: "tap-1", Run: proto.ID{1}, State: proto.SensorUp}, proto.TimeOf(noon), 0, noon)
 	b.take()
+	svc.joined.Store(true)
 	broken = errors.New("no route to host")
 	for i := range 120 {
 		svc.tick(t.Context(), noon.Add(time.Duration(i)*time.Second))
 	}
 	if got := b.take(); len(got) > 0 {
 		t.Errorf("while the broker is away: %s", got[0].What)
+	}
+	if err := svc.Check(); !errors.Is(err, errNoBroker) {
+		t.Errorf("check: %v", err)
 	}
 	broken = nil
 	svc.tick(t.Context(), noon.Add(125*time.Second))

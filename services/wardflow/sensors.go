@@ -286,7 +286,7 @@ func sensorsUnit(cfg *config.Config, e *engines, log *slog.Logger, instance stri
 		RequireEnrolment: cfg.Sensors.RequireEnrolment, AwayAfter: cfg.Sensors.AwayAfter, StoppedAfter: cfg.Sensors.StoppedAfter,
 		Instance: instance, Bus: e.Kafka, Log: log.With("service", "sensors"),
 	})
-	return app.Spec{Unit: app.Func("sensors", s.Run), Restart: app.DefaultBackoff()}
+	return app.Spec{Unit: app.Func("sensors", s.Run), Restart: app.DefaultBackoff(), Check: s.Check}
 }
 
 var errNotEnrolled = errors.New("is not in the register: `wardflow sensors` lists who is")
