@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +20,7 @@ import (
 // centre is partition 0 of wardflow.control, and the sensor that is configured from it.
 type centre struct {
 	t       *testing.T
+	mu      sync.Mutex
 	records []bus.Record
 	away    bool
 	refuse  error
@@ -32,11 +34,31 @@ func (c *centre) say(v proto.SensorConfig) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.records = append(c.records, bus.Record{Offset: int64(len(c.records)), Value: value})
 }
 
+// change changes anything else while a Remote runs.
+func (c *centre) change(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f()
+}
+
+// after lets time pass until nothing more happens at that moment.
+func after(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+// Close implements ControlReader.
 func (c *centre) Close() {}
+
+// Read implements ControlReader.
 func (c *centre) Read(_ context.Context, topic string, partition int32, offset int64, f func(bus.Record) error) (int64, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.away {
 		return 0, errors.New("no broker")
 	}
@@ -58,6 +80,8 @@ func (c *centre) remote() *Remote {
 		Own:     proto.SensorConfig{Interfaces: []string{"own0"}, Filter: &everything, Workers: 1},
 		Connect: func() (ControlReader, error) { return c, nil },
 		Apply: func(v proto.SensorConfig) error {
+			c.mu.Lock()
+			defer c.mu.Unlock()
 			if c.refuse != nil {
 				return c.refuse
 			}
@@ -96,7 +120,7 @@ func TestRemote(t *testing.T) {
 		filter := "not port 22"
 		want := func(what, latest string, version uint64, problem string) {
 			t.Helper()
-			<-time.After(11 * time.Second)
+			after(11 * time.Second)
 			var s proto.SensorStatus
 			r.Report(&s)
 			if got := c.latest(); got != latest || s.ConfigVersion != version || s.ConfigError != problem {
@@ -104,7 +128,9 @@ func TestRemote(t *testing.T) {
 			}
 		}
 		want("nothing is decided", "none", 0, "")
-		c.records = append(c.records, bus.Record{Offset: 0, Control: true}, bus.Record{Offset: 1, Value: []byte("{")})
+		c.change(func() {
+			c.records = append(c.records, bus.Record{Offset: 0, Control: true}, bus.Record{Offset: 1, Value: []byte("{")})
+		})
 		c.say(proto.SensorConfig{Site: "south", Sensor: "tap-1", Version: 9, Workers: 9})
 		c.say(proto.SensorConfig{Site: "north", Sensor: "tap-2", Version: 9, Workers: 9})
 		want("others", "none", 0, "")
@@ -123,24 +149,24 @@ func TestRemote(t *testing.T) {
 			t.Error("capture is reconfigured for a number")
 		}
 
-		c.refuse = errors.New("no such interface: eth9")
+		c.change(func() { c.refuse = errors.New("no such interface: eth9") })
 		c.say(proto.SensorConfig{Site: "north", Sensor: "tap-1", Version: 5, Interfaces: []string{"eth9"}})
 		want("a bad one", `3 [eth1] "" 4 north/tap-1`, 4, "version 5: no such interface: eth9")
 		refused := r.Stats().Refused
-		<-time.After(time.Minute)
+		after(time.Minute)
 		if got := r.Stats().Refused - refused; got != 1 {
 			t.Errorf("tried %d times in a minute", got)
 		}
 		stop()
 
 		// Started anew without the broker: the last good one, not the bad one.
-		c.refuse, c.away = nil, true
+		c.change(func() { c.refuse, c.away = nil, true })
 		r = c.remote()
 		stop = runRemote(t, r)
 		want("stored", `4 [eth1] "" 4 north/tap-1`, 4, "")
-		c.away = false
+		c.change(func() { c.away = false })
 		want("the broker is back, the interface has come", `5 [eth9] "" 1 north/tap-1`, 5, "")
-		c.records = nil // somebody made the topic anew
+		c.change(func() { c.records = nil }) // somebody made the topic anew
 		want("nothing there", `5 [eth9] "" 1 north/tap-1`, 5, "")
 		c.say(proto.SensorConfig{Site: "north", Sensor: "tap-1", Version: 1, Workers: 3})
 		want("the topic decides what is the latest", `1 [own0] "" 3 north/tap-1`, 1, "")
@@ -161,13 +187,13 @@ func TestRemoteWaitsForTheSensor(t *testing.T) {
 		c.say(proto.SensorConfig{Site: "north", Version: 1, Workers: 2})
 		r := c.remote()
 		stop := runRemote(t, r)
-		<-time.After(4500 * time.Millisecond)
+		after(4500 * time.Millisecond)
 		var s proto.SensorStatus
 		if r.Report(&s); s.ConfigError != "" || s.ConfigVersion != 0 {
 			t.Errorf("reports %d %q", s.ConfigVersion, s.ConfigError)
 		}
-		c.refuse = nil
-		<-time.After(time.Second)
+		c.change(func() { c.refuse = nil })
+		after(time.Second)
 		if r.Report(&s); s.ConfigVersion != 1 || len(c.applied) != 1 {
 			t.Errorf("reports %d, applied %d", s.ConfigVersion, len(c.applied))
 		}
@@ -192,7 +218,7 @@ func TestRemoteStored(t *testing.T) {
 		}
 		synctest.Test(t, func(t *testing.T) {
 			stop := runRemote(t, r)
-			<-time.After(time.Second)
+			after(time.Second)
 			stop()
 		})
 		if len(c.applied) != 0 {
@@ -212,7 +238,7 @@ func TestRemoteCannotStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := c.remote()
 		stop := runRemote(t, r)
-		<-time.After(time.Second)
+		after(time.Second)
 		stop()
 		if st := r.Stats(); st.StoreErrors != 1 || st.Applied != 1 {
 			t.Errorf("%+v", st)
@@ -229,14 +255,14 @@ func TestRemoteHoldsWhatItWasStartedWith(t *testing.T) {
 		r := c.remote()
 		r.Holds(proto.SensorConfig{Site: "north", Sensor: "tap-1", Version: 7, Workers: 2})
 		stop := runRemote(t, r)
-		<-time.After(15 * time.Second)
+		after(15 * time.Second)
 		var s proto.SensorStatus
 		if r.Report(&s); len(c.applied) != 0 || s.ConfigVersion != 7 {
 			t.Errorf("applied %v, reports %d", c.applied, s.ConfigVersion)
 		}
-		c.away = false
+		c.change(func() { c.away = false })
 		c.say(proto.SensorConfig{Site: "north", Version: 8, Workers: 3})
-		<-time.After(15 * time.Second)
+		after(15 * time.Second)
 		if r.Report(&s); len(c.applied) != 1 || s.ConfigVersion != 8 {
 			t.Errorf("applied %v, reports %d", c.applied, s.ConfigVersion)
 		}

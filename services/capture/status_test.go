@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +17,7 @@ import (
 // ear is a broker that statuses are said to; down, it takes records and answers nothing.
 type ear struct {
 	t     *testing.T
+	mu    sync.Mutex
 	down  bool
 	fails error
 	open  int
@@ -24,7 +26,18 @@ type ear struct {
 	said  []proto.SensorStatus
 }
 
+// after lets time pass, and then looks at the ear or changes it.
+func (e *ear) after(d time.Duration, f func()) {
+	<-time.After(d)
+	synctest.Wait()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	f()
+}
+
 func (e *ear) connect(int) (Link, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if e.fails != nil {
 		return nil, e.fails
 	}
@@ -35,8 +48,17 @@ func (e *ear) connect(int) (Link, error) {
 
 type mouth struct{ *ear }
 
-func (m *mouth) Close() { m.open-- }
+// Close implements Link.
+func (m *mouth) Close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.open--
+}
+
+// Produce implements Link.
 func (m *mouth) Produce(_ context.Context, msg bus.Message, done func(error)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.down {
 		return
 	}
@@ -68,13 +90,13 @@ func TestReporter(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- r.Run(ctx) }()
-		<-time.After(25 * time.Second)
-		if len(e.said) != 3 || r.Stats() != (ReporterStats{Said: 3}) {
-			t.Fatalf("%d statuses after 25 s, %+v", len(e.said), r.Stats())
-		}
-		e.down = true // for a minute: what is not taken is not said later
-		<-time.After(time.Minute)
-		e.down = false
+		e.after(25*time.Second, func() {
+			if len(e.said) != 3 || r.Stats() != (ReporterStats{Said: 3}) {
+				t.Fatalf("%d statuses after 25 s, %+v", len(e.said), r.Stats())
+			}
+			e.down = true // for a minute: what is not taken is not said later
+		})
+		e.after(time.Minute, func() { e.down = false })
 		<-time.After(10 * time.Second)
 		cancel()
 		if err := <-done; err != nil {
@@ -130,8 +152,7 @@ func TestReporterStopsWithoutBroker(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- r.Run(ctx) }()
-		<-time.After(15 * time.Second)
-		e.fails, e.down = nil, true
+		e.after(15*time.Second, func() { e.fails, e.down = nil, true })
 		begun := time.Now()
 		cancel()
 		if err := <-done; err != nil || time.Since(begun) != reportLast {
