@@ -260,9 +260,16 @@ func TestIdentitySignatures(t *testing.T) {
 func TestMakersOfIdentity(t *testing.T) {
 	s := embedded()
 	for _, names := range [][2]string{
-		{"D-Link", "D-Link International"}, {"Belkin", "Belkin International"}, {"Hikvision", "Hangzhou Hikvision Digital Technology"},
-		{"Brother", "Brother industries"}, {"EPSON", "Seiko Epson"}, {"Aruba", "Aruba, a Hewlett Packard Enterprise Company"},
-		{"Supermicro", "Super Micro Computer"}, {"Cisco Systems", "Cisco-Linksys"}, {"HP", "Hewlett Packard"}, {"Samsung", "Samsung Electronics"},
+		{"D-Link", "D-Link International"},
+		{"Belkin", "Belkin International"},
+		{"Hikvision", "Hangzhou Hikvision Digital Technology"},
+		{"Brother", "Brother industries"},
+		{"EPSON", "Seiko Epson"},
+		{"Aruba", "Aruba, a Hewlett Packard Enterprise Company"},
+		{"Supermicro", "Super Micro Computer"},
+		{"Cisco Systems", "Cisco-Linksys"},
+		{"HP", "Hewlett Packard"},
+		{"Samsung", "Samsung Electronics"},
 	} {
 		if a, b := s.makerKey(names[0]), s.makerKey(names[1]); a != b {
 			t.Errorf("%s is %s, %s is %s", names[0], a, names[1], b)
