@@ -338,7 +338,7 @@ func (s *Sender) next(now time.Time) *entry {
 		if err == nil {
 			return e
 		}
-		if !errors.Is(err, io.EOF) || (s.queue.size() > 0 && s.stuck.reason == "") {
+		if !errors.Is(err, io.EOF) {
 			return nil
 		}
 	}

@@ -166,6 +166,7 @@ func TestSenderOpensLate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		begun := time.Now()
 		b := newBedAt(t, first.broker, dir, nil)
 		b.send(400)
 		if st := b.Stats(); !strings.Contains(st.LastError, "in use") || st.QueueRecords == 0 {
@@ -173,18 +174,28 @@ func TestSenderOpensLate(t *testing.T) {
 		}
 		b.broker.set(func(b *tape) { b.away = false })
 		b.await("direct", func(s SenderStats) bool { return s.Direct > 300 })
+		pause(begun.Add(2*openRetry - 500*time.Millisecond).Sub(time.Now()))
 		b.broker.set(func(b *tape) { b.away = true })
+		before := b.broker.count()
 		b.send(100)
 		if err := other.Close(); err != nil {
 			t.Fatal(err)
 		}
-		pause(2 * openRetry)
+		pause(time.Second) // it is opened, with records on their way
+		if st := b.Stats(); st.Spool.Pending == 0 {
+			t.Fatalf("%+v", st)
+		}
 		b.broker.set(func(b *tape) { b.away = false })
 		b.await("drained", func(s SenderStats) bool { return s.State == SendsDirect && s.Drained >= 200 })
 		_ = b.stop()
 		first.complete()
 		b.complete()
 		b.noDrops()
+		for i, r := range b.broker.got[before:] {
+			if (r.producer == first.name) != (i < 100) {
+				t.Fatalf("record %d is of producer %d: what is under way went before what an earlier process left", i, r.producer)
+			}
+		}
 	})
 }
 

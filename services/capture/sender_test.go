@@ -67,6 +67,9 @@ func TestSenderOutage(t *testing.T) {
 		b.complete()
 		b.noDrops()
 		st = b.Stats()
+		if st.Reconnects > 13 { // one for each 10 s
+			t.Errorf("%d clients were replaced", st.Reconnects)
+		}
 		if st.Drained < 24000 || st.Direct < 200 || st.Spool.Pending != 0 || st.Spool.Segments != 0 || st.LastError != "" || !st.Since.IsZero() {
 			t.Errorf("afterwards: %+v", st)
 		}
@@ -318,4 +321,24 @@ func TestSenderQueueIsBounded(t *testing.T) {
 	if err := s.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Flush: %v", err)
 	}
+}
+
+// A topic that takes every record, and not what the client makes one batch of: all
+// arrive, one by one, and not with one new client for each.
+func TestSenderBatchesTooLarge(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, dir, roomy)
+		b.broker.set(func(b *tape) { b.away, b.lazy, b.batches = true, true, 3 })
+		b.length = 20
+		b.send(2000)
+		b.broker.set(func(b *tape) { b.away = false })
+		b.await("direct", in(SendsDirect))
+		_ = b.stop()
+		b.complete()
+		b.noDrops()
+		if st := b.Stats(); st.Reconnects == 0 || st.Reconnects > 20 {
+			t.Errorf("%d clients were replaced", st.Reconnects)
+		}
+	})
 }

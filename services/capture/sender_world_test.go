@@ -22,6 +22,8 @@ type tape struct {
 	away    bool // takes nothing
 	mute    bool // takes, and does not say so
 	refuses int  // values longer than so many bytes; 0: none
+	batches int  // more that wait than so many: as kgo, which puts them into one batch; 0: any number
+	lazy    bool // takes a moment later, so that some wait
 	fails   error
 	links   []*tapeLink
 	got     []taken
@@ -65,7 +67,12 @@ func (b *tape) set(f func(*tape)) {
 func (l *tapeLink) Produce(_ context.Context, m bus.Message, done func(error)) {
 	l.of.mu.Lock()
 	l.waiting, l.deliver = append(l.waiting, done), append(l.deliver, m)
+	lazy := l.of.lazy
 	l.of.mu.Unlock()
+	if lazy {
+		time.AfterFunc(time.Millisecond, l.move)
+		return
+	}
 	l.move()
 }
 
@@ -80,7 +87,7 @@ func (l *tapeLink) move() {
 		switch {
 		case b.fails != nil:
 			err = b.fails
-		case b.refuses > 0 && len(m.Value) > b.refuses:
+		case b.refuses > 0 && len(m.Value) > b.refuses, b.batches > 0 && len(l.deliver) > b.batches:
 			err = bus.ErrTooLarge
 		default:
 			b.got = append(b.got, taken{

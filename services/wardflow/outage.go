@@ -154,18 +154,15 @@ func (o *outageRun) made() uint64 {
 
 // generate emits flows at the rate until until ends; ctx is that of the writing.
 func (o *outageRun) generate(until, ctx context.Context, sender *capture.Sender) error { //nolint:revive // two contexts
-	out := capture.NewOutput(sender, o.Kafka.Partitions, capture.Naming{Site: "bench", Sensor: "generator", Producer: outageProducer, Domain: proto.LiveDomain})
+	out := capture.NewOutput(sender, o.Kafka.Partitions, capture.Naming{Site: "bench", Sensor: "generator", Producer: outageProducer, Domain: outageProducer})
 	gen := flowgen.New(o.Gen)
 	begun, beat, flows := time.Now(), time.Time{}, uint64(0)
 	for until.Err() == nil {
 		now := time.Now()
 		if now.Sub(beat) >= time.Second {
 			beat = now
-			if err := out.Emit(ctx, &proto.Item{Heartbeat: &proto.Heartbeat{Clock: proto.TimeOf(now)}}); err != nil {
+			if err := o.beat(ctx, out, now, false); err != nil {
 				return err
-			}
-			for p := range o.numbers {
-				o.numbers[p]++
 			}
 		}
 		due := uint64(now.Sub(begun).Seconds() * o.Rate)
@@ -181,7 +178,17 @@ func (o *outageRun) generate(until, ctx context.Context, sender *capture.Sender)
 		out.Tick(ctx)
 		pause(until, 5*time.Millisecond)
 	}
+	if err := o.beat(ctx, out, time.Now(), true); err != nil { // so that folds tell all they have
+		return err
+	}
 	return out.Flush(ctx)
+}
+
+func (o *outageRun) beat(ctx context.Context, out *capture.Output, now time.Time, end bool) error {
+	for p := range o.numbers {
+		o.numbers[p]++
+	}
+	return out.Emit(ctx, &proto.Item{Heartbeat: &proto.Heartbeat{Clock: proto.TimeOf(now), End: end}})
 }
 
 func (o *outageRun) emit(ctx context.Context, out *capture.Output, gen *flowgen.Generator, now time.Time) error {
