@@ -293,7 +293,7 @@ func printChecks(s *screen, results []doctor.Result) {
 		found := wrap(printable(r.Found), s.width-indent)
 		fmt.Fprintf(w, "  %s  %s  %s\n", s.paint(verdict, checkStyle[r.Status]), name, strings.Join(found, "\n"+strings.Repeat(" ", indent)))
 		if r.Do != "" && r.Status != doctor.OK {
-			do := wrap("do: "+printable(r.Do), s.width-indent)
+			do := wrap("do: "+printable(r.Do), s.width-indent-4)
 			fmt.Fprintf(w, "%s%s\n", strings.Repeat(" ", indent), strings.Join(do, "\n"+strings.Repeat(" ", indent+4)))
 		}
 	}

@@ -50,7 +50,7 @@ func TestDoctorTellsProblems(t *testing.T) {
 		want []string
 	}{
 		"configuration": {[]string{"--config", bad}, []string{"site: is empty", "log.level", "2 problems"}},
-		"no file":       {[]string{"--config", "/not/there.yaml"}, []string{"not/there.yaml", "--config"}},
+		"no file":       {[]string{"--config", "/not/there.yaml"}, []string{"open /not/there.yaml", "wardflow config print"}},
 		"nobody there": {
 			[]string{"--data-dir", t.TempDir(), "--timeout", "1s", "--set", "kafka.brokers=127.0.0.1:1", "--set", "clickhouse.addresses=127.0.0.1:1"},
 			[]string{"Kafka\n  problem  reachable", "ClickHouse\n  problem  reachable", "start the brokers", "start the server", "2 problems"},
