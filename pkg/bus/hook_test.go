@@ -122,6 +122,7 @@ func TestLagWatcher(t *testing.T) {
 	if err := s.Begin(); err != nil {
 		t.Fatal(err)
 	}
+	s.Produce(t.Context(), Message{Topic: proto.TopicAlerts, Value: []byte("alert")})
 	offsets := Offsets{}
 	offsets.Set(proto.TopicTraffic, 0, Committed{Offset: 4})
 	if err := s.Commit(t.Context(), offsets); err != nil {

@@ -2,9 +2,11 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -64,9 +66,9 @@ func (w *LagWatcher) Look(ctx context.Context, groups map[string][]string) (map[
 	}
 	out := map[string]map[string]Lag{}
 	for group, list := range groups {
-		committed, err := w.adm.FetchOffsets(ctx, group)
+		committed, err := w.committed(ctx, group)
 		if err != nil {
-			return nil, fmt.Errorf("read offsets of group %s: %w", group, err)
+			return nil, err
 		}
 		out[group] = map[string]Lag{}
 		for _, topic := range list {
@@ -74,6 +76,15 @@ func (w *LagWatcher) Look(ctx context.Context, groups map[string][]string) (map[
 		}
 	}
 	return out, nil
+}
+
+// committed gives a group's offsets; none where there is no such group yet.
+func (w *LagWatcher) committed(ctx context.Context, group string) (kadm.OffsetResponses, error) {
+	o, err := w.adm.FetchOffsets(ctx, group)
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return nil, fmt.Errorf("read offsets of group %s: %w", group, err)
+	}
+	return o, nil
 }
 
 func topicLag(topic string, starts, ends kadm.ListedOffsets, committed kadm.OffsetResponses) Lag {
@@ -106,9 +117,9 @@ func topicLag(topic string, starts, ends kadm.ListedOffsets, committed kadm.Offs
 func (w *LagWatcher) Passed(ctx context.Context, groups []string, topic string, partition int32) (map[string]int64, error) {
 	out := map[string]int64{}
 	for _, group := range groups {
-		committed, err := w.adm.FetchOffsets(ctx, group)
+		committed, err := w.committed(ctx, group)
 		if err != nil {
-			return nil, fmt.Errorf("read offsets of group %s: %w", group, err)
+			return nil, err
 		}
 		out[group] = -1
 		if o, ok := committed.Lookup(topic, partition); ok && o.Err == nil {

@@ -288,7 +288,7 @@ func (x *told) checkCanaryIsNobody() {
 	if count("SELECT count() FROM flows WHERE site = '"+proto.CanarySite+"'") == "0" {
 		x.t.Error("no canary flow is a row")
 	}
-	for _, view := range []string{"v_flows", "v_pairs", "v_devices", "v_detections", "v_risk", "pairs_hourly", "activity_hourly", "bindings", "devices", "detections", "risk_history", "alerts"} {
+	for _, view := range []string{"v_flows", "v_pairs", "v_devices", "v_detections", "v_risk", "pairs_hourly", "activity_hourly", "bindings", "devices", "detections", "risk", "alerts"} {
 		if n := count("SELECT count() FROM " + view + " WHERE site = '" + proto.CanarySite + "'"); n != "0" {
 			x.t.Errorf("%s has %s rows of the canary", view, n)
 		}
