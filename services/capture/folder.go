@@ -80,9 +80,9 @@ func (s sight) as(o sight) bool { return s.size == o.size && s.modified == o.mod
 
 // The pauses of a Folder.
 const (
-	folderEvery    = time.Second // between looks; a hint comes at once
-	folderRetryMin = time.Second // after the broker has not taken a file; doubles
-	folderRetryMax = 30 * time.Second
+	folderEvery      = time.Second // between looks; a hint comes at once
+	folderRetryFirst = time.Second // after the broker has not taken a file; doubles
+	folderRetryMost  = 30 * time.Second
 )
 
 // captureName matches the names that capture programs give, with the numbers that
@@ -135,7 +135,7 @@ func (f *Folder) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		wait := folderEvery
 		if !f.round(ctx) {
-			f.pause = min(max(2*f.pause, folderRetryMin), folderRetryMax)
+			f.pause = min(max(2*f.pause, folderRetryFirst), folderRetryMost)
 			wait = f.pause
 		} else {
 			f.pause = 0

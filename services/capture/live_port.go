@@ -62,12 +62,12 @@ type offer struct {
 
 // The pauses between attempts to open an interface; they double.
 const (
-	reopenMin = 500 * time.Millisecond
-	reopenMax = 10 * time.Second
+	reopenFirst = 500 * time.Millisecond
+	reopenMost  = 10 * time.Second
 )
 
 func newPort(g *generation, name string, w *wire) *port {
-	p := &port{gen: g, name: name, wire: w, pause: reopenMin}
+	p := &port{gen: g, name: name, wire: w, pause: reopenFirst}
 	for range g.cfg.Workers {
 		p.offers = append(p.offers, make(chan offer, 1))
 	}
@@ -125,14 +125,14 @@ func (p *port) open() error {
 	index, rings, err := openRings(&p.gen.cfg, p.name)
 	if err != nil {
 		p.retryAt = p.gen.live.now().Add(p.pause)
-		p.pause = min(2*p.pause, reopenMax)
+		p.pause = min(2*p.pause, reopenMost)
 		return err
 	}
 	p.count()
 	p.mu.Lock()
 	p.rings, p.seen = rings, make([]ring.Stats, len(rings))
 	p.mu.Unlock()
-	p.index, p.pause = index, reopenMin
+	p.index, p.pause = index, reopenFirst
 	p.stale.Store(false)
 	p.held.Store(int32(len(rings)))
 	p.wire.up.Store(true)

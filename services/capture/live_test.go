@@ -162,7 +162,7 @@ func TestLiveInterfaceAway(t *testing.T) {
 		s.receive("out", 0, 2, 0, f) // the other goes on
 		pause(30 * time.Second)
 		s.put("in", 7)
-		pause(reopenMax)
+		pause(reopenMost)
 		if got := state(); got != [2]bool{true, true} {
 			t.Errorf("back: %v", got)
 		}

@@ -71,7 +71,7 @@ func TestIntake(t *testing.T) {
 		if got != test.want {
 			t.Errorf("%s: %s, want %s", name, got, test.want)
 		}
-		if c := l.Config.Capture; name == "an interface" && (c.Workers != 3 || c.Filter != "tcp" || len(c.Interfaces) != 2) {
+		if c := l.Capture; name == "an interface" && (c.Workers != 3 || c.Filter != "tcp" || len(c.Interfaces) != 2) {
 			t.Errorf("%s: %+v", name, c)
 		}
 	}

@@ -80,7 +80,8 @@ func (in intake) units(cfg *config.Config, kafka bus.Config, log *slog.Logger) (
 		if live, err = newLiveSensor(cfg, kafka, log); err != nil {
 			return nil, nil, err
 		}
-		return live, live.units(), nil
+		specs = live.units()
+		return live, specs, nil
 	case in.watch:
 		f, err := newFolder(cfg, kafka, log)
 		if err != nil {
