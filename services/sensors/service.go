@@ -117,7 +117,7 @@ func (s *Service) Stats() Stats {
 
 var (
 	errNotJoined = errors.New("has not joined its group on Kafka yet, or is restoring its books")
-	errNoBroker  = errors.New("Kafka does not answer")
+	errNoBroker  = errors.New("the broker does not answer")
 )
 
 // Check tells whether the service can hear anybody, and why not.
