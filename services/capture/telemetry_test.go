@@ -19,7 +19,7 @@ func TestTell(t *testing.T) {
 		Drops:      map[string]uint64{DropRingFull: 7, DropRingBlock: 1, "flow_table_full": 5},
 		Interfaces: []proto.SensorInterface{{Name: "eth1", Up: true, Packets: 10, KernelDrops: 7}, {Name: "enx001b54000001"}},
 	}
-	stop := Tell(tel, func() Totals { return live.Totals() })
+	stop := Tell(tel, live.Totals)
 	sender := newSenderStats()
 	sender.Spooled, sender.Drained, sender.Dropped[spool.DropBound] = 100, 60, 9
 	sender.Spool = spool.Stats{Pending: 40, Bytes: 4096, OldestAge: 90 * time.Second, SyncErrors: 1}
