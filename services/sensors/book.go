@@ -31,7 +31,7 @@ type entry struct {
 
 	enrolled bool
 	open     map[string]*matter  // what lasts, by event
-	said     map[string]proto.ID // the latest event of what does not last
+	said     map[string]proto.ID // the latest event of each kind
 	state    string
 	since    proto.Time // of the state
 }
@@ -107,9 +107,8 @@ func (e *entry) apply(v *proto.SensorEvent, k kind, now time.Time) {
 	}
 	if k.opens {
 		e.open[v.What] = &matter{since: v.Since, seen: now}
-	} else {
-		e.said[v.What] = v.EventID
 	}
+	e.said[v.What] = v.EventID
 	switch v.What {
 	case whatEnrolled:
 		e.enrolled = true
@@ -342,7 +341,7 @@ func (b *book) say(e *entry, what string, since proto.Time, now time.Time, evide
 		Severity: k.severity, Title: "Sensor " + e.sensor + " of " + e.site + " " + k.title, Evidence: evidence,
 	}
 	if e.said[what] == v.EventID {
-		return nil
+		return nil // committed without the offsets of what it follows from, which is read again
 	}
 	if m := e.open[k.closes]; m != nil {
 		v.Closes = eventID(e.name, k.closes, m.since)

@@ -373,3 +373,27 @@ func TestRestartSaysNothingTwice(t *testing.T) {
 		}
 	}
 }
+
+// A broker that is killed while it ends a transaction may keep the events and lose
+// the offsets: the same statuses are read again, and nothing is said again.
+func TestStatusesReadAgain(t *testing.T) {
+	p := newTap(t, Config{RequireEnrolment: true})
+	p.s.SpoolRecords, p.s.Drops = 3, map[string]uint64{"x": 1}
+	p.off = time.Hour
+	p.says()
+	first, at, sent := p.s, p.at(), p.at().Add(p.off)
+	p.s.SpoolRecords, p.s.Version = 0, "1.1"
+	p.off = 0
+	p.says()
+	events := p.b.take()
+	if len(events) != 8 {
+		t.Fatalf("%d events", len(events))
+	}
+	b := p.restored(nil, nil, events)
+	b.status(&first, at, sent, p.now)
+	second := p.s
+	b.status(&second, p.at(), p.at(), p.now)
+	for _, v := range b.take() {
+		t.Errorf("said again: %s", v.What)
+	}
+}
