@@ -342,3 +342,33 @@ func TestSenderBatchesTooLarge(t *testing.T) {
 		}
 	})
 }
+
+// Answers of a client that was thrown away mean nothing: what it had is on its way
+// a second time.
+func TestSenderLateAnswers(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "spool")
+	if err := os.WriteFile(dir, nil, 0o600); err != nil { // without a spool, so that the same records are sent again
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, dir, nil)
+		b.send(1)
+		b.broker.set(func(b *tape) { b.mute, b.late = true, 11*time.Second })
+		b.send(100)
+		pause(b.cfg.Stall)
+		b.broker.set(func(b *tape) { b.away, b.mute = true, false })
+		pause(2 * time.Second) // a new client has the first one, and the answers come
+		if st := b.Stats(); st.Direct != 1 || st.WindowRecords != 1 || st.QueueRecords != 99 {
+			t.Errorf("%+v", st)
+		}
+		b.broker.set(func(b *tape) { b.away = false })
+		if err := b.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		_ = b.stop()
+		if repeated := b.complete(); repeated != 100 || b.Stats().Direct != 101 {
+			t.Errorf("%d came twice; %+v", repeated, b.Stats())
+		}
+		b.noDrops()
+	})
+}

@@ -19,11 +19,12 @@ import (
 // tape is a broker as a Sender's clients see one: it writes down what it takes.
 type tape struct {
 	mu      sync.Mutex
-	away    bool // takes nothing
-	mute    bool // takes, and does not say so
-	refuses int  // values longer than so many bytes; 0: none
-	batches int  // more that wait than so many: as kgo, which puts them into one batch; 0: any number
-	lazy    bool // takes a moment later, so that some wait
+	away    bool          // takes nothing
+	mute    bool          // takes, and does not say so
+	late    time.Duration // says so that much later, although the client was closed meanwhile; 0: never
+	refuses int           // values longer than so many bytes; 0: none
+	batches int           // more that wait than so many: as kgo, which puts them into one batch; 0: any number
+	lazy    bool          // takes a moment later, so that some wait
 	fails   error
 	links   []*tapeLink
 	got     []taken
@@ -96,8 +97,11 @@ func (l *tapeLink) move() {
 			})
 		}
 		if b.mute && err == nil {
-			l.deliver = nil // the answers never come
-			return
+			l.deliver, l.waiting = l.deliver[1:], l.waiting[1:]
+			if b.late > 0 {
+				time.AfterFunc(b.late, func() { done(nil) })
+			}
+			continue
 		}
 		l.deliver, l.waiting = l.deliver[1:], l.waiting[1:]
 		time.AfterFunc(time.Millisecond, func() { done(err) })
