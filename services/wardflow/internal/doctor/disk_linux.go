@@ -46,10 +46,9 @@ func ReadFolder(setting, path string, want uint64, persistent bool) *Folder {
 	}
 	block := uint64(s.Bsize)
 	d.Free, d.Total, d.Inodes, d.InodesAll = s.Bavail*block, s.Blocks*block, s.Ffree, s.Files
-	kind := int64(s.Type)
-	d.Kind = kinds[kind]
+	d.Kind = kinds[s.Type]
 	if d.Kind == "" {
-		d.Kind = fmt.Sprintf("%#x", kind)
+		d.Kind = fmt.Sprintf("%#x", s.Type)
 	}
 	return d
 }

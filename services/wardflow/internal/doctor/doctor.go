@@ -36,11 +36,12 @@ type Result struct {
 func Worst(results []Result) Status {
 	worst := OK
 	for _, r := range results {
-		switch {
-		case r.Status == Problem:
+		switch r.Status {
+		case Problem:
 			return Problem
-		case r.Status == Warning:
+		case Warning:
 			worst = Warning
+		case OK, Skipped:
 		}
 	}
 	return worst

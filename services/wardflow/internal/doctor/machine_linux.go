@@ -74,6 +74,9 @@ func procStatus(path string) map[string]string {
 	return out
 }
 
+// cgroups is where control groups of version 2 are told.
+const cgroups = "/sys/fs/cgroup"
+
 // memory is what this process may use at most, bytes.
 func memory() uint64 {
 	var total uint64
@@ -91,7 +94,7 @@ func memory() uint64 {
 		}
 	}
 	for ; ; group = filepath.Dir(group) { // every level may set a bound
-		if b, err := os.ReadFile(filepath.Join("/sys/fs/cgroup", group, "memory.max")); err == nil {
+		if b, err := os.ReadFile(filepath.Join(cgroups, group, "memory.max")); err == nil {
 			if n, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64); err == nil && (total == 0 || n < total) {
 				total = n
 			}

@@ -16,6 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// interfaces is where the kernel tells of its interfaces.
+const interfaces = "/sys/class/net"
+
 // Interfaces lists what could capture.
 func Interfaces() []string {
 	list, err := net.Interfaces()
@@ -41,10 +44,10 @@ func ReadInterface(name string) *Interface {
 		return n
 	}
 	n.Up, n.MTU = i.Flags&net.FlagUp != 0, i.MTU
-	sys := filepath.Join("/sys/class/net", filepath.Base(name))
+	sys := filepath.Join(interfaces, filepath.Base(name))
 	n.Carrier = sysText(sys, "carrier") == "1"
 	n.Kind = kindOf(sys)
-	if to, err := os.Readlink(filepath.Join(sys, "device/driver")); err == nil {
+	if to, err := os.Readlink(filepath.Join(sys, "device", "driver")); err == nil {
 		n.Driver = filepath.Base(to)
 	}
 	if to, err := os.Readlink(filepath.Join(sys, "master")); err == nil {

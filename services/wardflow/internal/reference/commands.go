@@ -141,7 +141,7 @@ func flags(b *strings.Builder, of string, list []*kong.Flag) error {
 			help += " Required."
 		}
 		if len(f.Envs) > 0 {
-			help += fmt.Sprintf(" Variable `%s`.", strings.Join(f.Envs, "`, `"))
+			help += " Variable " + code(strings.Join(f.Envs, ", ")) + "."
 		}
 		row(b, code(name), cell(help))
 	}
