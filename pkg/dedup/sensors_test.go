@@ -71,6 +71,7 @@ func TestWatermark(t *testing.T) {
 		"of those heard lately":             {[]beat{{"a", 10, 10, 10}, {"b", 8, 10, 10}, {"a", 21, 21, 21}}, 21, 21},
 		"none that is an hour ahead":        {[]beat{{"b", hour, hour, 10}, {"a", 10, 10, 10}}, 10, 10},
 		"nor behind":                        {[]beat{{"b", -hour, -hour, 10}, {"a", 10, 10, 10}}, 10, 10},
+		"nor one that is late besides":      {[]beat{{"b", hour - 290, hour + 10, 10}, {"a", 10, 10, 10}}, 10, 10},
 		"where all are, the broker's clock": {[]beat{{"a", hour, hour, 10}, {"a", hour + 5, hour + 5, 15}}, 15, 15},
 		"set right, it counts again":        {[]beat{{"b", hour, hour, 10}, {"a", 12, 12, 12}, {"b", 11, 12, 12}}, 12, 11},
 	} {
