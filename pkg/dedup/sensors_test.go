@@ -73,6 +73,7 @@ func TestWatermark(t *testing.T) {
 		"nor behind":                        {[]beat{{"b", -hour, -hour, 10}, {"a", 10, 10, 10}}, 10, 10},
 		"nor one that is late besides":      {[]beat{{"b", hour - 290, hour + 10, 10}, {"a", 10, 10, 10}}, 10, 10},
 		"where all are, the broker's clock": {[]beat{{"a", hour, hour, 10}, {"a", hour + 5, hour + 5, 15}}, 15, 15},
+		"moved too far, and set right":      {[]beat{{"a", 1, 1, 1}, {"a", 2, 2, 90}, {"a", 18, 18, 106}, {"a", 20, 107, 107}}, 107, 20},
 		"set right, it counts again":        {[]beat{{"b", hour, hour, 10}, {"a", 12, 12, 12}, {"b", 11, 12, 12}}, 12, 11},
 	} {
 		t.Run(name, func(t *testing.T) {
