@@ -63,14 +63,14 @@ func orElse[T comparable](v, otherwise T) T {
 
 // The Sender's own bounds.
 const (
-	senderTick   = 100 * time.Millisecond // how often time is looked at
-	ackEvery     = 250 * time.Millisecond // between acknowledgements in the spool, each of which may be synced
-	spoolRetry   = time.Second            // after the spool has not taken a record
-	openRetry    = 10 * time.Second       // after the spool could not be opened
-	linkRetryMin = 250 * time.Millisecond // after a client has failed; doubles up to the next
-	linkRetryMax = 5 * time.Second
-	storeAtOnce  = 64      // records from queue to spool before the window is filled again
-	windowMost   = 1 << 14 // records in the window
+	senderTick    = 100 * time.Millisecond // how often time is looked at
+	ackEvery      = 250 * time.Millisecond // between acknowledgements in the spool, each of which may be synced
+	spoolRetry    = time.Second            // after the spool has not taken a record
+	openRetry     = 10 * time.Second       // after the spool could not be opened
+	linkRetry     = 250 * time.Millisecond // after a client has failed; doubles up to the next
+	linkRetryMost = 5 * time.Second
+	storeAtOnce   = 64      // records from queue to spool before the window is filled again
+	windowMost    = 1 << 14 // records in the window
 )
 
 // entry is a record on its way.

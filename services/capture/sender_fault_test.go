@@ -174,7 +174,7 @@ func TestSenderOpensLate(t *testing.T) {
 		}
 		b.broker.set(func(b *tape) { b.away = false })
 		b.await("direct", func(s SenderStats) bool { return s.Direct > 300 })
-		pause(begun.Add(2*openRetry - 500*time.Millisecond).Sub(time.Now()))
+		pause(time.Until(begun.Add(2*openRetry - 500*time.Millisecond)))
 		b.broker.set(func(b *tape) { b.away = true })
 		before := b.broker.count()
 		b.send(100)

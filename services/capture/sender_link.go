@@ -176,7 +176,7 @@ func (s *Sender) fail(now time.Time, err error) {
 
 func (s *Sender) retryLink(now time.Time, err error) {
 	c := &s.conn
-	c.backoff = min(max(2*c.backoff, linkRetryMin), linkRetryMax)
+	c.backoff = min(max(2*c.backoff, linkRetry), linkRetryMost)
 	c.retryAt = now.Add(c.backoff)
 	s.trouble(fmt.Errorf("send to Kafka: %w", err))
 }

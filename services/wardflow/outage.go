@@ -94,7 +94,8 @@ func (o *outageRun) run(ctx context.Context, during func(context.Context, *captu
 		err = sender.Flush(ctx)
 	}
 	stopSender()
-	if err = errors.Join(err, <-sent); err != nil {
+	err = errors.Join(err, <-sent)
+	if err != nil {
 		return r, err
 	}
 	st := sender.Stats()
@@ -153,7 +154,7 @@ func (o *outageRun) made() uint64 {
 }
 
 // generate emits flows at the rate until until ends; ctx is that of the writing.
-func (o *outageRun) generate(until, ctx context.Context, sender *capture.Sender) error { //nolint:revive // two contexts
+func (o *outageRun) generate(until, ctx context.Context, sender *capture.Sender) error {
 	out := capture.NewOutput(sender, o.Kafka.Partitions, capture.Naming{Site: "bench", Sensor: "generator", Producer: outageProducer, Domain: outageProducer})
 	gen := flowgen.New(o.Gen)
 	begun, beat, flows := time.Now(), time.Time{}, uint64(0)
