@@ -201,7 +201,7 @@ func TestContainerfile(t *testing.T) {
 		t.Fatal(err)
 	}
 	user := regexp.MustCompile(`(?m)^USER (\d+):\d+$`).FindSubmatch(text)
-	if user == nil || string(user[1]) == "0" {
+	if len(user) < 2 || string(user[1]) == "0" {
 		t.Error("runs as root")
 	}
 	for _, m := range regexp.MustCompile(`(?m)^FROM (\S+)`).FindAllSubmatch(text, -1) {

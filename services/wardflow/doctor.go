@@ -173,6 +173,12 @@ func listening(ctx context.Context, cfg *config.Config, run *embedded.RunFile, k
 		add("clickhouse", "embedded.clickhouse_tcp_port", pick(cfg.Embedded.ClickHouseTCPPort, run.ClickHouse.TCPPort), house)
 		add("clickhouse http", "embedded.clickhouse_http_port", pick(cfg.Embedded.ClickHouseHTTPPort, run.ClickHouse.HTTPPort), house)
 	}
+	if _, port, err := net.SplitHostPort(cfg.Telemetry.Listen); err == nil && port != "0" {
+		p := doctor.ReadPort(ctx, "metrics", "telemetry.listen", cfg.Telemetry.Listen)
+		_, _, err := askReady(ctx, cfg.Telemetry.Listen)
+		p.Ours = err == nil
+		out = append(out, p)
+	}
 	return out
 }
 

@@ -37,31 +37,51 @@ func (c *readyCmd) Run(ctx context.Context, g *globals, s *streams) error {
 		}
 		address = l.Telemetry.Listen
 	}
-	host, port, err := net.SplitHostPort(address)
-	if err != nil || port == "0" {
+	if _, port, err := net.SplitHostPort(address); err != nil || port == "0" {
 		return usagef("telemetry.listen is %q, a port that only the service knows: give it one of its own, or name it by --address", address)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	ready, text, err := askReady(ctx, address)
+	if err != nil {
+		return err
+	}
+	if !ready {
+		return fmt.Errorf("not ready: %s", text)
+	}
+	fmt.Fprintln(s.out, "ready")
+	return nil
+}
+
+// askReady asks whoever listens at address for /readyz, and gives what it said.
+// An error means that nobody of ours answers there.
+func askReady(ctx context.Context, address string) (ready bool, text string, err error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return false, "", fmt.Errorf("ask for readiness: %w", err)
 	}
 	if ip, err := netip.ParseAddr(host); host == "" || (err == nil && ip.IsUnspecified()) {
 		host = "127.0.0.1"
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
-	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", http.NoBody)
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", address, err)
+		return false, "", fmt.Errorf("ask for readiness: %w", err)
 	}
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return fmt.Errorf("ask for readiness: %w", err)
+		return false, "", fmt.Errorf("ask for readiness: %w", err)
 	}
 	defer func() { _ = answer.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
 	if err != nil {
-		return fmt.Errorf("read the answer: %w", err)
+		return false, "", fmt.Errorf("read the answer: %w", err)
 	}
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("not ready: %s: %s", answer.Status, printable(strings.Join(strings.Fields(string(body)), " ")))
+	text = printable(strings.Join(strings.Fields(string(body)), " "))
+	switch answer.StatusCode {
+	case http.StatusOK:
+		return true, text, nil
+	case http.StatusServiceUnavailable:
+		return false, text, nil
 	}
-	fmt.Fprintln(s.out, "ready")
-	return nil
+	return false, "", fmt.Errorf("ask for readiness: %s answers %s: that is no service of ours", address, answer.Status)
 }

@@ -325,7 +325,7 @@ func rowsSection(f *frame) panel {
 }
 
 // fromRow makes cells of a row of ClickHouse.
-func fromRow(row []any, shows ...func(any) string) []cell {
+func fromRow(row []any, shows []func(any) string) []cell {
 	out := make([]cell, len(shows))
 	for i, show := range shows {
 		if i < len(row) {
@@ -348,7 +348,7 @@ func riskSection(f *frame) panel {
 		},
 	}
 	for _, r := range f.risks {
-		c := fromRow(r, showScore, showAny, showID, showAny, showAny, showFactors)
+		c := fromRow(r, []func(any) string{showScore, showAny, showID, showAny, showAny, showFactors})
 		if len(r) > 1 {
 			c[1].style = severity(r[1])
 		}
@@ -370,7 +370,7 @@ func detectionSection(f *frame) panel {
 		},
 	}
 	for _, r := range f.found {
-		c := fromRow(r, showShortTime, showAny, showAny, showID, showAny, showAny)
+		c := fromRow(r, []func(any) string{showShortTime, showAny, showAny, showID, showAny, showAny})
 		if len(r) > 1 {
 			c[1].style = severity(r[1])
 		}
@@ -393,7 +393,7 @@ func deviceSection(f *frame) panel {
 		},
 	}
 	for _, r := range f.devices {
-		x.rows = append(x.rows, fromRow(r, showShortTime, showID, showAny, showAny, showAny, showAny, showAny))
+		x.rows = append(x.rows, fromRow(r, []func(any) string{showShortTime, showID, showAny, showAny, showAny, showAny, showAny}))
 	}
 	return x
 }
