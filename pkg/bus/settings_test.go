@@ -98,7 +98,7 @@ func TestRealKafkaStampsArrival(t *testing.T) {
 	n := 0
 	if _, err := reader.Read(ctx, proto.TopicTraffic, 0, 0, func(r Record) error {
 		n++
-		if off := r.Time.Std().Sub(time.Now()); off.Abs() > time.Minute {
+		if off := time.Until(r.Time.Std()); off.Abs() > time.Minute {
 			t.Errorf("the record's time is %v off", off)
 		}
 		return nil

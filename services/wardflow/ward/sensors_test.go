@@ -93,7 +93,7 @@ func during(from, to, d time.Duration) func(proto.Time) time.Duration {
 
 // byTurns lets a sensor be first in one minute, and last in the next.
 func byTurns(at proto.Time) time.Duration {
-	return time.Duration(at.Sub(midnight)/time.Minute%2) * time.Second
+	return at.Sub(midnight) / time.Minute % 2 * time.Second
 }
 
 // sent is a batch of a tap, of one partition.
@@ -206,11 +206,11 @@ func watch(t *testing.T, partitions int32, steps int, taps ...tap) []string {
 		c.publish(proto.TopicTraffic, all[i].partition, all[i].Record)
 	}
 	c.work()
-	return comparable(gather(t, c.out))
+	return unversioned(gather(t, c.out))
 }
 
-// comparable leaves out of a device's record what counts its updates.
-func comparable(list []string) []string {
+// unversioned leaves out of a device's record what counts its updates.
+func unversioned(list []string) []string {
 	for i, s := range list {
 		at := strings.LastIndex(s, `,"version":`)
 		if strings.HasPrefix(s, proto.KindDevice) && at > 0 {
