@@ -162,3 +162,30 @@ func TestChangelogOfCopies(t *testing.T) {
 		t.Errorf("%d and %d bytes of changelog a flow", one, apart)
 	}
 }
+
+// TestHeaderOfABatch: a clock that was put back says none for long; the batch's
+// header tells, and that is known after a restart.
+func TestHeaderOfABatch(t *testing.T) {
+	at := proto.TimeOf(time.Date(2026, 11, 18, 12, 0, 0, 0, time.UTC))
+	r := newCopiesRun(t)
+	r.say("a", at)
+	commit(t, r.db, r.p)
+	back := at.Add(-time.Hour)
+	b := proto.Batch{Site: "ward", Sensor: "a", Producer: "live:a", Domain: proto.LiveDomain, FirstSeq: 9, Items: []proto.Item{flowOf(1, back, back, true)}}
+	val, err := proto.Marshal(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stats Stats
+	r.p.stats = &stats
+	r.p.Offer(Record{Topic: proto.TopicTraffic, Offset: r.next, Time: at, Sent: back, Value: val})
+	r.p.Run(10, 1, time.Time{})
+	if stats.SuspectClock != 1 {
+		t.Errorf("%d events were moved", stats.SuspectClock)
+	}
+	commit(t, r.db, r.p)
+	r.open()
+	if s := r.p.clockOf("ward", proto.LiveDomain).sensors.List; len(s) != 1 || !s[0].Suspect || s[0].Offset != time.Hour {
+		t.Errorf("after a restart the sensor is %+v", s)
+	}
+}
