@@ -128,8 +128,15 @@ func (s *Sensors) find(name string) (int, bool) {
 // put back says none for long. It reports whether that changed what is thought of it.
 func (s *Sensors) Hear(name string, sent, arrival proto.Time) bool {
 	i, ok := s.find(name)
-	if !ok || !s.Live || sent == 0 {
+	if !s.Live || sent == 0 {
 		return false
+	}
+	if !ok { // what comes before its first heartbeat has times as well
+		o := Sensor{Name: name, Clock: s.Passed, Arrival: arrival, Sent: sent}
+		if o.judge(sent, sent, arrival, false); o.Suspect {
+			s.List = slices.Insert(s.List, i, o)
+		}
+		return o.Suspect
 	}
 	o := &s.List[i]
 	off := arrival.Sub(sent)

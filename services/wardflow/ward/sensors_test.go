@@ -275,7 +275,8 @@ func TestTwoSensorsAreOne(t *testing.T) {
 		"one hours behind, heard first":       {{name: "b", ahead: always(-hours)}, {name: "a"}},
 		"alone, hours ahead":                  {{name: "a", ahead: always(hours)}},
 		"alone, hours behind":                 {{name: "a", ahead: always(-hours)}},
-		"hours ahead, and spools":             {{name: "a"}, {name: "b", ahead: always(hours), spool: [2]time.Duration{clock(1.2), clock(1.4)}}},
+		"the first dies, the other is hours ahead and spools": {{name: "a", to: clock(1.5)}, {name: "b", ahead: always(hours), spool: [2]time.Duration{clock(1), clock(1.2)}}},
+		"hours ahead, and spools":                             {{name: "a"}, {name: "b", ahead: always(hours), spool: [2]time.Duration{clock(1.2), clock(1.4)}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			same(t, watch(t, 2, 20_000, taps...), want)
