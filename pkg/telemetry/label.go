@@ -38,7 +38,7 @@ var (
 	BySite      = key("site", 64, "site, as configured; the 65th and later are `other`")
 	ByInterface = key("interface", 32, "capture interface")
 	ByReason    = key("reason", 256, "why, from a list in the code")
-	ByState     = key("state", 4, "state, from a list in the code")
+	ByState     = key("state", 8, "state, from a list in the code")
 	ByOperation = key("operation", 32, "what was attempted, from a list in the code")
 	ByEngine    = key("engine", 8, "embedded engine: broker or clickhouse")
 	ByUnit      = key("unit", 64, "part of this process that is started and stopped as one")

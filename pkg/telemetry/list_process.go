@@ -100,6 +100,7 @@ const (
 	onlyLive     = "on a live sensor"
 	onlyCapture  = "where packets are captured or capture files are read"
 	onlyFold     = "where a fold runs"
+	onlySensors  = "where book is kept of sensors"
 	onlySink     = "where the sink runs"
 	onlyStore    = "where the sink runs, or everything in one process"
 	onlyKafka    = "once something of the kind has happened on Kafka"

@@ -115,6 +115,7 @@ func (p *Processor) Packet(link packet.LinkType, t proto.Time, frame []byte, wir
 	p.counts.packet(t, max(wireLen, len(frame)))
 	p.current = nil
 	p.Advance(t)
+	p.current = nil // flows have ended, each of which was in hand
 	h := &p.headers
 	if p.decoder.Decode(link, t, frame, wireLen, h) != packet.OK {
 		return

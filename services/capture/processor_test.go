@@ -237,6 +237,22 @@ func TestObservationOfARP(t *testing.T) {
 	}
 }
 
+// A flow that ends as a frame without IP comes in has nothing to do with it.
+func TestARPBelongsToNoFlow(t *testing.T) {
+	b := newBench(Config{})
+	b.send(0, talk())
+	raw := arp(serverMAC, server)
+	copy(raw, pumpMAC[:])
+	b.Packet(packet.LinkEthernet, at(3600), raw, len(raw)) // long after the flow's idle timeout
+	got := b.observations()
+	if len(b.flows()) == 0 || len(got) != 1 {
+		t.Fatalf("%d flows and %d observations", len(b.flows()), len(got))
+	}
+	if o := got[0]; !o.FlowID.IsZero() || o.Peer != proto.MACEndpoint(site, pumpMAC) {
+		t.Errorf("flow %s, peer %s", o.FlowID, o.Peer)
+	}
+}
+
 func TestSubjects(t *testing.T) {
 	b := newBench(Config{})
 	b.send(0, talk())

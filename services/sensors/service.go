@@ -79,6 +79,7 @@ type Service struct {
 	deaf              bool // the broker did not answer when it was asked last
 
 	statuses, events, malformed, refused atomic.Uint64
+	standings                            atomic.Pointer[map[standing]int] // of the last tick
 
 	joined atomic.Bool // the group has given us what is ours
 	mute   atomic.Bool // the broker does not answer
@@ -188,6 +189,7 @@ func (s *Service) step(ctx context.Context, in session) error {
 	if now.Sub(s.ticked) >= tickEvery {
 		s.ticked = now
 		s.tick(ctx, now)
+		s.stand()
 	}
 	var events []proto.SensorEvent
 	var from []*partition

@@ -113,7 +113,7 @@ func (r *round) run(ctx context.Context, src Source, letters Letters) {
 			continue
 		}
 		if err := s.tables.SaveProducers(ctx, *j.save); err != nil {
-			s.trouble("saving producers' numbers", j.p, err)
+			s.trouble(ctx, "saving producers' numbers", j.p, err)
 			continue
 		}
 		j.saved = true

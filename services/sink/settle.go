@@ -45,7 +45,7 @@ func (s *Sink) settleTable(ctx context.Context, src Source, j *job, t *store.Blo
 	for wait := s.cfg.Backoff; ctx.Err() == nil; wait = min(wait*2, 32*s.cfg.Backoff) {
 		if unclear && !store.Idempotent(t.Table()) {
 			if err := s.leaveMissing(ctx, j, t); err != nil {
-				s.trouble("counting rows in ClickHouse", j.p, err)
+				s.trouble(ctx, "counting rows in ClickHouse", j.p, err)
 				sleep(ctx, wait)
 				continue
 			}
@@ -55,7 +55,7 @@ func (s *Sink) settleTable(ctx context.Context, src Source, j *job, t *store.Blo
 			}
 			if acknowledged {
 				s.count.lostParts.Add(1)
-				s.log.Warn("ClickHouse acknowledged rows that it does not have, inserting them anew", "table", t.Table(), "partition", j.p.id, "rows", t.Len())
+				s.log.WarnContext(ctx, "ClickHouse acknowledged rows that it does not have, inserting them anew", "table", t.Table(), "partition", j.p.id, "rows", t.Len())
 				j.b.attempt++
 				if !s.replan(ctx, src, j) {
 					return false
@@ -69,7 +69,7 @@ func (s *Sink) settleTable(ctx context.Context, src Source, j *job, t *store.Blo
 		}
 		unclear, acknowledged = true, err == nil
 		if err != nil {
-			s.trouble("inserting into ClickHouse", j.p, err)
+			s.trouble(ctx, "inserting into ClickHouse", j.p, err)
 			sleep(ctx, wait)
 		}
 	}

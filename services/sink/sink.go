@@ -253,14 +253,14 @@ func (s *Sink) prepare(ctx context.Context, p *partition) bool {
 		if ctx.Err() != nil || p.gone() {
 			return false
 		}
-		s.trouble("asking ClickHouse for what it has", p, err)
+		s.trouble(ctx, "asking ClickHouse for what it has", p, err)
 		sleep(ctx, wait)
 	}
 }
 
-func (s *Sink) trouble(doing string, p *partition, err error) {
+func (s *Sink) trouble(ctx context.Context, doing string, p *partition, err error) {
 	s.count.storeErrors.Add(1)
-	s.log.Warn(doing+" failed, trying again", "topic", p.topic, "partition", p.id, "error", err)
+	s.log.WarnContext(ctx, doing+" failed, trying again", "topic", p.topic, "partition", p.id, "error", err)
 }
 
 func (s *Sink) someDue() bool {

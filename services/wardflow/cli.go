@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/wardflow/wardflow/pkg/config"
+	"github.com/wardflow/wardflow/pkg/telemetry"
 )
 
 // cli is every command. A command is a struct with a method
@@ -131,9 +132,9 @@ func logger(c *config.Config, io *streams) *slog.Logger {
 	}
 	opts := &slog.HandlerOptions{Level: level}
 	if c.Log.Format == "json" {
-		return slog.New(slog.NewJSONHandler(io.err, opts))
+		return slog.New(telemetry.LogHandler(slog.NewJSONHandler(io.err, opts)))
 	}
-	return slog.New(slog.NewTextHandler(io.err, opts))
+	return slog.New(telemetry.LogHandler(slog.NewTextHandler(io.err, opts)))
 }
 
 const description = `Wardflow watches a health network's traffic without touching it, and tells what every connected device is, what it does, and how much risk it carries.

@@ -277,7 +277,8 @@ func (c *rollcallCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	if err != nil {
 		return err
 	}
-	return app.New(s.log, sensorsUnit(s.cfg, e, s.log, c.Instance)).Run(ctx)
+	w := watched{groups: map[string][]string{sensors.Group: sensors.Topics()}}
+	return s.runService(ctx, e, "rollcall", c.Instance, w, func() []app.Spec { return []app.Spec{sensorsUnit(s.cfg, e, s.log, c.Instance)} })
 }
 
 // sensorsUnit makes the unit that keeps book of the live sensors.
@@ -286,6 +287,7 @@ func sensorsUnit(cfg *config.Config, e *engines, log *slog.Logger, instance stri
 		RequireEnrolment: cfg.Sensors.RequireEnrolment, AwayAfter: cfg.Sensors.AwayAfter, StoppedAfter: cfg.Sensors.StoppedAfter,
 		Instance: instance, Bus: e.Kafka, Log: log.With("service", "sensors"),
 	})
+	s.Tell(e.Kafka.Telemetry) // until the process ends
 	return app.Spec{Unit: app.Func("sensors", s.Run), Restart: app.DefaultBackoff(), Check: s.Check}
 }
 
