@@ -101,6 +101,7 @@ const (
 	onlyCapture  = "where packets are captured or capture files are read"
 	onlyFold     = "where a fold runs"
 	onlySensors  = "where book is kept of sensors"
+	onlyHeard    = "where a live sensor has told its status"
 	onlySink     = "where the sink runs"
 	onlyStore    = "where the sink runs, or everything in one process"
 	onlyKafka    = "once something of the kind has happened on Kafka"

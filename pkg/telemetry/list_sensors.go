@@ -3,7 +3,7 @@ package telemetry
 // The service that keeps book of live sensors.
 var (
 	SensorCount = define(Metric{
-		Name: "wardflow.sensor.count", Unit: "{sensor}", Kind: KindUpDown, Labels: []*Key{BySite, ByState}, Only: onlySensors,
+		Name: "wardflow.sensor.count", Unit: "{sensor}", Kind: KindUpDown, Labels: []*Key{BySite, ByState}, Only: onlyHeard,
 		Help: "Live sensors of a site that are up, stopping, away, suspect (their clock) or expected (enrolled and never heard), as concluded from their statuses; of the partitions that this instance has.",
 	})
 	SensorStatuses = define(Metric{
