@@ -230,8 +230,9 @@ func TestLiveReconfigure(t *testing.T) {
 		s.begin()
 		f := talk()
 		stop := make(chan struct{})
-		sent := 0
+		sent, ended := 0, make(chan struct{})
 		go func() { // a packet a millisecond, to whoever listens
+			defer close(ended)
 			for {
 				select {
 				case <-stop:
@@ -283,6 +284,7 @@ func TestLiveReconfigure(t *testing.T) {
 			}
 		}
 		close(stop)
+		<-ended
 		pause(time.Second)
 		if err := s.live.Reconfigure(proto.SensorConfig{Version: 9, Workers: 2, Interfaces: []string{"in"}}); err != nil {
 			t.Error(err)

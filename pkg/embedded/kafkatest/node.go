@@ -108,7 +108,8 @@ func (n *Node) format(ctx context.Context) error {
 			return fmt.Errorf("write Kafka's settings: %w", err)
 		}
 	}
-	args := []string{"kafka.tools.StorageTool", "format", "--cluster-id", n.cluster.id, "--config", "server.properties"}
+	args := []string{"kafka.tools.StorageTool", "format", "--cluster-id=" + n.cluster.id, // an id may begin with a dash
+		"--config", "server.properties"}
 	if scram := n.cluster.opts.scram(); scram != "" {
 		args = append(args, "--add-scram", scram)
 	}
