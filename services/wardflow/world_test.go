@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -230,7 +231,11 @@ func (w *world) stop(name string) {
 	}
 	s.stopped = true
 	if s.cmd != nil && s.cmd.Process != nil {
-		_ = s.cmd.Process.Signal(os.Interrupt)
+		end := os.Interrupt
+		if w.t.Failed() { // it may hang: then its goroutines tell where
+			end = syscall.SIGQUIT
+		}
+		_ = s.cmd.Process.Signal(end)
 	}
 	delete(w.services, name)
 	w.mu.Unlock()
@@ -241,8 +246,20 @@ func (w *world) stop(name string) {
 		<-s.done
 	}
 	if w.t.Failed() && s.log.Len() > 0 {
-		w.t.Logf("%s said:\n%s", name, tail(s.log.String(), 3000))
+		said, dump, _ := strings.Cut(s.log.String(), "SIGQUIT: quit")
+		w.t.Logf("%s said:\n%s", name, tail(said, 3000)+ours(dump))
 	}
+}
+
+// ours are the goroutines of a dump that are in our code.
+func ours(dump string) string {
+	var out []string
+	for _, g := range strings.Split(dump, "\n\n") {
+		if strings.HasPrefix(g, "goroutine ") && strings.Contains(g, "wardflow/wardflow/") {
+			out = append(out, g)
+		}
+	}
+	return tail(strings.Join(out, "\n\n"), 30000)
 }
 
 func tail(s string, n int) string {
