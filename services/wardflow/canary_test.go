@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,19 +19,31 @@ import (
 // pipe is the way of canary flows, as far as they see it: each becomes a row two
 // seconds after it was sent, as long as the sink runs, and the folds pass it after one.
 type pipe struct {
+	mu      sync.Mutex // the canary asks while the test changes what it is told
 	sent    []*proto.Flow
 	stopped bool // the sink does not
 	away    bool // ClickHouse does not answer
 	slow    map[string]bool
 }
 
+// turn changes what the pipe does from now on.
+func (p *pipe) turn(change func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change()
+}
+
 func (p *pipe) Emit(_ context.Context, it *proto.Item) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.sent = append(p.sent, it.Flow)
 	return nil
 }
 func (p *pipe) Tick(context.Context) {}
 
 func (p *pipe) rows(_ context.Context, since time.Time) (map[proto.ID]store.Place, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.away {
 		return nil, errors.New("refused")
 	}
@@ -44,6 +57,8 @@ func (p *pipe) rows(_ context.Context, since time.Time) (map[proto.ID]store.Plac
 }
 
 func (p *pipe) passed(_ context.Context, groups []string, _ int32) (map[string]int64, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	out := map[string]int64{}
 	for _, g := range groups {
 		for i, f := range p.sent {
@@ -85,21 +100,21 @@ func TestCanaryGrowsAndRecovers(t *testing.T) {
 		near("freshness", v[telemetry.CanaryFreshness.Prometheus()+"_sum"]/7, 2, 2.3)
 		near("late", v.Of(t, telemetry.CanaryLast), 2, 5.1)
 		near("fold", v.Of(t, telemetry.CanaryFold, endpoint), 1, 5.1)
-		p.stopped = true
+		p.turn(func() { p.stopped = true })
 		near("late after a minute", after(time.Minute).Of(t, telemetry.CanaryLast), 50, 65)
 		near("late after three", after(2*time.Minute).Of(t, telemetry.CanaryLast), 170, 185)
 		if lost := after(0).Of(t, telemetry.CanaryLost); lost != 0 {
 			t.Errorf("%v are lost already", lost)
 		}
-		p.stopped = false
+		p.turn(func() { p.stopped = false })
 		v = after(20 * time.Second)
 		near("late when it runs again", v.Of(t, telemetry.CanaryLast), 0, 12)
 		near("seen", v.Of(t, telemetry.CanarySeen), v.Of(t, telemetry.CanarySent)-1, v.Of(t, telemetry.CanarySent))
-		p.slow[endpoint] = true
+		p.turn(func() { p.slow[endpoint] = true })
 		v = after(time.Minute)
 		near("a fold that stands", v.Of(t, telemetry.CanaryFold, endpoint), 45, 75)
 		near("another fold", v.Of(t, telemetry.CanaryFold, stream.Group("risk")), 0, 12)
-		p.away = true
+		p.turn(func() { p.away = true })
 		v = after(20 * time.Minute)
 		near("lost", v.Of(t, telemetry.CanaryLost), 58, 64)
 		near("late at the bound", v.Of(t, telemetry.CanaryLast), 590, 610)
