@@ -54,6 +54,7 @@ func (e *Engine) tcp(p *Packet) {
 			return
 		}
 		e.open(f, syn, dir)
+		e.foresee(p)
 		e.guess(p)
 	}
 	c := f.conn
@@ -172,7 +173,7 @@ func (e *Engine) try(c *conn, dir int, b []byte) {
 		prefix = slices.Concat(pr.prefix, b[:min(len(b), dissector.MaxPrefix-len(pr.prefix))])
 	}
 	verdict := dissector.No
-	for _, p := range e.streams {
+	for p := range e.streams.of(e.packet.Headers) {
 		switch e.recognise(p, prefix, pr.midstream) {
 		case dissector.Yes:
 			e.activate(c, p, dir, b)

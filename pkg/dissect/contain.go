@@ -18,6 +18,12 @@ func (e *Engine) frame(p *dissector.Protocol, b []byte) {
 	p.Frame(&e.ctx, b)
 }
 
+func (e *Engine) transport(p *dissector.Protocol, b []byte) (v dissector.Verdict) {
+	defer e.contain(p)
+	e.speaking = p.Name
+	return p.Message(&e.ctx, b)
+}
+
 func (e *Engine) datagram(p *dissector.Protocol, b []byte, known bool) (v dissector.Verdict) {
 	defer e.contain(p)
 	e.speaking = p.Name

@@ -65,9 +65,11 @@ type Config struct {
 type Engine struct {
 	cfg       Config
 	pool      *reassembly.Pool
-	frames    map[uint16]*dissector.Protocol
-	datagrams []*dissector.Protocol
-	streams   []*dissector.Protocol
+	frames    map[uint16][]*dissector.Protocol
+	messages  map[proto.Transport]*dissector.Protocol
+	datagrams candidates
+	streams   candidates
+	expected  expectations
 	ctx       dissector.Context
 	packet    *Packet // in hand
 	speaking  string  // the protocol that has the word
@@ -94,19 +96,23 @@ func newEngine(cfg Config, list []*dissector.Protocol) *Engine {
 	e := &Engine{
 		cfg:      cfg,
 		pool:     reassembly.NewPool(reassembly.Limits{TotalBytes: cfg.MemoryLimit / 2}),
-		frames:   map[uint16]*dissector.Protocol{},
+		frames:   map[uint16][]*dissector.Protocol{},
+		messages: map[proto.Transport]*dissector.Protocol{},
 		counters: map[string]uint64{},
 	}
 	e.ctx = dissector.Context{Key: cfg.Key, Inside: cfg.Inside, Sink: (*sink)(e)}
 	for _, p := range list {
 		if p.Frame != nil {
-			e.frames[p.EtherType] = p
+			e.frames[p.EtherType] = append(e.frames[p.EtherType], p)
+		}
+		if p.Message != nil {
+			e.messages[p.Transport] = p
 		}
 		if p.Datagram != nil {
-			e.datagrams = append(e.datagrams, p)
+			e.datagrams.add(p)
 		}
 		if p.NewStream != nil {
-			e.streams = append(e.streams, p)
+			e.streams.add(p)
 		}
 	}
 	return e
@@ -126,8 +132,8 @@ func (e *Engine) Packet(p *Packet) {
 	h := p.Headers
 	switch {
 	case !h.IsIP():
-		if proto := e.frames[h.EtherType]; proto != nil {
-			e.ctx.Side = Src
+		e.ctx.Side = Src
+		for _, proto := range e.frames[h.EtherType] {
 			e.frame(proto, h.LinkPayload)
 		}
 	case p.Flow == nil || p.Flow.done:
@@ -136,6 +142,8 @@ func (e *Engine) Packet(p *Packet) {
 		e.tcp(p)
 	case h.Transport == proto.UDP:
 		e.udp(p)
+	default:
+		e.message(p)
 	}
 	e.flush()
 }
@@ -201,13 +209,20 @@ func (e *Engine) udp(p *Packet) {
 		return
 	}
 	e.ctx.Side = sender(p)
-	if f.proto != nil {
-		if e.datagram(f.proto, b, true) != dissector.Yes {
-			(*sink)(e).Count(f.proto.Name + "_malformed")
-		}
-		return
+	if f.tries == 0 && f.proto == nil {
+		e.foresee(p)
 	}
-	for _, proto := range e.datagrams {
+	if f.proto != nil {
+		if e.datagram(f.proto, b, true) == dissector.Yes {
+			return
+		}
+		if f.By != proto.ByContext {
+			(*sink)(e).Count(f.proto.Name + "_malformed")
+			return
+		}
+		f.proto = nil // announced, and something else
+	}
+	for proto := range e.datagrams.of(p.Headers) {
 		if e.datagram(proto, b, false) == dissector.Yes {
 			f.proto = proto
 			f.recognised(proto.Name)
@@ -218,6 +233,20 @@ func (e *Engine) udp(p *Packet) {
 		f.done = true
 	}
 	e.guess(p)
+}
+
+// message dissects a packet of a transport that is a protocol of its own.
+func (e *Engine) message(p *Packet) {
+	h := p.Headers
+	proto := e.messages[h.Transport]
+	if proto == nil || len(h.Header) == 0 {
+		return
+	}
+	e.ctx.Side = sender(p)
+	// The two are one array, cut behind the header.
+	if e.transport(proto, h.Header[:len(h.Header)+len(h.Payload)]) == dissector.Yes {
+		p.Flow.recognised(proto.Name)
+	}
 }
 
 func sender(p *Packet) Side {

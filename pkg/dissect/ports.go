@@ -48,9 +48,9 @@ func (e *Engine) guess(p *Packet) {
 	if !p.FromSrc {
 		server, client = client, server
 	}
-	own := e.streams
+	own := e.streams.list
 	if h.Transport == proto.UDP {
-		own = e.datagrams
+		own = e.datagrams.list
 	}
 	name := portName(own, h.Transport, server)
 	if name == "" {
@@ -67,7 +67,7 @@ func (e *Engine) withdraw(f *Flow, midstream bool) {
 	if midstream || f.By != proto.ByPort {
 		return
 	}
-	for _, p := range e.streams {
+	for _, p := range e.streams.list {
 		if p.Name == f.Protocol {
 			f.Protocol, f.By = "", ""
 		}

@@ -1,6 +1,8 @@
 package dissect
 
 import (
+	"slices"
+
 	"github.com/wardflow/wardflow/pkg/dissect/arp"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcp"
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
@@ -16,13 +18,28 @@ import (
 )
 
 // protocols is the list of protocols. Where the content of two is alike, the
-// first wins (mDNS and LLMNR are DNS on their own ports).
-var protocols = []*dissector.Protocol{
+// first wins, unless the flow's port is the other's.
+var protocols = slices.Concat(link, clinical, building, identity, services)
+
+// link are those of the segment itself, without IP.
+var link = []*dissector.Protocol{
 	&arp.Protocol,
 	&lldp.Protocol,
-	&dhcp.Protocol,
+}
+
+// clinical are those of care: what they say of a device goes before all else.
+var clinical = []*dissector.Protocol{
 	&hl7.Protocol,
 	&dicom.Protocol,
+}
+
+// building are those of buildings and of industrial control.
+var building = []*dissector.Protocol{}
+
+// identity are those by which devices find each other and say who they are. mDNS
+// and LLMNR are DNS on their own ports.
+var identity = []*dissector.Protocol{
+	&dhcp.Protocol,
 	&tls.Protocol,
 	&http.Protocol,
 	&ssh.Protocol,
@@ -32,3 +49,6 @@ var protocols = []*dissector.Protocol{
 	&dns.LLMNR,
 	&dns.Protocol,
 }
+
+// services are the other applications of a network.
+var services = []*dissector.Protocol{}

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/wardflow/wardflow/pkg/packet"
+	"github.com/wardflow/wardflow/proto"
 )
 
 // Verdict is what a protocol says of bytes that may be its own.
@@ -26,9 +27,16 @@ type Protocol struct {
 	Name  string
 	Ports []uint16 // the last-resort label of flows whose content told nothing
 
-	// Frame dissects what follows the EtherType of a frame without IP.
+	// Frame dissects what follows the EtherType of a frame without IP. Where EtherType
+	// is 0, that is LLC (IEEE 802.2), which several protocols share: each looks whether
+	// the frame is its own.
 	EtherType uint16
 	Frame     func(c *Context, b []byte)
+
+	// Message dissects an IP packet whose transport is Transport, neither TCP nor UDP;
+	// b begins with that transport's header. On anything but Yes it has emitted nothing.
+	Transport proto.Transport
+	Message   func(c *Context, b []byte) Verdict
 
 	// Datagram dissects a UDP payload and says whether it was the protocol's;
 	// on anything but Yes it has emitted nothing. known is true on a flow that
@@ -62,6 +70,11 @@ type Sink interface {
 	Count(name string)
 	// Inner adds a protocol that rides on this one to the flow's label.
 	Inner(name string)
+	// Expect says that a flow of this transport with that end, begun within the next
+	// minutes, is of the named protocol: FTP's data, a TFTP transfer, what SIP agreed on.
+	// Such a flow is labelled by context; a registered protocol of that name gets its
+	// datagrams as known ones. What the flow's content says goes before it.
+	Expect(t proto.Transport, end netip.AddrPort, name string)
 	// Done says that the rest of the TCP connection has nothing of interest: it
 	// is neither put together nor read, and what was kept of it is given back.
 	Done()

@@ -1,6 +1,7 @@
 package hl7_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -157,7 +158,8 @@ func TestBounded(t *testing.T) {
 
 type collector []dissector.Fact
 
-func (l *collector) Emit(f *dissector.Fact) { *l = append(*l, *f) }
-func (*collector) Count(string)             {}
-func (*collector) Inner(string)             {}
-func (*collector) Done()                    {}
+func (l *collector) Emit(f *dissector.Fact)                       { *l = append(*l, *f) }
+func (*collector) Count(string)                                   {}
+func (*collector) Expect(proto.Transport, netip.AddrPort, string) {}
+func (*collector) Inner(string)                                   {}
+func (*collector) Done()                                          {}

@@ -3,6 +3,7 @@ package ntlm_test
 import (
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/ntlm"
 	"github.com/wardflow/wardflow/pkg/packet"
+	"github.com/wardflow/wardflow/proto"
 )
 
 // collector is a Sink for one message.
@@ -20,10 +22,11 @@ type collector struct {
 	counts map[string]int
 }
 
-func (c *collector) Emit(f *dissector.Fact) { c.facts = append(c.facts, *f) }
-func (c *collector) Count(name string)      { c.counts[name]++ }
-func (*collector) Inner(string)             {}
-func (*collector) Done()                    {}
+func (c *collector) Emit(f *dissector.Fact)                       { c.facts = append(c.facts, *f) }
+func (c *collector) Count(name string)                            { c.counts[name]++ }
+func (*collector) Expect(proto.Transport, netip.AddrPort, string) {}
+func (*collector) Inner(string)                                   {}
+func (*collector) Done()                                          {}
 
 func emit(m []byte) *collector {
 	c := &collector{counts: map[string]int{}}
