@@ -75,6 +75,11 @@ func misused(e enc) []byte {
 // in all that leaves the engine.
 func TestCanaries(t *testing.T) {
 	s := canary.New(secrets)
+	store := append(pdvs(1, true, cmd(1, ctStorage, "1.2.826.999.123456.77", true), 9999), pdvs(1, false, planted(expl), 3000)...)
+	create := append(pdvs(3, true, cmd(0x0140, mpps, "1.2.826.999.123456.77", true), 9999), pdvs(3, false, misused(expl), 500)...)
+	begin := request([]proposal{{ctStorage, []string{explicitLE}}, {mpps, []string{explicitLE}}})
+	answer := accept(explicitLE, explicitLE)
+	dissecttest.Planted(t, "dicom", secrets, conv(begin, answer, store).Segments(true), conv(begin, answer, create).Segments(true), conv(begin, answer, store[:len(store)/2]).Segments(true))
 	for i, e := range []enc{impl, expl, expb} {
 		syntax := []string{implicitLE, explicitLE, explicitBE}[i]
 		begin := conv(request([]proposal{{ctStorage, []string{syntax}}, {mpps, []string{syntax}}}), accept(syntax, syntax))

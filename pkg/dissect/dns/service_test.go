@@ -133,6 +133,8 @@ func TestServiceCanaries(t *testing.T) {
 			"model="+s+"\u2019s iPhone", "sn="+s, "serial="+s, "fw="+s, "id="+s, "uuid="+s, "mac="+s, "rp=/"+s, "u="+s, "ci="+s, "version="+s+" of "+s))
 	}
 	found := canary.New(secrets)
+	everything := message(answer, 1, len(parts)*3, 0, 0, ask(secrets[0]+"._ipp._tcp.local", 255), slices.Concat(parts...))
+	dissecttest.Planted(t, "mdns", secrets, []packet.Headers{dissecttest.Datagram(0, toMDNS, everything), dissecttest.Datagram(0, toMDNS, everything[:len(everything)*2/3])})
 	for _, flags := range []int{0, answer} {
 		for lose := range 60 {
 			b := message(flags, 1, len(parts)*3, 0, 0, ask(secrets[0]+"._ipp._tcp.local", 255), slices.Concat(parts...))

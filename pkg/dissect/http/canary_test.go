@@ -64,6 +64,7 @@ func TestCanaries(t *testing.T) {
 		t.Fatalf("%d requests are seen:\n%s", n, r.Text())
 	}
 	sizes := c.Sizes()
+	dissecttest.Planted(t, "http", secrets, c.Segments(true), c.Cut(100, 700).Segments(false))
 	rnd := rand.New(rand.NewPCG(1, 7))
 	for i := 0; i < sizes[0]+sizes[1]; i += 1 + rnd.IntN(3) {
 		cut := c.Cut(i, i+1+rnd.IntN(100))

@@ -247,7 +247,9 @@ func TestStops(t *testing.T) {
 
 // TestCanaries plants secrets and looks for them in all that leaves the engine.
 func TestCanaries(t *testing.T) {
-	s := canary.New([]string{"canaryuser", "CANARYHASHCANARYHASH", "CANARYSHARE", "CHALCANA"})
+	secrets := []string{"canaryuser", "CANARYHASHCANARYHASH", "CANARYSHARE", "CHALCANA"}
+	s := canary.New(secrets)
+	dissecttest.Planted(t, "smb", secrets, session2("canaryuser").Segments(true), session1().Segments(true), session2("canaryuser").Cut(50, 333).Segments(false))
 	for name, c := range map[string]dissecttest.Conversation{"SMB 2": session2("canaryuser"), "SMB 1": session1()} {
 		sizes := c.Sizes()
 		for i := range sizes[0] + sizes[1] {

@@ -106,6 +106,7 @@ func TestCanaries(t *testing.T) {
 	s := canary.New(secrets)
 	msg := lines("NOTIFY * HTTP/1.1", "NTS: ssdp:alive", "X-Friendly-Name: "+secrets[0], "FriendlyName.UPNP.ORG: "+secrets[0], "LOCATION: http://"+secrets[2]+"@10.1.2.3:80/"+secrets[1]+"?"+secrets[3],
 		"NT: room of "+secrets[0], "USN: uuid:"+secrets[3], "hue-bridgeid: "+secrets[4], "WAKEUP: MAC="+secrets[0], "X-RINCON-HOUSEHOLD: "+secrets[4], "CACHE-CONTROL: private="+secrets[0])
+	dissecttest.Planted(t, "ssdp", secrets, []packet.Headers{dissecttest.Datagram(0, [2]uint16{1900, 1900}, []byte(msg)), dissecttest.Datagram(0, [2]uint16{1900, 1900}, []byte(msg)[:len(msg)-40])})
 	for cut := range len(msg) {
 		if got := s.Search(run(t, multicast, msg[:cut], 0).Everything()); len(got) > 0 {
 			t.Fatalf("cut at %d: %v leaves", cut, got)
