@@ -13,8 +13,9 @@ import (
 // ports are asked first, so that the common case is the quick one; the ports decide
 // nothing else.
 type candidates struct {
-	list   []*dissector.Protocol
-	byPort map[uint16][]*dissector.Protocol
+	list     []*dissector.Protocol
+	anywhere []*dissector.Protocol // those that are asked whatever the ports
+	byPort   map[uint16][]*dissector.Protocol
 }
 
 func (c *candidates) add(p *dissector.Protocol) {
@@ -22,6 +23,9 @@ func (c *candidates) add(p *dissector.Protocol) {
 		c.byPort = map[uint16][]*dissector.Protocol{}
 	}
 	c.list = append(c.list, p)
+	if !p.AtHome {
+		c.anywhere = append(c.anywhere, p)
+	}
 	for _, port := range p.Ports {
 		c.byPort[port] = append(c.byPort[port], p)
 	}
@@ -41,7 +45,7 @@ func (c *candidates) of(h *packet.Headers) iter.Seq[*dissector.Protocol] {
 				return
 			}
 		}
-		for _, p := range c.list {
+		for _, p := range c.anywhere {
 			if !among(dst, p) && !among(src, p) && !yield(p) {
 				return
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dns"
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
 	"github.com/wardflow/wardflow/pkg/dissect/http"
+	"github.com/wardflow/wardflow/pkg/dissect/label"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
@@ -19,7 +20,7 @@ import (
 
 // protocols is the list of protocols. Where the content of two is alike, the
 // first wins, unless the flow's port is the other's.
-var protocols = slices.Concat(link, clinical, building, identity, services)
+var protocols = slices.Concat(link, clinical, building, identity, services, label.Protocols)
 
 // link are those of the segment itself, without IP.
 var link = []*dissector.Protocol{

@@ -25,7 +25,11 @@ const MaxPrefix = 1024
 // be nil.
 type Protocol struct {
 	Name  string
-	Ports []uint16 // the last-resort label of flows whose content told nothing
+	Ports []uint16 // where it is at home: asked first there, and the last-resort label of flows whose content told nothing
+
+	// AtHome says that the content is only looked at on one of Ports, because it has too
+	// little of its own to be known anywhere.
+	AtHome bool
 
 	// Frame dissects what follows the EtherType of a frame without IP. Where EtherType
 	// is 0, that is LLC (IEEE 802.2), which several protocols share: each looks whether

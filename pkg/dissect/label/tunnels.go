@@ -1,0 +1,146 @@
+package label
+
+import (
+	"bytes"
+
+	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+)
+
+var tunnels = []*dissector.Protocol{
+	udp("isakmp", isakmp, 500, 4500),
+	atHome(udp("esp", func(_ *dissector.Context, b []byte) bool { // RFC 3948 2: SPI, number; or a keep-alive
+		return len(b) == 1 && b[0] == 0xff || len(b) > 16 && be32(b) > 255
+	}, 4500)),
+	{Name: "wireguard", Ports: []uint16{51820}, Datagram: wireguard},
+	{
+		Name: "openvpn", Ports: []uint16{1194}, Datagram: openvpnUDP, Recognise: openvpnTCP,
+		NewStream: func() dissector.Stream { return quiet{} },
+	},
+	udp("dtls", dtls),
+	atHome(udp("l2tp", l2tp, 1701)),
+	tcp("pptp", whole("\x00\x01", 12, func(b []byte) bool { // RFC 2637 1.4: length, message 1, cookie, kind
+		return be16(b[2:]) == 1 && be32(b[4:]) == 0x1a2b3c4d && be16(b) >= 16 && be16(b) <= 256 && be16(b[8:]) <= 15
+	}), 1723),
+	atHome(udp("teredo", func(_ *dissector.Context, b []byte) bool { // RFC 4380 5.1.1: what could not be unpacked
+		return len(b) >= 8 && (b[0]>>4 == 6 || be16(b) <= 1)
+	}, 3544)),
+}
+
+// isakmp knows IKE 1 and 2: a cookie, a version, an exchange and a length that is the
+// datagram's, with four zeros before it on port 4500 (RFC 2408 3.1, RFC 7296 3.1, RFC 3948 2.2).
+func isakmp(c *dissector.Context, b []byte) bool {
+	if on(c, 4500) && len(b) > 4 && be32(b) == 0 {
+		b = b[4:]
+	}
+	if len(b) < 28 || be32(b) == 0 && be32(b[4:]) == 0 || be32(b[24:]) != len(b) {
+		return false
+	}
+	switch b[17] >> 4 {
+	case 1:
+		return b[18] <= 5 || b[18] >= 32 && b[18] <= 34 || b[18] == 6 || b[18] == 243
+	case 2:
+		return b[18] >= 34 && b[18] <= 44 && b[19]&0xc7 == 0
+	}
+	return false
+}
+
+// wireguard knows an initiation or an answer by kind, zeros and length; the rest of a
+// flow, keyed before it was seen, by two more packets of kind 4 (wireguard.com/protocol).
+func wireguard(c *dissector.Context, b []byte, known bool) dissector.Verdict {
+	if len(b) < 32 || b[1]|b[2]|b[3] != 0 {
+		return dissector.No
+	}
+	switch b[0] {
+	case 1:
+		return settle(c, len(b) == 148)
+	case 2:
+		return settle(c, len(b) == 92)
+	case 3:
+		return settle(c, len(b) == 64 && on(c, 51820))
+	case 4:
+		return settle(c, len(b)%16 == 0 && (known || on(c, 51820)))
+	}
+	return dissector.No
+}
+
+// settle is Yes, and no more to read, where is.
+func settle(c *dissector.Context, is bool) dissector.Verdict {
+	if is {
+		c.Sink.Done()
+	}
+	return yes(is)
+}
+
+// openvpnUDP knows a client's hard reset: opcode and key 0, a session's number, and an
+// empty list of acknowledgements, behind an HMAC where there is one (OpenVPN's
+// documentation, ssl.h).
+func openvpnUDP(c *dissector.Context, b []byte, _ bool) dissector.Verdict {
+	return settle(c, openvpn(b, on(c, 1194)))
+}
+
+func openvpn(b []byte, home bool) bool {
+	if len(b) < 14 || len(b) > 130 {
+		return false
+	}
+	switch b[0] {
+	case 7 << 3, 10 << 3, 8 << 3: // P_CONTROL_HARD_RESET_CLIENT_V2, V3, SERVER_V2
+	default:
+		return false
+	}
+	if len(b) == 14 { // no HMAC: list of 0, packet 0
+		return b[9] == 0 && be32(b[10:]) == 0 && !bytes.Equal(b[1:9], make([]byte, 8))
+	}
+	for _, hmac := range [...]int{16, 20, 32, 64} { // MD5, SHA-1, SHA-256, SHA-512, then number and time
+		at := 9 + hmac + 8
+		if len(b) == at+5 && b[at] == 0 && be32(b[at+1:]) == 0 && be32(b[9+hmac:]) <= 4 {
+			return true
+		}
+	}
+	return home
+}
+
+// openvpnTCP is the same behind a length.
+func openvpnTCP(b []byte, _ bool) dissector.Verdict {
+	if len(b) < 2 {
+		return dissector.More
+	}
+	n := be16(b)
+	switch {
+	case n < 14 || n > 130:
+		return dissector.No
+	case len(b) < 2+n:
+		if len(b) > 2 && b[2] != 7<<3 && b[2] != 10<<3 {
+			return dissector.No
+		}
+		return dissector.More
+	}
+	return yes(len(b) == 2+n && openvpn(b[2:], false))
+}
+
+// dtls knows a record of a handshake, alert or application data whose length fits, of
+// DTLS 1.0 or 1.2 (RFC 6347 4.1); a hello's length fits as well.
+func dtls(_ *dissector.Context, b []byte) bool {
+	if len(b) < 14 || b[0] < 20 || b[0] > 24 || (b[1] != 0xfe || b[2] != 0xff && b[2] != 0xfd) && be16(b[1:]) != 0x100 {
+		return false
+	}
+	n := be16(b[11:])
+	if n == 0 || 13+n > len(b) {
+		return false
+	}
+	if b[0] == 22 && be16(b[3:]) == 0 { // in the clear: type, length, number, offset, length of the fragment
+		return n >= 12 && b[13] <= 24 && int(b[22])<<16|be16(b[23:]) <= n-12
+	}
+	return len(b) == 13+n || b[13+n] >= 20 && b[13+n] <= 26
+}
+
+// l2tp knows control messages by their length, and data messages by their version
+// (RFC 2661 3.1).
+func l2tp(_ *dissector.Context, b []byte) bool {
+	if len(b) < 6 || b[1]&0x0f != 2 && b[1]&0x0f != 3 {
+		return false
+	}
+	if b[0]&0x80 != 0 {
+		return b[0]&0x48 == 0x48 && be16(b[2:]) == len(b)
+	}
+	return b[0]&0x40 == 0 || be16(b[2:]) <= len(b)
+}
