@@ -76,20 +76,22 @@ func ParseID(s string) (ID, error) {
 // length-prefixed parts, so that ("a","bc") and ("ab","c") differ. It is how
 // every deterministic id of Wardflow is made.
 func HashID(kind string, parts ...[]byte) ID {
-	h := sha256.New()
-	var n [4]byte
-	write := func(p []byte) {
-		binary.BigEndian.PutUint32(n[:], uint32(len(p)))
-		h.Write(n[:])
-		h.Write(p)
-	}
-	write([]byte(kind))
+	var room [512]byte
+	b := appendHashed(room[:0], kind)
 	for _, p := range parts {
-		write(p)
+		b = appendHashed(b, p)
 	}
-	var id ID
-	copy(id[:], h.Sum(nil))
-	return id
+	return hashed(b)
+}
+
+// appendHashed appends a part as HashID hashes it.
+func appendHashed[T string | []byte](b []byte, part T) []byte {
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(part))), part...)
+}
+
+func hashed(b []byte) ID {
+	sum := sha256.Sum256(b)
+	return ID(sum[:16])
 }
 
 // MAC is an IEEE 802 48-bit address; the zero MAC means "none" and prints "".

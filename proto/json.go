@@ -1,9 +1,11 @@
 package proto
 
 import (
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"math"
+	"net/netip"
 	"strconv"
 	"unicode/utf8"
 )
@@ -30,17 +32,95 @@ func (d *Device) AppendJSON(b []byte) []byte {
 	b = appendFact(append(b, `,"serial":`...), d.Serial)
 	b = appendFact(append(b, `,"location":`...), d.Location)
 	b = appendBehaviour(append(b, `,"behaviour":`...), d.Behaviour)
-	b = appendText(append(b, `,"first_seen":`...), d.FirstSeen.String())
-	b = appendText(append(b, `,"last_seen":`...), d.LastSeen.String())
+	b = appendTime(append(b, `,"first_seen":`...), d.FirstSeen)
+	b = appendTime(append(b, `,"last_seen":`...), d.LastSeen)
 	b = appendText(append(b, `,"last_state":`...), d.LastState)
 	b = appendList(append(b, `,"evidence":`...), d.Evidence, appendEvidence)
 	b = appendList(append(b, `,"endpoints":`...), d.Endpoints, appendID)
 	return append(strconv.AppendUint(append(b, `,"version":`...), d.Version, 10), '}')
 }
 
+// AppendJSON appends the part as json.Marshal writes it, and allocates nothing:
+// every flow is written once.
+func (f *Flow) AppendJSON(b []byte) []byte {
+	b = appendID(append(b, `{"flow_id":`...), f.FlowID)
+	b = strconv.AppendUint(append(b, `,"part":`...), uint64(f.Part), 10)
+	b = strconv.AppendBool(append(b, `,"final":`...), f.Final)
+	b = appendText(append(b, `,"site":`...), f.Site)
+	b = appendText(append(b, `,"sensor":`...), f.Sensor)
+	b = appendTime(append(b, `,"start":`...), f.Start)
+	b = appendTime(append(b, `,"end":`...), f.End)
+	b = append(append(append(b, `,"transport":"`...), f.Transport.String()...), '"')
+	b = appendAddr(append(b, `,"src_ip":`...), f.SrcIP)
+	b = strconv.AppendUint(append(b, `,"src_port":`...), uint64(f.SrcPort), 10)
+	b = appendMAC(append(b, `,"src_mac":`...), f.SrcMAC)
+	b = strconv.AppendUint(append(b, `,"src_packets":`...), f.SrcPackets, 10)
+	b = strconv.AppendUint(append(b, `,"src_bytes":`...), f.SrcBytes, 10)
+	b = strconv.AppendUint(append(b, `,"src_payload_bytes":`...), f.SrcPayloadBytes, 10)
+	b = appendAddr(append(b, `,"dst_ip":`...), f.DstIP)
+	b = strconv.AppendUint(append(b, `,"dst_port":`...), uint64(f.DstPort), 10)
+	b = appendMAC(append(b, `,"dst_mac":`...), f.DstMAC)
+	b = strconv.AppendUint(append(b, `,"dst_packets":`...), f.DstPackets, 10)
+	b = strconv.AppendUint(append(b, `,"dst_bytes":`...), f.DstBytes, 10)
+	b = strconv.AppendUint(append(b, `,"dst_payload_bytes":`...), f.DstPayloadBytes, 10)
+	b = appendVLAN(append(b, `,"vlan":`...), f.VLAN)
+	b = appendVLAN(append(b, `,"vlan_inner":`...), f.VLANInner)
+	b = appendList(append(b, `,"tunnel":`...), f.Tunnel, appendText)
+	b = appendText(append(b, `,"state":`...), f.State)
+	b = appendText(append(b, `,"protocol":`...), f.Protocol)
+	b = appendText(append(b, `,"protocol_by":`...), f.ProtocolBy)
+	b = appendList(append(b, `,"protocol_inner":`...), f.ProtocolInner, appendText)
+	b = appendCommunityID(append(b, `,"community_id":`...), f.CommunityID)
+	b = appendID(append(b, `,"src_device":`...), f.SrcDevice)
+	b = appendID(append(b, `,"dst_device":`...), f.DstDevice)
+	b = appendText(append(b, `,"duplicate_of_sensor":`...), f.DuplicateOfSensor)
+	b = appendID(append(b, `,"src_endpoint":`...), f.SrcEndpoint)
+	b = appendID(append(b, `,"dst_endpoint":`...), f.DstEndpoint)
+	b = strconv.AppendBool(append(b, `,"src_inside":`...), f.SrcInside)
+	b = strconv.AppendBool(append(b, `,"dst_inside":`...), f.DstInside)
+	return append(b, '}')
+}
+
+// AppendJSON appends the observation as json.Marshal writes it.
+func (o *Observation) AppendJSON(b []byte) []byte {
+	b = appendTime(append(b, `{"time":`...), o.Time)
+	b = appendID(append(b, `,"observation_id":`...), o.ObservationID)
+	b = appendText(append(b, `,"site":`...), o.Site)
+	b = appendText(append(b, `,"sensor":`...), o.Sensor)
+	b = appendID(append(b, `,"flow_id":`...), o.FlowID)
+	b = appendID(append(b, `,"device":`...), o.Device)
+	b = appendText(append(b, `,"protocol":`...), o.Protocol)
+	b = appendText(append(b, `,"kind":`...), o.Kind)
+	b = o.Attributes.AppendJSON(append(b, `,"attributes":`...))
+	b = appendID(append(b, `,"endpoint":`...), o.Endpoint)
+	b = appendAddr(append(b, `,"ip":`...), o.IP)
+	b = appendMAC(append(b, `,"mac":`...), o.MAC)
+	b = appendVLAN(append(b, `,"vlan":`...), o.VLAN)
+	b = appendID(append(b, `,"gateway":`...), o.Gateway)
+	b = appendID(append(b, `,"peer":`...), o.Peer)
+	return append(appendText(append(b, `,"duplicate_of_sensor":`...), o.DuplicateOfSensor), '}')
+}
+
+// AppendJSON appends one object with sorted keys.
+func (a Attributes) AppendJSON(b []byte) []byte {
+	b = append(b, '{')
+	for i := range a {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendText(b, a[i].Name), ':')
+		if a[i].List != nil {
+			b = appendList(b, a[i].List, appendText)
+		} else {
+			b = appendText(b, a[i].Value)
+		}
+	}
+	return append(b, '}')
+}
+
 // AppendJSON appends the score as json.Marshal writes it.
 func (r *Risk) AppendJSON(b []byte) []byte {
-	b = appendText(append(b, `{"time":`...), r.Time.String())
+	b = appendTime(append(b, `{"time":`...), r.Time)
 	b = appendID(append(b, `,"device_id":`...), r.DeviceID)
 	b = appendFloat(append(b, `,"score":`...), r.Score)
 	b = appendText(append(b, `,"tier":`...), r.Tier)
@@ -76,8 +156,8 @@ func appendEvidence(b []byte, v Evidence) []byte {
 	b = appendText(append(b, `{"attribute":`...), v.Attribute)
 	b = appendText(append(b, `,"value":`...), v.Value)
 	b = appendText(append(b, `,"protocol":`...), v.Protocol)
-	b = appendText(append(b, `,"first":`...), v.First.String())
-	b = appendText(append(b, `,"last":`...), v.Last.String())
+	b = appendTime(append(b, `,"first":`...), v.First)
+	b = appendTime(append(b, `,"last":`...), v.Last)
 	b = strconv.AppendUint(append(b, `,"count":`...), v.Count, 10)
 	return append(appendFloat(append(b, `,"weight":`...), v.Weight), '}')
 }
@@ -106,6 +186,97 @@ func appendID(b []byte, id ID) []byte {
 		return append(b, "null"...)
 	}
 	return append(hex.AppendEncode(append(b, '"'), id[:]), '"')
+}
+
+// appendTime writes TimeLayout by hand: the standard library reads the layout
+// anew each time.
+func appendTime(b []byte, t Time) []byte {
+	const day = 24 * 60 * 60
+	seconds, ns := int64(t)/1e9, int64(t)%1e9
+	if ns < 0 {
+		seconds, ns = seconds-1, ns+1e9
+	}
+	days, clock := seconds/day, seconds%day
+	if clock < 0 {
+		days, clock = days-1, clock+day
+	}
+	y, m, d := civil(days)
+	b = append(b, '"')
+	b = digits(b, y, 4)
+	b = digits(append(b, '-'), m, 2)
+	b = digits(append(b, '-'), d, 2)
+	b = digits(append(b, 'T'), clock/3600, 2)
+	b = digits(append(b, ':'), clock/60%60, 2)
+	b = digits(append(b, ':'), clock%60, 2)
+	b = digits(append(b, '.'), ns, 9)
+	return append(b, 'Z', '"')
+}
+
+// civil gives the date of a day since 1970-01-01 in the proleptic Gregorian
+// calendar. It counts in years that begin in March, so that the leap day is the
+// last, and in eras of 400 years, which are all alike.
+func civil(days int64) (y, m, d int64) {
+	const toMarch0, era = 719468, 146097 // days from 0000-03-01 to 1970-01-01, and in 400 years
+	days += toMarch0
+	eras := days / era
+	if days < 0 {
+		eras = (days - era + 1) / era
+	}
+	doe := days - eras*era                                 // day of the era
+	yoe := (doe - doe/1460 + doe/36524 - doe/146096) / 365 // year of the era
+	doy := doe - (365*yoe + yoe/4 - yoe/100)               // day of the year, from March on
+	mp := (5*doy + 2) / 153
+	y, m, d = yoe+400*eras, mp+3, doy-(153*mp+2)/5+1
+	if m > 12 {
+		y, m = y+1, m-12
+	}
+	return y, m, d
+}
+
+// digits appends v with n digits.
+func digits(b []byte, v int64, n int) []byte {
+	b = append(b, "000000000"[:n]...)
+	for i := len(b) - 1; v > 0; i-- {
+		b[i] = byte('0' + v%10)
+		v /= 10
+	}
+	return b
+}
+
+func appendAddr(b []byte, a netip.Addr) []byte {
+	if a.Zone() != "" { // may be any text
+		return appendText(b, a.String())
+	}
+	b = append(b, '"')
+	if a.IsValid() {
+		b = a.AppendTo(b)
+	}
+	return append(b, '"')
+}
+
+func appendMAC(b []byte, m MAC) []byte {
+	if m.IsZero() {
+		return append(b, `""`...)
+	}
+	const hexadecimal = "0123456789abcdef"
+	for i, v := range m {
+		b = append(b, `":::::`[i], hexadecimal[v>>4], hexadecimal[v&15])
+	}
+	return append(b, '"')
+}
+
+func appendVLAN(b []byte, v VLAN) []byte {
+	if v == 0 {
+		return append(b, "null"...)
+	}
+	return strconv.AppendUint(b, uint64(v), 10)
+}
+
+func appendCommunityID(b []byte, c CommunityID) []byte {
+	if c == (CommunityID{}) {
+		return append(b, `""`...)
+	}
+	return append(base64.StdEncoding.AppendEncode(append(b, `"1:`...), c[:]), '"')
 }
 
 // appendText leaves to encoding/json whatever must be escaped.

@@ -1,7 +1,7 @@
 package proto
 
 import (
-	"encoding/json"
+	"encoding/binary"
 	"net/netip"
 	"slices"
 	"strings"
@@ -63,29 +63,7 @@ func (a Attributes) List(name string) []string {
 }
 
 // MarshalJSON writes one object with sorted keys.
-func (a Attributes) MarshalJSON() ([]byte, error) {
-	b := []byte{'{'}
-	for i, v := range a {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		k, err := json.Marshal(v.Name)
-		if err != nil {
-			return nil, err
-		}
-		var x []byte
-		if v.List != nil {
-			x, err = json.Marshal(v.List)
-		} else {
-			x, err = json.Marshal(v.Value)
-		}
-		if err != nil {
-			return nil, err
-		}
-		b = append(append(append(b, k...), ':'), x...)
-	}
-	return append(b, '}'), nil
-}
+func (a Attributes) MarshalJSON() ([]byte, error) { return a.AppendJSON(nil), nil }
 
 // Observation is one protocol fact about one endpoint: what a dissector read.
 // Device facts only; never a patient's.
@@ -112,17 +90,22 @@ type Observation struct {
 const observationFields = 13
 
 // Identify sets ObservationID from what the observation says, so that it is the
-// same in every run.
+// same in every run: HashID over its parts.
 func (o *Observation) Identify() {
 	var t [8]byte
-	for i := range t {
-		t[i] = byte(uint64(o.Time) >> (8 * i))
-	}
-	attrs, err := o.Attributes.MarshalJSON()
-	if err != nil { // strings always marshal; invalid UTF-8 is replaced
-		attrs = nil
-	}
-	o.ObservationID = HashID("observation", []byte(o.Site), t[:], o.FlowID[:], o.Endpoint[:], []byte(o.Protocol), []byte(o.Kind), attrs)
+	binary.LittleEndian.PutUint64(t[:], uint64(o.Time))
+	var room [1024]byte
+	b := appendHashed(room[:0], "observation")
+	b = appendHashed(b, o.Site)
+	b = appendHashed(b, t[:])
+	b = appendHashed(b, o.FlowID[:])
+	b = appendHashed(b, o.Endpoint[:])
+	b = appendHashed(b, o.Protocol)
+	b = appendHashed(b, o.Kind)
+	at := len(b)
+	b = o.Attributes.AppendJSON(append(b, 0, 0, 0, 0))
+	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
+	o.ObservationID = hashed(b)
 }
 
 // EncodeMsgpack implements msgpack.CustomEncoder.

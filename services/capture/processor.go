@@ -30,6 +30,7 @@ type Config struct {
 	MaxFlows      int
 	MaxMemory     int64 // bytes of the dissectors' streams
 	Fragments     packet.FragmentLimits
+	FlowsOnly     bool // no dissectors: no observations, and protocols go by the ports
 
 	// Emit gets every item in capture order. What it points to is the receiver's to
 	// keep, but a flow and its mirror are one Flow. A heartbeat is for every
@@ -121,6 +122,9 @@ func (p *Processor) Packet(link packet.LinkType, t proto.Time, frame []byte, wir
 		return
 	}
 	if !h.IsIP() {
+		if p.cfg.FlowsOnly {
+			return
+		}
 		p.packet = dissect.Packet{Headers: h, FromSrc: true}
 		p.engine.Packet(&p.packet)
 		return
@@ -134,7 +138,7 @@ func (p *Processor) Packet(link packet.LinkType, t proto.Time, frame []byte, wir
 	if e.Fresh() {
 		p.segment.learn(h.VLAN, h.SrcMAC, h.SrcIP, sighting{at: p.clock, routed: routed(h.TTL)})
 	}
-	if e.Mute {
+	if e.Mute || p.cfg.FlowsOnly {
 		return
 	}
 	p.current = e
@@ -234,7 +238,7 @@ func (p *Processor) part(e *flow.Entry, f *proto.Flow) {
 	f.Protocol, f.ProtocolBy = s.Protocol, s.By
 	f.ProtocolInner = slices.Clone(s.Inner)
 	if f.Protocol == "" {
-		f.Protocol, f.ProtocolBy = label(e)
+		f.Protocol, f.ProtocolBy = label(e, p.cfg.FlowsOnly)
 	}
 	ends := s.ends
 	if ends == nil {

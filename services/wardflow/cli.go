@@ -36,8 +36,9 @@ type cli struct {
 	SQL        sqlCmd        `cmd:"" name:"sql" group:"look" help:"Ask ClickHouse in SQL, read-only."`
 	Examples   examplesCmd   `cmd:"" group:"look" help:"Show example queries, or run one."`
 
-	Replay replayCmd `cmd:"" group:"files" help:"Turn capture files into devices, detections and risk, as JSON lines, without broker and database."`
-	Script scriptCmd `cmd:"" group:"files" help:"Run test scripts of rules and policies."`
+	Replay  replayCmd  `cmd:"" group:"files" help:"Turn capture files into devices, detections and risk, as JSON lines, without broker and database."`
+	Dissect dissectCmd `cmd:"" group:"files" help:"Turn capture files into flows and observations alone, as JSON lines, as fast as one core goes."`
+	Script  scriptCmd  `cmd:"" group:"files" help:"Run test scripts of rules and policies."`
 
 	serviceCommands
 
@@ -162,6 +163,7 @@ var groups = []kong.Group{
 // them, and its help does not show them.
 var without = map[string][]string{
 	"replay":     {"data-dir", "log-level"},
+	"dissect":    {"data-dir", "log-level"},
 	"script":     {"config", "set", "data-dir", "log-level"},
 	"version":    {"config", "set", "data-dir", "log-level"},
 	"completion": {"config", "set", "data-dir", "log-level"},

@@ -50,6 +50,7 @@ func TestCompletionInBash(t *testing.T) {
 		"value of a short flag":   {[]string{"wardflow", "devices", "-o", "j"}, []string{"json"}},
 		"files of a flag":         {[]string{"wardflow", "up", "--read", "mon"}, []string{"monday.pcap"}},
 		"files of an argument":    {[]string{"wardflow", "replay", "mon"}, []string{"monday.pcap"}},
+		"files of dissect":        {[]string{"wardflow", "dissect", "--each", "mon"}, []string{"monday.pcap"}},
 		"known arguments":         {[]string{"wardflow", "completion", "z"}, []string{"zsh"}},
 		"flag before the command": {[]string{"wardflow", "--config", "monday.pcap", "risk", "--hist"}, []string{"--history"}},
 	}

@@ -17,6 +17,7 @@ import (
 type folder struct {
 	dir   string
 	files map[string]*file
+	room  []byte // for a line
 }
 
 type file struct {
@@ -44,17 +45,29 @@ func (f *folder) line(name string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", name, err)
 	}
+	return f.write(name, b)
+}
+
+func (f *folder) write(name string, b []byte) error {
 	if _, err := f.files[name].w.Write(append(b, '\n')); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
 }
 
-func (f *folder) flow(v *proto.Flow) error               { return f.line("flows.jsonl", v) }
-func (f *folder) observation(v *proto.Observation) error { return f.line("observations.jsonl", v) }
-func (f *folder) device(v *proto.Device) error           { return f.line("devices.jsonl", v) }
-func (f *folder) detection(v *proto.Detection) error     { return f.line("detections.jsonl", v) }
-func (f *folder) score(v *proto.Risk) error              { return f.line("risk.jsonl", v) }
+func (f *folder) flow(v *proto.Flow) error {
+	f.room = v.AppendJSON(f.room[:0])
+	return f.write("flows.jsonl", f.room)
+}
+
+func (f *folder) observation(v *proto.Observation) error {
+	f.room = v.AppendJSON(f.room[:0])
+	return f.write("observations.jsonl", f.room)
+}
+
+func (f *folder) device(v *proto.Device) error       { return f.line("devices.jsonl", v) }
+func (f *folder) detection(v *proto.Detection) error { return f.line("detections.jsonl", v) }
+func (f *folder) score(v *proto.Risk) error          { return f.line("risk.jsonl", v) }
 
 // close writes the summary and gives all files their names.
 func (f *folder) close(s *Summary) error {

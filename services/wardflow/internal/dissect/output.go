@@ -1,0 +1,137 @@
+package dissect
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/wardflow/wardflow/proto"
+)
+
+// output writes one run: each file under another name first, so that an
+// interrupted run leaves the files of the last one.
+type output struct {
+	dir                 string
+	files               []*lines
+	flows, observations *lines
+	parts               uint64
+	err                 error
+}
+
+// lines is a file of JSON lines, and the bytes that wait to be written to it.
+type lines struct {
+	f    *os.File
+	path string
+	buf  []byte
+}
+
+const bufferSize = 256 << 10 // bytes that are written at once
+
+func newOutput(dir string) (*output, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make output folder: %w", err)
+	}
+	o := &output{dir: dir}
+	var err error
+	if o.flows, err = o.create("flows.jsonl"); err == nil {
+		o.observations, err = o.create("observations.jsonl")
+	}
+	if err != nil {
+		o.abandon()
+		return nil, err
+	}
+	return o, nil
+}
+
+func (o *output) create(name string) (*lines, error) {
+	path := filepath.Join(o.dir, name)
+	f, err := os.OpenFile(unfinished(path), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("create output: %w", err)
+	}
+	l := &lines{f: f, path: path}
+	o.files = append(o.files, l)
+	return l, nil
+}
+
+func unfinished(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".unfinished")
+}
+
+// item writes a flow or an observation; mirrors and heartbeats are for whoever
+// reads lanes.
+func (o *output) item(it proto.Item) {
+	switch {
+	case o.err != nil || it.Mirror:
+	case it.Flow != nil:
+		o.parts++
+		o.flows.buf = it.Flow.AppendJSON(o.flows.buf)
+		o.err = o.flows.end()
+	case it.Observation != nil:
+		o.observations.buf = it.Observation.AppendJSON(o.observations.buf)
+		o.err = o.observations.end()
+	}
+}
+
+// end ends a line.
+func (l *lines) end() error {
+	l.buf = append(l.buf, '\n')
+	if len(l.buf) < bufferSize {
+		return nil
+	}
+	return l.flush()
+}
+
+func (l *lines) flush() error {
+	if _, err := l.f.Write(l.buf); err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	l.buf = l.buf[:0]
+	return nil
+}
+
+// finish gives the file its name.
+func (l *lines) finish() error {
+	if err := errors.Join(l.flush(), l.f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(unfinished(l.path), l.path); err != nil {
+		return fmt.Errorf("finish output: %w", err)
+	}
+	l.f = nil
+	return nil
+}
+
+// close writes the summary and gives all files their names.
+func (o *output) close(s *Summary) error {
+	if o.err != nil {
+		return o.err
+	}
+	b, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("encode summary: %w", err)
+	}
+	sum, err := o.create("summary.json")
+	if err != nil {
+		return err
+	}
+	sum.buf = append(append(sum.buf, b...), '\n')
+	for _, l := range o.files {
+		if err := l.finish(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// abandon removes what is not finished.
+func (o *output) abandon() {
+	for _, l := range o.files {
+		if l.f != nil {
+			_ = l.f.Close()
+			_ = os.Remove(unfinished(l.path))
+		}
+	}
+}
