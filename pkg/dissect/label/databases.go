@@ -15,7 +15,7 @@ var databases = []*dissector.Protocol{
 	tcp("redis", redis, 6379),
 	tcp("cassandra", cassandra, 9042),
 	atHome(both("memcached", memcached, memcachedUDP, 11211)),
-	tcp("drda", drda, 50000, 446),
+	tcp("drda", drda, 446),
 	tcp("elasticsearch", whole("E", 6, func(b []byte) bool { // transport protocol: "ES", length
 		return b[0] == 'E' && b[1] == 'S' && be32(b[2:]) > 0 && be32(b[2:]) < 1<<27
 	}), 9300),
@@ -78,7 +78,7 @@ func postgresql(b []byte) dissector.Verdict {
 // tds knows MS-TDS: a packet header (2.2.3.1) with PRELOGIN, whose first token is
 // VERSION, with LOGIN7, or with a server's tabular result in answer to one.
 func tds(b []byte) dissector.Verdict {
-	if len(b) > 0 && b[0] != 0x12 && b[0] != 0x10 && b[0] != 0x04 && b[0] != 0x02 {
+	if len(b) > 0 && b[0] > 0x04 && b[0] != 0x12 && b[0] != 0x10 {
 		return dissector.No
 	}
 	if len(b) < 9 {
@@ -103,11 +103,28 @@ func tds(b []byte) dissector.Verdict {
 		if b[8] == 0 && len(b) < 13 {
 			return dissector.More
 		}
-		return yes(b[8] == 0 && be16(b[9:]) < n && be16(b[11:]) == 6 || (b[8] == 0xad || b[8] == 0xe3) && n > 30 && b[4] == 0)
+		return yes(b[8] == 0 && be16(b[9:]) < n && be16(b[11:]) == 6 || (b[8] == 0xad || b[8] == 0xe3) && n > 30 && b[4] == 0 || n == len(b) && b[7] == 0 && n >= 17 && tdsToken(b[8]))
+	case 0x01, 0x03: // a batch, a call: ALL_HEADERS with the transaction's first
+		if len(b) < 18 {
+			return dissector.More
+		}
+		name := le16(b[8:]) // of a call without headers (TDS 7.1): length in characters, UTF-16
+		return yes(le32(b[8:]) == 22 && le32(b[12:]) == 18 && le16(b[16:]) == 2 ||
+			b[0] == 3 && (n == len(b) || len(b) == dissector.MaxPrefix && n > len(b)) && name > 1 && name <= 128 && 10+2*name < n && b[11]|b[13] == 0 && printable([]byte{b[10], b[12]}))
 	case 0x02: // TDS 4 and 5: host name padded to 30
 		return yes(n == 512 && b[1] == 0 && b[8] >= ' ' && len(b) > 38 && b[38] > 0 && b[38] <= 30)
 	}
 	return dissector.No
+}
+
+// tdsToken reports the tokens that an answer begins with: COLMETADATA, ERROR, INFO,
+// RETURNSTATUS, DONE, DONEPROC, DONEINPROC (2.2.7).
+func tdsToken(b byte) bool {
+	switch b {
+	case 0x81, 0xaa, 0xab, 0x79, 0xfd, 0xfe, 0xff:
+		return true
+	}
+	return false
 }
 
 // oracle knows TNS: length, checksum 0, kind, and of a CONNECT the versions, of the
@@ -209,7 +226,10 @@ func redis(b []byte) dissector.Verdict {
 // cassandra knows a frame of the native protocol 3 to 5 that begins a connection:
 // OPTIONS, STARTUP with its string map, or SUPPORTED (native_protocol_v4.spec 2).
 func cassandra(b []byte) dissector.Verdict {
-	if len(b) > 0 && (b[0]&0x7f < 3 || b[0]&0x7f > 5) {
+	if len(b) >= 4 && be32(b) == 0xca552dfa { // between nodes
+		return dissector.Yes
+	}
+	if len(b) > 0 && b[0] != 0xca && (b[0]&0x7f < 3 || b[0]&0x7f > 5) {
 		return dissector.No
 	}
 	if len(b) < 9 {

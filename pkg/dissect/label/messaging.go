@@ -7,17 +7,13 @@ import (
 )
 
 var messaging = []*dissector.Protocol{
-	tcp("amqp", whole("A", 8, func(b []byte) bool { // AMQP 0-9-1 4.2.2, 1.0 2.2: name, then version
-		return string(b[:4]) == "AMQP" && b[4] <= 3 && b[5] <= 1
-	}), 5672),
-	tcp("xmpp", begins("<?xml version='1.0'?><stream:stream", "<?xml version=\"1.0\"?><stream:stream", "<stream:stream"), 5222, 5269),
+	tcp("amqp", amqp, 5672),
+	tcp("xmpp", xmpp, 5222, 5269),
 	tcp("irc", irc, 6667),
 	tcp("stomp", begins("CONNECT\naccept-version:", "CONNECT\nhost:", "CONNECT\nlogin:", "STOMP\n", "CONNECTED\n", "CONNECT\n\n"), 61613),
 	tcp("nats", begins("INFO {\"server_id\"", "CONNECT {\"verbose\""), 4222),
 	atHome(tcp("kafka", kafka, 9092)),
-	tcp("fix", whole("8", 12, func(b []byte) bool { // FIX: BeginString, then BodyLength
-		return string(b[:6]) == "8=FIX." && bytes.Contains(b[:min(len(b), 20)], []byte("\x019=")) || string(b[:7]) == "8=FIXT."
-	})),
+	tcp("fix", fix),
 	udp("rtps", func(_ *dissector.Context, b []byte) bool { return rtps(b) == dissector.Yes }, 7400, 7410),
 	tcp("jrmi", whole("J", 7, func(b []byte) bool { // Java RMI 10.2: magic, version 1 or 2, StreamProtocol and its kin
 		return string(b[:4]) == "JRMI" && b[4] == 0 && (b[5] == 1 || b[5] == 2) && b[6] >= 0x4b && b[6] <= 0x4d
@@ -31,10 +27,54 @@ var messaging = []*dissector.Protocol{
 	udp("mgcp", mgcp, 2427, 2727),
 	udp("iax", iax, 4569),
 	atHome(tcp("skinny", skinny, 2000)),
-	atHome(tcp("h323", h323, 1720)),
+	atHome(both("h323", h323, func(_ *dissector.Context, b []byte) bool { // RAS that names H.225.0's version: 0.0.8.2250.0
+		return bytes.Contains(b[:min(len(b), 32)], []byte{6, 0, 8, 0x91, 0x4a, 0})
+	}, 1719, 1720)),
 	tcp("rtmp", whole("\x03", 9, func(b []byte) bool { // RTMP 5.2: C0 with version 3, C1 with a time and four zeros
 		return b[0] == 3 && b[5]|b[6]|b[7]|b[8] == 0 && b[1] < 0x10
 	}), 1935),
+}
+
+// amqp knows a connection's beginning, name and version (AMQP 0-9-1 4.2.2, 1.0 2.2), and
+// midway a frame of 0-9-1: type, channel, size, a method's class, and 0xce at its end (4.2.3).
+func amqp(b []byte) dissector.Verdict {
+	if v := begins("AMQP")(b); v != dissector.No {
+		if v == dissector.Yes && len(b) >= 8 {
+			return yes(b[4] <= 3 && b[5] <= 1)
+		}
+		return dissector.More
+	}
+	if len(b) > 0 && b[0] != 1 {
+		return dissector.No
+	}
+	if len(b) < 9 {
+		return dissector.More
+	}
+	n := be32(b[3:])
+	if n < 4 || n > dissector.MaxPrefix || len(b) < 8+n {
+		return dissector.No
+	}
+	class := be16(b[7:])
+	return yes(b[7+n] == 0xce && class >= 10 && class <= 90 && class%5 == 0)
+}
+
+// xmpp knows a stream's opening tag, behind a declaration where there is one (RFC 6120
+// 4.2), and midway a stanza.
+func xmpp(b []byte) dissector.Verdict {
+	if v := begins("<?xml")(b); v != dissector.No {
+		if v == dissector.Yes {
+			b = b[:min(len(b), 256)]
+			if i := bytes.IndexByte(b, '>'); i >= 0 {
+				return begins("<stream:stream")(bytes.TrimLeft(b[i+1:], " \r\n"))
+			}
+			if len(b) == 256 {
+				return dissector.No
+			}
+			return dissector.More
+		}
+		return v
+	}
+	return begins("<stream:stream", "<presence ", "<message to='", "<message from='", "<iq type='", "<iq id='", "</stream:stream>")(b)
 }
 
 // irc knows a client's registration.
@@ -71,9 +111,32 @@ func kafka(b []byte) dissector.Verdict {
 	return yes(n >= 10 && n < 100<<20 && be16(b[4:]) <= 92 && be16(b[6:]) <= 20 && (name == 0xffff || name < 256 && printable(b[14:min(len(b), 14+name)])))
 }
 
+// fix knows the first two fields of a message, BeginString and BodyLength (FIX 4.2).
+func fix(b []byte) dissector.Verdict {
+	if v := begins("8=")(b); v != dissector.Yes {
+		return v
+	}
+	version, rest, found := bytes.Cut(b[2:], []byte{1})
+	switch {
+	case len(version) > 9 || !printable(version):
+		return dissector.No
+	case !found:
+		return dissector.More
+	}
+	v := begins("9=")(rest)
+	if v == dissector.Yes && len(rest) > 2 {
+		return yes(rest[2] >= '0' && rest[2] <= '9')
+	} else if v == dissector.Yes {
+		return dissector.More
+	}
+	return v
+}
+
 // rtps knows the header of a DDS message (OMG DDSI-RTPS 9.4.1).
 func rtps(b []byte) dissector.Verdict {
-	return whole("R", 20, func(b []byte) bool { return (string(b[:4]) == "RTPS" || string(b[:4]) == "RTPX") && b[4] <= 2 && b[5] <= 10 })(b)
+	return whole("R", 20, func(b []byte) bool {
+		return (string(b[:4]) == "RTPS" || string(b[:4]) == "RTPX") && b[4] <= 2 && b[5] <= 10
+	})(b)
 }
 
 // collectd walks the parts of a packet, which begins with a host's name (collectd's
@@ -93,14 +156,16 @@ func collectd(_ *dissector.Context, b []byte) bool {
 
 // mgcp knows a command with its version, or an answer on the port (RFC 3435 3.2).
 func mgcp(c *dissector.Context, b []byte) bool {
-	line, _, _ := bytes.Cut(b[:min(len(b), 200)], []byte("\n"))
-	line = bytes.TrimSuffix(line, []byte("\r"))
+	line := b[:min(len(b), 200)]
+	if i := bytes.IndexAny(line, "\r\n"); i >= 0 {
+		line = line[:i]
+	}
 	if len(line) < 5 || !printable(line) {
 		return false
 	}
 	switch string(line[:5]) {
 	case "EPCF ", "CRCX ", "MDCX ", "DLCX ", "RQNT ", "NTFY ", "AUEP ", "AUCX ", "RSIP ":
-		return bytes.Contains(line, []byte(" MGCP 1."))
+		return bytes.Contains(line, []byte(" MGCP "))
 	}
 	return on(c, 2427, 2727) && line[0] >= '1' && line[0] <= '8' && line[3] == ' ' && line[4] >= '0' && line[4] <= '9'
 }

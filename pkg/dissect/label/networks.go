@@ -14,7 +14,7 @@ var networks = []*dissector.Protocol{
 	udp("bfd", bfd, 3784, 3785, 4784, 7784),
 	udp("hsrp", hsrp, 1985, 2029),
 	udp("rip", rip, 520),
-	both("slp", whole("\x02", 14, slp), func(_ *dissector.Context, b []byte) bool { return len(b) >= 14 && slp(b) && int(b[2])<<16|be16(b[3:]) == len(b) }, 427),
+	both("slp", whole("\x02", 14, slp), slpUDP, 427),
 	udp("netflow", netflow, 2055, 9995, 9996),
 	udp("ipfix", ipfix, 4739),
 	udp("sflow", sflow, 6343),
@@ -29,7 +29,9 @@ var networks = []*dissector.Protocol{
 	atHome(udp("gtp", gtp, 2123, 2152, 3386)),
 	atHome(udp("pfcp", pfcp, 8805)),
 	udp("syncthing", func(_ *dissector.Context, b []byte) bool { return len(b) > 20 && be32(b) == 0x2ea7d90b }, 21027),
-	udp("dropbox", func(c *dissector.Context, b []byte) bool { return on(c, 17500) && bytes.HasPrefix(b, []byte(`{"host_int"`)) }, 17500),
+	udp("dropbox", func(c *dissector.Context, b []byte) bool {
+		return on(c, 17500) && len(b) > 0 && b[0] == '{' && bytes.Contains(b[:min(len(b), 120)], []byte(`"host_int"`))
+	}, 17500),
 	both("bittorrent", begins("\x13BitTorrent protocol"), bittorrent),
 }
 
@@ -65,6 +67,14 @@ func rip(c *dissector.Context, b []byte) bool {
 // slp knows a header of version 2 with a language tag (RFC 2608 8).
 func slp(b []byte) bool {
 	return b[0] == 2 && b[1] >= 1 && b[1] <= 11 && b[5]&0x1f == 0 && b[6] == 0 && be16(b[12:]) <= 8
+}
+
+// slpUDP knows both versions by their length (RFC 2165 4).
+func slpUDP(_ *dissector.Context, b []byte) bool {
+	if len(b) < 14 || b[1] < 1 || b[1] > 11 {
+		return false
+	}
+	return b[0] == 2 && slp(b) && int(b[2])<<16|be16(b[3:]) == len(b) || b[0] == 1 && be16(b[2:]) == len(b) && b[4]&7 == 0 && b[5] == 0
 }
 
 // netflow knows the versions of Cisco's own: 1, 5 and 7 by their count, 9 by its sets
@@ -171,6 +181,8 @@ func bittorrent(_ *dissector.Context, b []byte) bool {
 		return bytes.HasPrefix(b, []byte("d1:ad2:id20:")) || bytes.HasPrefix(b, []byte("d1:rd2:id20:")) || bytes.HasPrefix(b, []byte("d2:ip6:")) && bytes.Contains(b, []byte("1:y1:"))
 	case len(b) == 16:
 		return be32(b) == 0x417 && be32(b[4:]) == 0x27101980 && be32(b[8:]) == 0
+	case bytes.HasPrefix(b, []byte("BT-SEARCH * HTTP/1.")): // BEP 14
+		return true
 	}
-	return len(b) >= 20 && len(b) <= 30 && b[0] == 0x41 && b[1] <= 2 && be32(b[8:]) == 0 && be16(b[18:]) == 0 && be16(b[16:]) == 1
+	return len(b) >= 20 && len(b) <= 30 && b[0] == 0x41 && b[1] <= 2 && be32(b[8:]) == 0 && be16(b[18:]) == 0 && be32(b[4:]) != 0
 }

@@ -44,9 +44,10 @@ func isakmp(c *dissector.Context, b []byte) bool {
 	return false
 }
 
-// wireguard knows an initiation or an answer by kind, zeros and length; the rest of a
-// flow, keyed before it was seen, by two more packets of kind 4 (wireguard.com/protocol).
-func wireguard(c *dissector.Context, b []byte, known bool) dissector.Verdict {
+// wireguard knows an initiation or an answer by kind, zeros and length; a flow
+// that was keyed before it was seen by kind 4 and a number of packets that is no large
+// one (wireguard.com/protocol).
+func wireguard(c *dissector.Context, b []byte, _ bool) dissector.Verdict {
 	if len(b) < 32 || b[1]|b[2]|b[3] != 0 {
 		return dissector.No
 	}
@@ -58,7 +59,7 @@ func wireguard(c *dissector.Context, b []byte, known bool) dissector.Verdict {
 	case 3:
 		return settle(c, len(b) == 64 && on(c, 51820))
 	case 4:
-		return settle(c, len(b)%16 == 0 && (known || on(c, 51820)))
+		return settle(c, len(b)%16 == 0 && be32(b[4:]) != 0 && (be32(b[12:]) == 0 || on(c, 51820)))
 	}
 	return dissector.No
 }
