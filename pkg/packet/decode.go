@@ -6,16 +6,20 @@ import (
 	"github.com/wardflow/wardflow/proto"
 )
 
-// maxTags bounds a stack of VLAN tags: more is an attack or garbage.
+// maxTags bounds a stack of VLAN tags, and of headers that name what follows but
+// count as no tunnel: more is an attack or garbage.
 const maxTags = 8
 
 // Decoder decodes the frames of one sensor, in order. The zero Decoder is ready
 // to use; it must not be used by two goroutines at once.
+//
+// Everywhere in it, b is what was captured from some header on, and length what
+// there was of it on the wire, or by the lengths in the headers around it.
 type Decoder struct {
 	Counters  Counters
 	Fragments FragmentLimits // zero fields mean the defaults; set before the first Decode
 	pending   fragments
-	room      int // capacity of the frame being decoded
+	depth     int // link headers of the frame that led to another
 }
 
 // Decode fills h from one frame as captured at t, of which wireLen bytes were on
@@ -26,113 +30,187 @@ func (d *Decoder) Decode(lt LinkType, t proto.Time, frame []byte, wireLen int, h
 	h.clear()
 	h.Time = t
 	h.WireLen = max(wireLen, len(frame))
-	d.room = cap(frame)
-	r := d.link(lt, frame, h)
+	d.depth = 0
+	r := d.link(lt, frame, h.WireLen, h)
 	d.Counters[r]++
 	return r
 }
 
 // link takes the link header off.
-func (d *Decoder) link(lt LinkType, b []byte, h *Headers) Reason {
+func (d *Decoder) link(lt LinkType, b []byte, length int, h *Headers) Reason {
 	switch lt {
 	case LinkEthernet:
-		return d.ethernet(b, h)
+		return d.ethernet(b, length, h)
 	case LinkSLL:
-		return d.cooked(b, h)
+		return d.cooked(b, length, h)
 	case LinkSLL2:
-		return d.cooked2(b, h)
+		return d.cooked2(b, length, h)
 	case LinkNull, LinkLoop:
-		return d.loopback(b, h)
+		return d.loopback(b, length, h)
 	case LinkRaw, LinkRawBSD, LinkRawOpen, LinkIPv4, LinkIPv6:
-		if len(b) == 0 {
-			return LinkCut
-		}
-		return d.raw(b, h)
+		return d.raw(b, length, h)
+	case LinkWLAN:
+		return d.wlan(b, length, 1, h)
+	case LinkRadiotap:
+		return d.radiotap(b, length, h)
+	case LinkPrism, LinkAVS:
+		return d.prism(b, length, h)
+	case LinkPPP, LinkPPPHDLC:
+		return d.hdlc(b, length, h)
+	case LinkPPPEther:
+		return d.pppoe(b, length, h)
+	case LinkPPPPPPD, LinkPPPWithDir:
+		return d.directed(b, length, h)
+	case LinkCiscoHDLC:
+		return d.ciscoHDLC(b, length, h)
+	case LinkJuniper:
+		return d.juniper(b, length, h)
+	case LinkFrameRelay:
+		return d.frameRelay(b, length, h)
+	case LinkPPI, LinkPKTAP:
+		return d.wrapped(lt, b, length, h)
+	case LinkNFLog:
+		return d.nflog(b, h)
 	}
 	return LinkUnsupported
 }
 
 // ethernet reads an Ethernet II or 802.3 header (IEEE 802.3 3.2).
-func (d *Decoder) ethernet(b []byte, h *Headers) Reason {
+func (d *Decoder) ethernet(b []byte, length int, h *Headers) Reason {
 	if len(b) < 14 {
 		return LinkCut
 	}
 	h.DstMAC = proto.MAC(b[0:6])
 	h.SrcMAC = proto.MAC(b[6:12])
-	return d.tags(binary.BigEndian.Uint16(b[12:14]), b[14:], h)
+	h.CarrierMAC = false
+	return d.tags(binary.BigEndian.Uint16(b[12:14]), b[14:], length-14, h)
 }
 
-// tags takes VLAN tags off (IEEE 802.1Q 9.6). A priority tag (VLAN 0) names no
-// VLAN. Of more than two tags the outermost two are kept.
-func (d *Decoder) tags(etherType uint16, b []byte, h *Headers) Reason {
+// tags goes on by EtherType. It takes VLAN tags off (IEEE 802.1Q 9.6), and the tags
+// of switches that stand in their place. A priority tag (VLAN 0) names no VLAN. Of more than two tags the
+// outermost two are kept.
+func (d *Decoder) tags(etherType uint16, b []byte, length int, h *Headers) Reason {
 	for range maxTags {
+		size := 4 // with the EtherType behind it
 		switch etherType {
+		case EtherTypeIPv4:
+			h.EtherType, h.LinkPayload = etherType, b
+			return d.ipv4(b, length, h)
+		case EtherTypeIPv6:
+			h.EtherType, h.LinkPayload = etherType, b
+			return d.ipv6(b, length, h)
 		case EtherTypeVLAN, EtherTypeQinQ, etherTypeOldQ:
+		case etherTypeVNTag:
+			size = 6
+		case etherTypeETag, etherTypeSGT:
+			size = 8
+		case etherTypeMACsec:
+			if size = macsec(b); size == 0 {
+				return d.rarer(etherType, b, length, h)
+			}
 		default:
-			return d.network(etherType, b, h)
+			return d.rarer(etherType, b, length, h)
 		}
-		if len(b) < 4 {
+		if len(b) < size {
 			return LinkCut
 		}
-		vlan := proto.VLAN(binary.BigEndian.Uint16(b) & 0x0fff)
-		switch {
-		case h.VLAN == 0:
-			h.VLAN = vlan
-		case h.VLANInner == 0:
-			h.VLANInner = vlan
+		if size == 4 {
+			vlan := proto.VLAN(binary.BigEndian.Uint16(b) & 0x0fff)
+			switch {
+			case h.VLAN == 0:
+				h.VLAN = vlan
+			case h.VLANInner == 0:
+				h.VLANInner = vlan
+			}
 		}
-		etherType, b = binary.BigEndian.Uint16(b[2:]), b[4:]
+		etherType, b, length = binary.BigEndian.Uint16(b[size-2:]), b[size:], length-size
 	}
 	return LinkTags
 }
 
-// network goes on by EtherType; below 0x600 the field is an 802.3 length, and
-// LLC follows (IEEE 802.2), with SNAP where it carries an EtherType (RFC 1042).
-func (d *Decoder) network(etherType uint16, b []byte, h *Headers) Reason {
-	h.EtherType, h.LinkPayload = etherType, b
+// macsec gives the size of a MACsec tag that leaves its frame readable (IEEE
+// 802.1AE 9.3: integrity without confidentiality), with the EtherType behind it,
+// else 0: tag control 8 | short length 8 | packet number 32 | channel 64, which
+// is there where a bit says so.
+func macsec(b []byte) int {
+	const channel, encrypted = 0x20, 0x0c
 	switch {
-	case etherType == EtherTypeIPv4:
-		return d.ipv4(b, h)
-	case etherType == EtherTypeIPv6:
-		return d.ipv6(b, h)
-	case etherType >= 0x600:
+	case len(b) == 0 || b[0]&(0x80|encrypted) != 0:
+		return 0
+	case b[0]&channel != 0:
+		return 16
+	}
+	return 8
+}
+
+// rarer goes on by an EtherType that is neither IP's nor a tag's; below 0x600 the
+// field is an 802.3 length, and LLC follows.
+func (d *Decoder) rarer(etherType uint16, b []byte, length int, h *Headers) Reason {
+	h.EtherType, h.LinkPayload = etherType, b
+	switch etherType {
+	case EtherTypeMPLS, etherTypeMPLSMulti:
+		r, _ := d.mpls(b, length, h)
+		return r
+	case EtherTypePPPoE:
+		return d.pppoe(b, length, h)
+	case etherTypePBB, etherTypeFabricPath:
+		return d.mac(etherType, b, length, h)
+	case etherTypeNSH:
+		return d.nsh(b, length, h)
+	}
+	if etherType >= 0x600 {
 		return OK
 	}
-	h.EtherType = 0
-	if n := int(etherType); n < len(b) {
-		b = b[:n] // padding of a short frame
-		h.LinkPayload = b
+	if n := int(etherType); n < length {
+		b, length = b[:min(n, len(b))], n // padding of a short frame
 	}
-	if len(b) >= 8 && b[0] == 0xaa && b[1] == 0xaa && b[2] == 3 && b[3]|b[4]|b[5] == 0 {
-		if snap := binary.BigEndian.Uint16(b[6:]); snap >= 0x600 {
-			return d.tags(snap, b[8:], h)
-		}
+	return d.llc(b, length, h)
+}
+
+// llc looks for SNAP, where LLC carries an EtherType (IEEE 802.2, RFC 1042, and
+// the bridge tunnel encapsulation of IEEE 802.1H).
+func (d *Decoder) llc(b []byte, length int, h *Headers) Reason {
+	h.EtherType, h.LinkPayload = 0, b
+	if !isSNAP(b) {
+		return OK
 	}
-	return OK
+	snap := binary.BigEndian.Uint16(b[6:])
+	if snap < 0x600 {
+		return OK
+	}
+	if d.depth++; d.depth > maxTags {
+		return LinkTags
+	}
+	return d.tags(snap, b[8:], length-8, h)
+}
+
+// isSNAP reports that LLC with an EtherType is at the start of b.
+func isSNAP(b []byte) bool {
+	return len(b) >= 8 && b[0] == 0xaa && b[1] == 0xaa && b[2] == 3 && b[3]|b[4] == 0 && (b[5] == 0 || b[5] == 0xf8)
 }
 
 // cooked reads LINKTYPE_LINUX_SLL: packet type, ARPHRD, address length, address
 // of the sender (8 bytes), protocol.
-func (d *Decoder) cooked(b []byte, h *Headers) Reason {
+func (d *Decoder) cooked(b []byte, length int, h *Headers) Reason {
 	if len(b) < 16 {
 		return LinkCut
 	}
 	if binary.BigEndian.Uint16(b[4:]) == 6 {
 		h.SrcMAC = proto.MAC(b[6:12])
 	}
-	return d.tags(cookedType(binary.BigEndian.Uint16(b[14:])), b[16:], h)
+	return d.tags(cookedType(binary.BigEndian.Uint16(b[14:])), b[16:], length-16, h)
 }
 
 // cooked2 reads LINKTYPE_LINUX_SLL2: protocol, reserved, interface, ARPHRD,
 // packet type, address length, address of the sender (8 bytes).
-func (d *Decoder) cooked2(b []byte, h *Headers) Reason {
+func (d *Decoder) cooked2(b []byte, length int, h *Headers) Reason {
 	if len(b) < 20 {
 		return LinkCut
 	}
 	if b[11] == 6 {
 		h.SrcMAC = proto.MAC(b[12:18])
 	}
-	return d.tags(cookedType(binary.BigEndian.Uint16(b)), b[20:], h)
+	return d.tags(cookedType(binary.BigEndian.Uint16(b)), b[20:], length-20, h)
 }
 
 // cookedType maps the small numbers that Linux uses for frames without an
@@ -146,37 +224,42 @@ func cookedType(p uint16) uint16 {
 
 // loopback reads the address family of LINKTYPE_NULL and LINKTYPE_LOOP. Its byte
 // order is the capturing host's for the former, so whichever gives a small number.
-func (d *Decoder) loopback(b []byte, h *Headers) Reason {
+func (d *Decoder) loopback(b []byte, length int, h *Headers) Reason {
 	if len(b) < 4 {
 		return LinkCut
 	}
 	family := binary.BigEndian.Uint32(b)
 	if family > 0xffff {
-		family = binary.LittleEndian.Uint32(b)
+		if family = binary.LittleEndian.Uint32(b); family > 0xffff { // some write Cisco's HDLC here
+			return d.ciscoHDLC(b, length, h)
+		}
 	}
-	b = b[4:]
+	b, length = b[4:], length-4
 	switch family {
 	case 2: // AF_INET everywhere
 		h.EtherType, h.LinkPayload = EtherTypeIPv4, b
-		return d.ipv4(b, h)
+		return d.ipv4(b, length, h)
 	case 10, 23, 24, 28, 30: // AF_INET6 of Linux, Windows, NetBSD, FreeBSD, macOS
 		h.EtherType, h.LinkPayload = EtherTypeIPv6, b
-		return d.ipv6(b, h)
+		return d.ipv6(b, length, h)
 	}
 	h.LinkPayload = b
 	return OK
 }
 
 // raw reads IP without a link header; the version is in the first nibble.
-func (d *Decoder) raw(b []byte, h *Headers) Reason {
+func (d *Decoder) raw(b []byte, length int, h *Headers) Reason {
+	if len(b) == 0 {
+		return LinkCut
+	}
 	h.LinkPayload = b
 	switch b[0] >> 4 {
 	case 4:
 		h.EtherType = EtherTypeIPv4
-		return d.ipv4(b, h)
+		return d.ipv4(b, length, h)
 	case 6:
 		h.EtherType = EtherTypeIPv6
-		return d.ipv6(b, h)
+		return d.ipv6(b, length, h)
 	}
 	return IPMalformed
 }

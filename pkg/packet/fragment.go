@@ -47,6 +47,7 @@ type datagramKey struct {
 	id              uint32
 	transport       proto.Transport
 	vlan, vlanInner proto.VLAN
+	vni             uint32
 }
 
 // span is one kept piece of a datagram: length by the headers, data as captured.
@@ -76,7 +77,9 @@ type fragments struct {
 	order list.List // of *datagram
 	bytes int
 	now   proto.Time
-	buf   []byte // the datagram put together last
+	// buf has the datagrams put together last, by how many tunnels they were in: one
+	// may have come out of another, whose bytes are still needed then.
+	buf [MaxTunnels + 1][]byte
 }
 
 // fragment keeps body, the IP payload of a fragment with length bytes by its
@@ -91,7 +94,7 @@ func (d *Decoder) fragment(h *Headers, body []byte, length int, p piece) Reason 
 	f.now = max(f.now, h.Time)
 	d.expire(limits)
 
-	key := datagramKey{src: h.SrcIP, dst: h.DstIP, id: p.id, transport: h.Transport, vlan: h.VLAN, vlanInner: h.VLANInner}
+	key := datagramKey{src: h.SrcIP, dst: h.DstIP, id: p.id, transport: h.Transport, vlan: h.VLAN, vlanInner: h.VLANInner, vni: h.VNI}
 	if p.v6 {
 		key.transport = 0
 	}
@@ -184,14 +187,14 @@ func (d *Decoder) insert(g *datagram, i int, s span) {
 
 // whole puts a complete datagram together and reads its transport header.
 func (d *Decoder) whole(g *datagram, h *Headers, p piece) Reason {
-	buf := d.pending.buf[:0]
+	buf := d.pending.buf[h.NTunnels][:0]
 	for _, s := range g.spans {
 		buf = append(buf, s.data...)
 		if len(s.data) < s.length {
 			break // cut by the snaplen: what comes behind would stand in the wrong place
 		}
 	}
-	d.pending.buf = buf
+	d.pending.buf[h.NTunnels] = buf
 	if g.overlap {
 		d.Counters[FragmentOverlap]++
 	}
@@ -200,7 +203,7 @@ func (d *Decoder) whole(g *datagram, h *Headers, p piece) Reason {
 	if p.v6 {
 		return d.extensions(uint8(g.transport), buf, g.total, h)
 	}
-	return transport(buf, g.total, h)
+	return d.transport(buf, g.total, h)
 }
 
 func (f *fragments) open(g *datagram) *list.Element {

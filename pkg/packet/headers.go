@@ -11,27 +11,55 @@ type LinkType uint32
 
 // The link types that Decode understands.
 const (
-	LinkNull     LinkType = 0   // BSD loopback: address family in the byte order of the capturing host
-	LinkEthernet LinkType = 1   // IEEE 802.3
-	LinkRawBSD   LinkType = 12  // raw IP, the DLT value that some writers store
-	LinkRawOpen  LinkType = 14  // raw IP, OpenBSD's DLT value
-	LinkRaw      LinkType = 101 // raw IP
-	LinkLoop     LinkType = 108 // OpenBSD loopback: address family in network byte order
-	LinkSLL      LinkType = 113 // Linux cooked v1
-	LinkIPv4     LinkType = 228 // raw IPv4
-	LinkIPv6     LinkType = 229 // raw IPv6
-	LinkSLL2     LinkType = 276 // Linux cooked v2
+	LinkNull       LinkType = 0   // BSD loopback: address family in the byte order of the capturing host
+	LinkEthernet   LinkType = 1   // IEEE 802.3
+	LinkPPP        LinkType = 9   // PPP, with or without HDLC's address and control
+	LinkRawBSD     LinkType = 12  // raw IP, the DLT value that some writers store
+	LinkRawOpen    LinkType = 14  // raw IP, OpenBSD's DLT value
+	LinkPPPHDLC    LinkType = 50  // PPP in HDLC-like framing (RFC 1662), or Cisco's HDLC
+	LinkPPPEther   LinkType = 51  // PPPoE session without its Ethernet header
+	LinkRaw        LinkType = 101 // raw IP
+	LinkCiscoHDLC  LinkType = 104 // Cisco's HDLC
+	LinkWLAN       LinkType = 105 // IEEE 802.11
+	LinkFrameRelay LinkType = 107 // RFC 2427
+	LinkLoop       LinkType = 108 // OpenBSD loopback: address family in network byte order
+	LinkSLL        LinkType = 113 // Linux cooked v1
+	LinkPrism      LinkType = 119 // IEEE 802.11 behind a Prism header
+	LinkRadiotap   LinkType = 127 // IEEE 802.11 behind a radiotap header
+	LinkAVS        LinkType = 163 // IEEE 802.11 behind an AVS header
+	LinkPPPPPPD    LinkType = 166 // PPP, the first byte says the direction
+	LinkJuniper    LinkType = 178 // Ethernet behind what Juniper's routers put before it
+	LinkPPI        LinkType = 192 // per-packet information, then what it names
+	LinkPPPWithDir LinkType = 204 // PPP behind a byte that says the direction
+	LinkIPv4       LinkType = 228 // raw IPv4
+	LinkIPv6       LinkType = 229 // raw IPv6
+	LinkNFLog      LinkType = 239 // Linux netfilter's log
+	LinkPKTAP      LinkType = 258 // Apple's tap, then what it names
+	LinkSLL2       LinkType = 276 // Linux cooked v2
 )
 
 // The EtherTypes that matter here (IEEE 802 numbers, IANA).
 const (
-	EtherTypeIPv4 uint16 = 0x0800
-	EtherTypeARP  uint16 = 0x0806
-	EtherTypeVLAN uint16 = 0x8100 // 802.1Q
-	EtherTypeIPv6 uint16 = 0x86dd
-	EtherTypeQinQ uint16 = 0x88a8 // 802.1ad
-	EtherTypeLLDP uint16 = 0x88cc
-	etherTypeOldQ uint16 = 0x9100 // QinQ before 802.1ad
+	EtherTypeIPv4  uint16 = 0x0800
+	EtherTypeARP   uint16 = 0x0806
+	EtherTypeVLAN  uint16 = 0x8100 // 802.1Q
+	EtherTypeIPv6  uint16 = 0x86dd
+	EtherTypePPP   uint16 = 0x880b // not IP: link control, authentication, ...
+	EtherTypePPPoE uint16 = 0x8864 // session
+	EtherTypeMPLS  uint16 = 0x8847
+	EtherTypeQinQ  uint16 = 0x88a8 // 802.1ad
+	EtherTypeLLDP  uint16 = 0x88cc
+
+	etherTypeBridged    uint16 = 0x6558 // an Ethernet frame, in GRE and its kin
+	etherTypeMPLSMulti  uint16 = 0x8848 // MPLS, multicast or upstream label
+	etherTypeSGT        uint16 = 0x8909 // Cisco's metadata, with its security group tag
+	etherTypeVNTag      uint16 = 0x8926 // Cisco's VN-Tag
+	etherTypeETag       uint16 = 0x893f // 802.1BR
+	etherTypeNSH        uint16 = 0x894f // RFC 8300
+	etherTypeMACsec     uint16 = 0x88e5 // 802.1AE
+	etherTypeFabricPath uint16 = 0x8903 // Cisco's, a frame in a switch's frame
+	etherTypePBB        uint16 = 0x88e7 // 802.1ah: a frame in a provider's frame
+	etherTypeOldQ       uint16 = 0x9100 // QinQ before 802.1ad
 )
 
 // The TCP flags (RFC 9293 3.1).
@@ -46,17 +74,6 @@ const (
 	CWR
 )
 
-// MaxTunnels is how many outer headers are listed.
-const MaxTunnels = 4
-
-// Tunnel is an outer header that was taken off: its kind (the usual lower-case
-// name: gre, vxlan, ...), its addresses, and the tunnel's own number, 0 for none.
-type Tunnel struct {
-	Kind         string
-	SrcIP, DstIP netip.Addr
-	ID           uint32
-}
-
 // Fragment says what a datagram had to be put together from; zero for one that
 // came whole.
 type Fragment struct {
@@ -70,10 +87,12 @@ type Fragment struct {
 // put together from fragments) and are valid until the next Decode.
 type Headers struct {
 	Time            proto.Time
-	WireLen         int // bytes of the frame on the wire
-	SrcMAC, DstMAC  proto.MAC
-	EtherType       uint16 // innermost, after VLAN tags; 0 for 802.3 with LLC, whose LLC starts LinkPayload
+	WireLen         int       // bytes of the frame on the wire
+	SrcMAC, DstMAC  proto.MAC // innermost
+	CarrierMAC      bool      // the MACs are of those who carry the IP packet between them (a tunnel's ends), not of who has its addresses
+	EtherType       uint16    // innermost, after VLAN tags; 0 for 802.3 with LLC, whose LLC starts LinkPayload
 	VLAN, VLANInner proto.VLAN
+	VNI             uint32 // the virtual network, 24 bits, of a tunnel that numbers them: addresses mean something else in each; 0 for none
 	Transport       proto.Transport
 	TTL             uint8 // or hop limit
 	TCPFlags        uint8
@@ -100,13 +119,19 @@ func (h *Headers) IsIP() bool { return h.SrcIP.IsValid() }
 // read, so they are left as they are: clearing them would cost more than the
 // rest of the header path.
 func (h *Headers) clear() {
-	h.SrcMAC, h.DstMAC = proto.MAC{}, proto.MAC{}
-	h.EtherType, h.VLAN, h.VLANInner = 0, 0, 0
+	h.SrcMAC, h.DstMAC, h.CarrierMAC = proto.MAC{}, proto.MAC{}, false
+	h.EtherType, h.VLAN, h.VLANInner, h.VNI = 0, 0, 0, 0
+	h.NTunnels = 0
+	h.LinkPayload = nil
+	h.clearIP()
+}
+
+// clearIP forgets the IP header and what is behind it.
+func (h *Headers) clearIP() {
 	h.Transport, h.TTL, h.TCPFlags = 0, 0, 0
 	h.SrcPort, h.DstPort, h.Window, h.Seq, h.Ack = 0, 0, 0, 0, 0
 	h.SrcIP, h.DstIP = netip.Addr{}, netip.Addr{}
 	h.Packets, h.IPBytes, h.PayloadLen = 1, 0, 0
-	h.Header, h.Payload, h.LinkPayload = nil, nil, nil
+	h.Header, h.Payload = nil, nil
 	h.Fragment = Fragment{}
-	h.NTunnels = 0
 }

@@ -16,7 +16,6 @@ const (
 	nextHopByHop    = 0
 	nextRouting     = 43
 	nextFragment    = 44
-	nextAuth        = 51
 	nextDestination = 60
 )
 
@@ -33,8 +32,9 @@ const (
 //	| source, destination, options  |
 //
 // A total length of 0 is what segmentation offload leaves in packets that the
-// capturing host sends itself: then the frame's length counts.
-func (d *Decoder) ipv4(b []byte, h *Headers) Reason {
+// capturing host sends itself, and in packets longer than the field can say: then
+// what is around the packet gives its length.
+func (d *Decoder) ipv4(b []byte, length int, h *Headers) Reason {
 	if len(b) < 20 {
 		return IPCut
 	}
@@ -44,7 +44,7 @@ func (d *Decoder) ipv4(b []byte, h *Headers) Reason {
 	}
 	total := int(binary.BigEndian.Uint16(b[2:]))
 	if total == 0 {
-		total = d.onWire(b, h)
+		total = length
 	}
 	if total < ihl {
 		return IPMalformed
@@ -63,13 +63,13 @@ func (d *Decoder) ipv4(b []byte, h *Headers) Reason {
 			id: uint32(binary.BigEndian.Uint16(b[4:])), offset: int(frag&0x1fff) * 8, more: frag&0x2000 != 0,
 		})
 	}
-	return transport(body, total-ihl, h)
+	return d.transport(body, total-ihl, h)
 }
 
 // ipv6 reads an IPv6 header (RFC 8200 3) and walks its extension headers. A
 // payload length of 0 is a jumbogram (RFC 2675) or segmentation offload: then
-// the frame's length counts.
-func (d *Decoder) ipv6(b []byte, h *Headers) Reason {
+// what is around the packet gives its length.
+func (d *Decoder) ipv6(b []byte, around int, h *Headers) Reason {
 	if len(b) < 40 {
 		return IPCut
 	}
@@ -78,7 +78,7 @@ func (d *Decoder) ipv6(b []byte, h *Headers) Reason {
 	}
 	length := int(binary.BigEndian.Uint16(b[4:]))
 	if length == 0 && b[6] != 59 {
-		length = max(d.onWire(b, h)-40, 0)
+		length = max(around-40, 0)
 	}
 	h.SrcIP = netip.AddrFrom16([16]byte(b[8:24])).Unmap()
 	h.DstIP = netip.AddrFrom16([16]byte(b[24:40])).Unmap()
@@ -93,7 +93,7 @@ func (d *Decoder) extensions(next uint8, b []byte, length int, h *Headers) Reaso
 	for range maxExtensions {
 		size := 8
 		switch next {
-		case nextHopByHop, nextRouting, nextDestination, nextAuth, nextFragment:
+		case nextHopByHop, nextRouting, nextDestination, uint8(nextAH), nextFragment:
 			if length < 8 {
 				return IPExtension
 			}
@@ -102,10 +102,10 @@ func (d *Decoder) extensions(next uint8, b []byte, length int, h *Headers) Reaso
 			}
 		default:
 			h.Transport = proto.Transport(next)
-			return transport(b, length, h)
+			return d.transport(b, length, h)
 		}
 		switch next {
-		case nextAuth: // length in 4-byte units less 2 (RFC 4302 2.2)
+		case uint8(nextAH): // length in 4-byte units less 2 (RFC 4302 2.2)
 			size = int(b[1])*4 + 8
 		case nextFragment:
 			if h.Fragment.Count > 0 {
@@ -130,11 +130,4 @@ func (d *Decoder) extensions(next uint8, b []byte, length int, h *Headers) Reaso
 		next, b, length = b[0], b[size:], length-size
 	}
 	return IPExtension
-}
-
-// onWire gives how many bytes of the frame on the wire b, its captured tail,
-// stands for: what the frame had less what lies before b. Slices of one array
-// that were only cut from the front differ in capacity by just that.
-func (d *Decoder) onWire(b []byte, h *Headers) int {
-	return h.WireLen - (d.room - cap(b))
 }

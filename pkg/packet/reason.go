@@ -11,7 +11,14 @@ const (
 	FragmentWait              // kept until its datagram is complete
 	LinkUnsupported           // link type that is not decoded
 	LinkCut                   // frame ends inside its link header
-	LinkTags                  // more VLAN tags than maxTags
+	LinkMalformed             // the link header contradicts itself
+	LinkTags                  // more VLAN tags, or other headers before the IP header, than maxTags
+	LinkProtected             // 802.11 frame with an encrypted payload
+	LinkDamaged               // the receiver says that the frame's check sequence was wrong
+	LinkFragment              // fragment of a frame, which is not put together: 802.11 after the first, multilink PPP, CAPWAP
+	LinkAggregate             // 802.11 frames with several packets (A-MSDU): the first is used
+	TunnelDeep                // packets in more than MaxTunnels tunnels: used as what the innermost of these says
+	TunnelBroken              // packets of a tunnel whose content does not decode: used as the outer packet
 	IPCut                     // frame ends inside its IP header
 	IPMalformed               // version, header length or total length contradict each other
 	IPExtension               // IPv6 extension header chain broken or longer than maxExtensions
@@ -27,7 +34,8 @@ const (
 )
 
 var reasonNames = [Reasons]string{
-	"ok", "fragment_wait", "link_unsupported", "link_cut", "link_tags", "ip_cut", "ip_malformed", "ip_extension",
+	"ok", "fragment_wait", "link_unsupported", "link_cut", "link_malformed", "link_tags", "link_protected", "link_damaged", "link_fragment", "link_aggregate",
+	"tunnel_deep", "tunnel_broken", "ip_cut", "ip_malformed", "ip_extension",
 	"transport_cut", "transport_malformed", "fragment_malformed", "fragment_too_many", "fragment_incomplete",
 	"fragment_evicted", "fragment_overlap", "fragment_duplicate",
 }

@@ -9,7 +9,7 @@ import (
 // transport reads the transport header at the start of b; length is what the IP
 // header says of len(b), which is less where the snaplen cut. A header that is
 // cut behind its ports still tells its flow, so it is used.
-func transport(b []byte, length int, h *Headers) Reason {
+func (d *Decoder) transport(b []byte, length int, h *Headers) Reason {
 	switch h.Transport {
 	case proto.TCP:
 		return tcp(b, length, h)
@@ -27,6 +27,9 @@ func transport(b []byte, length int, h *Headers) Reason {
 			}
 		}
 		h.split(b, length, 8)
+		if mayTunnel(h) {
+			return d.inUDP(h)
+		}
 	case proto.SCTP:
 		if r := enough(b, length, 12, 4); r != OK {
 			return r
@@ -39,10 +42,31 @@ func transport(b []byte, length int, h *Headers) Reason {
 		}
 		h.SrcPort, h.DstPort = uint16(b[0]), uint16(b[1])
 		h.split(b, length, min(8, length))
+	case nextIPv4, nextIPv6, nextGRE, nextEtherIP, nextMPLS, nextEthernet:
+		return d.inIP(b, length, h)
+	case nextAH:
+		return d.authenticated(b, length, h)
 	default:
 		h.PayloadLen, h.Payload = length, b
 	}
 	return OK
+}
+
+// authenticated walks over an IPv4 packet's authentication header (RFC 4302 2.2),
+// behind which the payload is readable: next header 8 | length 8, in 4 bytes less
+// 2, | ...
+func (d *Decoder) authenticated(b []byte, length int, h *Headers) Reason {
+	h.PayloadLen, h.Payload = length, b
+	if len(b) < 12 || b[1] == 0 {
+		return OK
+	}
+	size := int(b[1])*4 + 8
+	if size > len(b) || size > length || d.depth == maxTags {
+		return OK
+	}
+	d.depth++
+	h.Transport = proto.Transport(b[0])
+	return d.transport(b[size:], length-size, h)
 }
 
 // tcp reads a TCP header (RFC 9293 3.1). Up to the flags it must be there.
