@@ -13,6 +13,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/label"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
+	"github.com/wardflow/wardflow/pkg/dissect/snmp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssh"
 	"github.com/wardflow/wardflow/pkg/dissect/tls"
@@ -52,4 +53,6 @@ var identity = []*dissector.Protocol{
 }
 
 // services are the other applications of a network.
-var services = []*dissector.Protocol{}
+var services = []*dissector.Protocol{
+	&snmp.Protocol,
+}
