@@ -8,6 +8,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/dns"
+	"github.com/wardflow/wardflow/pkg/dissect/ftp"
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
 	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
@@ -51,4 +52,6 @@ var identity = []*dissector.Protocol{
 }
 
 // services are the other applications of a network.
-var services = []*dissector.Protocol{}
+var services = []*dissector.Protocol{
+	&ftp.Protocol,
+}
