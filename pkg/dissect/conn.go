@@ -236,23 +236,23 @@ func (e *Engine) resign(c *conn) {
 }
 
 // activate starts the dissector with the bytes that were kept: those of the side
-// that opened the flow first.
+// that opened the flow first. Before them it learns which directions it joins at an
+// unknown place.
 func (e *Engine) activate(c *conn, p *dissector.Protocol, dir int, b []byte) {
 	c.flow.proto = p
 	c.flow.recognised(p.Name)
 	c.stream = p.NewStream()
+	var kept [2][]byte
 	for d := range c.probe {
 		pr := &c.probe[d]
-		kept := pr.prefix
-		pr.prefix = nil
-		switch {
-		case len(kept) > 0:
-			if pr.midstream {
-				c.unknown(d)
-			}
-			c.Data(d, kept)
-		case d == dir && pr.midstream, d != dir && pr.bytes > 0:
+		kept[d], pr.prefix = pr.prefix, nil
+		if (len(kept[d]) > 0 || d == dir) && pr.midstream || len(kept[d]) == 0 && d != dir && pr.bytes > 0 {
 			c.unknown(d)
+		}
+	}
+	for d := range c.probe {
+		if len(kept[d]) > 0 {
+			c.Data(d, kept[d])
 		}
 		if d == dir {
 			c.Data(d, b)

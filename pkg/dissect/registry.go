@@ -8,6 +8,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/dns"
+	"github.com/wardflow/wardflow/pkg/dissect/ftp"
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
 	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/label"
@@ -55,4 +56,5 @@ var identity = []*dissector.Protocol{
 // services are the other applications of a network.
 var services = []*dissector.Protocol{
 	&snmp.Protocol,
+	&ftp.Protocol,
 }

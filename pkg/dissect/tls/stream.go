@@ -17,6 +17,11 @@ var Protocol = dissector.Protocol{
 // connection is the proxy.
 func Tunnelled() dissector.Stream { return &stream{tunnelled: true} }
 
+// Upgraded makes the dissector of a connection that another protocol turned into
+// TLS (STARTTLS): it tells of both hellos and of the certificate, and that there
+// is TLS inside.
+func Upgraded() dissector.Stream { return &stream{upgraded: true} }
+
 // Types of records (RFC 8446 5.1) and of handshake messages (RFC 8446 4, RFC 5246 7.4).
 const (
 	changeCipherSpec = 20
@@ -110,6 +115,7 @@ func recogniseV2(b []byte) dissector.Verdict {
 type stream struct {
 	half      [2]half
 	tunnelled bool
+	upgraded  bool
 }
 
 // half is one direction. A message that lies whole in one record of one segment
@@ -266,8 +272,10 @@ func (s *stream) client(c *dissector.Context, h *half, body []byte) {
 		h.over = true
 		return
 	}
-	if s.tunnelled {
+	if s.tunnelled || s.upgraded {
 		c.Sink.Inner("tls")
+	}
+	if s.tunnelled {
 		x.emitClient(c)
 		h.over = true
 		s.half[1-c.Side&1].over = true
@@ -291,6 +299,9 @@ func (s *stream) server(c *dissector.Context, h *half, body []byte) {
 		return
 	}
 	h.served = true
+	if s.upgraded {
+		c.Sink.Inner("tls")
+	}
 	x.emitServer(c)
 	if x.version() >= tls13 {
 		h.over, s.half[1-c.Side&1].over = true, true
