@@ -15,12 +15,14 @@ const (
 	maxRefused = 32 << 10 // bytes of a direction, after which silence of the other one no longer counts
 )
 
-// conn is a TCP connection that is being recognised or dissected.
+// conn is a TCP connection that is being recognised or dissected, or a flow of
+// datagrams of which the protocol keeps something.
 type conn struct {
 	engine      *Engine
 	flow        *Flow
 	asm         reassembly.Conn
 	stream      dissector.Stream // nil while not recognised
+	state       dissector.State  // of datagrams
 	lost        bool             // the stream is new after a panic and has not been told
 	over        bool             // the dissector wants no more
 	probe       [2]probe
@@ -58,8 +60,7 @@ func (e *Engine) tcp(p *Packet) {
 		e.guess(p)
 	}
 	c := f.conn
-	c.last, c.lastFromSrc = *h, p.FromSrc
-	c.last.Header, c.last.Payload, c.last.LinkPayload = nil, nil, nil
+	c.remember(p)
 	seg := reassembly.Segment{
 		Time: h.Time, Seq: h.Seq, Ack: h.Ack,
 		SYN: syn, FIN: h.TCPFlags&packet.FIN != 0, RST: h.TCPFlags&packet.RST != 0, ACK: h.TCPFlags&packet.ACK != 0,
@@ -75,6 +76,34 @@ func (e *Engine) tcp(p *Packet) {
 		e.release(c)
 		return
 	}
+	e.recent.front(c)
+	e.charge(c)
+}
+
+// remember keeps the headers, for facts at the end of the flow.
+func (c *conn) remember(p *Packet) {
+	c.last, c.lastFromSrc = *p.Headers, p.FromSrc
+	c.last.Header, c.last.Payload, c.last.LinkPayload = nil, nil, nil
+}
+
+// keep keeps what the protocol that just read a datagram wants to know at the next
+// one.
+func (e *Engine) keep(p *Packet) {
+	f, state := p.Flow, e.ctx.State
+	e.ctx.State = nil
+	if f.conn == nil {
+		if state == nil || f.done {
+			return
+		}
+		e.open(f, false, 0)
+	}
+	c := f.conn
+	if f.done {
+		e.release(c)
+		return
+	}
+	c.state = state
+	c.remember(p)
 	e.recent.front(c)
 	e.charge(c)
 }
@@ -102,11 +131,14 @@ func (e *Engine) charge(c *conn) {
 	if c.stream != nil {
 		n += int64(c.stream.Size())
 	}
+	if c.state != nil {
+		n += int64(c.state.Size())
+	}
 	e.used += n - c.charged
 	c.charged = n
 	for e.used > e.cfg.MemoryLimit && e.recent.last != c {
 		old := e.recent.last
-		old.flow.done = true
+		old.flow.done = old.state == nil // what a datagram says is still worth reading
 		e.release(old)
 		(*sink)(e).Count("memory_evicted")
 	}

@@ -25,9 +25,28 @@ func (e *Engine) transport(p *dissector.Protocol, b []byte) (v dissector.Verdict
 }
 
 func (e *Engine) datagram(p *dissector.Protocol, b []byte, known bool) (v dissector.Verdict) {
+	c, ok := e.packet.Flow.conn, false
+	e.speaking, e.ctx.State = p.Name, nil
+	if c != nil {
+		e.ctx.State = c.state
+	}
+	defer func() {
+		if !ok && c != nil {
+			c.state = nil // whatever it was about to become
+		}
+	}()
 	defer e.contain(p)
-	e.speaking = p.Name
-	return p.Datagram(&e.ctx, b, known)
+	v = p.Datagram(&e.ctx, b, known)
+	ok = true
+	return v
+}
+
+// finish tells the protocol that a flow of datagrams is over.
+func (e *Engine) finish(c *conn) {
+	p := c.flow.proto
+	defer e.contain(p)
+	e.speaking, e.ctx.State, e.ctx.Side = p.Name, nil, sender(e.packet)
+	c.state.End(&e.ctx)
 }
 
 func (e *Engine) recognise(p *dissector.Protocol, b []byte, midstream bool) (v dissector.Verdict) {

@@ -13,6 +13,7 @@
 //   - Frame, for frames without IP: one call per frame.
 //   - Datagram, for UDP: one call per payload. Check enough of the structure that
 //     other traffic is refused; ports may make a check milder but never decide.
+//     Context.State carries what has to be known at the flow's next datagram.
 //   - Recognise and NewStream, for TCP: Recognise sees the first bytes of a
 //     direction, the Stream then gets both directions in order, with gaps.
 //

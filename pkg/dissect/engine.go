@@ -159,6 +159,9 @@ func (e *Engine) Close(f *Flow) {
 	e.packet = &Packet{Headers: &c.last, Flow: f, FromSrc: c.lastFromSrc}
 	e.ctx.Headers = &c.last
 	c.asm.Close(c)
+	if c.state != nil {
+		e.finish(c)
+	}
 	e.flush()
 	e.release(c)
 }
@@ -214,6 +217,7 @@ func (e *Engine) udp(p *Packet) {
 	}
 	if f.proto != nil {
 		if e.datagram(f.proto, b, true) == dissector.Yes {
+			e.keep(p)
 			return
 		}
 		if f.By != proto.ByContext {
@@ -221,11 +225,15 @@ func (e *Engine) udp(p *Packet) {
 			return
 		}
 		f.proto = nil // announced, and something else
+		if f.conn != nil {
+			e.release(f.conn)
+		}
 	}
 	for proto := range e.datagrams.of(p.Headers) {
 		if e.datagram(proto, b, false) == dissector.Yes {
 			f.proto = proto
 			f.recognised(proto.Name)
+			e.keep(p)
 			return
 		}
 	}
@@ -276,8 +284,13 @@ func (s *sink) Count(name string) {
 
 // Done ends the dissection once the call in hand is over.
 func (s *sink) Done() {
-	if f := s.packet.Flow; f != nil && f.conn != nil {
-		f.done, f.conn.over = true, true
+	f := s.packet.Flow
+	if f == nil {
+		return
+	}
+	f.done = true
+	if f.conn != nil {
+		f.conn.over = true
 	}
 }
 

@@ -39,8 +39,8 @@ type Protocol struct {
 	Message   func(c *Context, b []byte) Verdict
 
 	// Datagram dissects a UDP payload and says whether it was the protocol's;
-	// on anything but Yes it has emitted nothing. known is true on a flow that
-	// was recognised before: then a No is a malformed message.
+	// on anything but Yes it has emitted nothing and left c.State as it was. known is
+	// true on a flow that was recognised before: then a No is a malformed message.
 	Datagram func(c *Context, b []byte, known bool) Verdict
 
 	// Recognise judges the first bytes of one direction of a TCP connection, or,
@@ -62,6 +62,15 @@ type Stream interface {
 	Size() int
 }
 
+// State is what a protocol keeps of a flow of datagrams from one to the next. It
+// keeps a bounded amount, and never a patient's data.
+type State interface {
+	// End says that the flow is over: the time for a summary.
+	End(c *Context)
+	// Size is about how many bytes are kept.
+	Size() int
+}
+
 // Sink takes what dissectors have to say.
 type Sink interface {
 	Emit(f *Fact)
@@ -75,8 +84,8 @@ type Sink interface {
 	// Such a flow is labelled by context; a registered protocol of that name gets its
 	// datagrams as known ones. What the flow's content says goes before it.
 	Expect(t proto.Transport, end netip.AddrPort, name string)
-	// Done says that the rest of the TCP connection has nothing of interest: it
-	// is neither put together nor read, and what was kept of it is given back.
+	// Done says that the rest of the flow has nothing of interest: it is neither
+	// put together nor read, and what was kept of it is given back without an End.
 	Done()
 }
 
@@ -88,6 +97,7 @@ type Context struct {
 	Key     []byte          // of the site's HMACs
 	Inside  func(netip.Addr) bool
 	Sink    Sink
+	State   State // in a Datagram: what the protocol has left here at the flow's earlier ones, nil at first
 }
 
 // Emit gives a fact away, at the time of the packet in hand.
