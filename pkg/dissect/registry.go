@@ -11,6 +11,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
 	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
+	"github.com/wardflow/wardflow/pkg/dissect/poct1a"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssh"
@@ -31,6 +32,7 @@ var link = []*dissector.Protocol{
 var clinical = []*dissector.Protocol{
 	&hl7.Protocol,
 	&dicom.Protocol,
+	&poct1a.Protocol,
 }
 
 // building are those of buildings and of industrial control.
