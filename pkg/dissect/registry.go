@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/wardflow/wardflow/pkg/dissect/arp"
+	"github.com/wardflow/wardflow/pkg/dissect/astm"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcp"
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
@@ -33,6 +34,7 @@ var clinical = []*dissector.Protocol{
 	&hl7.Protocol,
 	&dicom.Protocol,
 	&poct1a.Protocol,
+	&astm.Protocol,
 }
 
 // building are those of buildings and of industrial control.
