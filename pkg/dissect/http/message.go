@@ -6,10 +6,13 @@ import (
 )
 
 const (
-	maxHost  = 255
-	maxAgent = 512
-	maxValue = 128
-	maxToken = 6 << 10 // base64 of an NTLM token
+	maxHost     = 255
+	maxAgent    = 512
+	maxValue    = 128
+	maxType     = 256
+	maxTarget   = 2 << 10 // of a request's target, for those who judge it
+	maxBoundary = 128     // 70 characters, RFC 2046 5.1.1
+	maxToken    = 6 << 10 // base64 of an NTLM token
 )
 
 // message is the head in hand: the values of the headers that are looked at, in
@@ -22,27 +25,32 @@ type message struct {
 	chunked  bool
 	lengths  int   // Content-Length headers
 	length   int64 // -1 when they are wrong
+	coding   coding
 
 	host, agent, server, powered, kind, upgrade []byte
-	scheme                                      scheme
-	realm, token                                []byte
-	account                                     account
+
+	target, boundary, accept, action []byte // for the readers of bodies, see pkg/dissect/httpbody
+	scheme                           scheme
+	realm, token                     []byte
+	account                          account
 }
 
 func (m *message) reset() {
 	*m = message{
 		method: otherMethod,
 		host:   m.host[:0], agent: m.agent[:0], server: m.server[:0], powered: m.powered[:0], kind: m.kind[:0], upgrade: m.upgrade[:0],
+		target: m.target[:0], boundary: m.boundary[:0], accept: m.accept[:0], action: m.action[:0],
 		realm: m.realm[:0], token: m.token[:0],
 	}
 }
 
 func (m *message) size() int {
-	return cap(m.host) + cap(m.agent) + cap(m.server) + cap(m.powered) + cap(m.kind) + cap(m.upgrade) + cap(m.realm) + cap(m.token) + 256
+	return cap(m.host) + cap(m.agent) + cap(m.server) + cap(m.powered) + cap(m.kind) + cap(m.upgrade) + cap(m.realm) + cap(m.token) +
+		cap(m.target) + cap(m.boundary) + cap(m.accept) + cap(m.action) + 256
 }
 
-// request reads "GET /path HTTP/1.1". The target is looked at for its end only;
-// where the line was too long to be kept, there is no version.
+// request reads "GET /path HTTP/1.1". Where the line was too long to be kept,
+// there is no version.
 func (m *message) request(line []byte, long bool) bool {
 	sp := bytes.IndexByte(line, ' ')
 	if sp <= 0 || sp > maxMethod {
@@ -50,6 +58,7 @@ func (m *message) request(line []byte, long bool) bool {
 	}
 	m.method = method(line[:sp])
 	if long {
+		m.target = append(m.target, line[sp+1:][:min(len(line)-sp-1, maxTarget)]...)
 		return m.method != otherMethod
 	}
 	rest := bytes.TrimRight(line[sp+1:], " ")
@@ -63,6 +72,7 @@ func (m *message) request(line []byte, long bool) bool {
 		}
 	}
 	m.minor = rest[len(rest)-1]
+	m.target = append(m.target, rest[:min(i, maxTarget)]...)
 	return true
 }
 
@@ -87,22 +97,28 @@ func (m *message) header(line []byte) {
 			keep(&m.host, value, maxHost)
 		}
 	case 6:
-		if is("server") {
+		switch {
+		case is("server"):
 			keep(&m.server, value, maxValue)
+		case is("accept"):
+			keep(&m.accept, value[:min(len(value), maxType)], maxType)
+			lower(m.accept)
 		}
 	case 7:
 		if is("upgrade") {
 			keep(&m.upgrade, value, maxValue)
 		}
 	case 10:
-		if is("user-agent") {
+		switch {
+		case is("user-agent"):
 			keep(&m.agent, value, maxAgent)
+		case is("soapaction"):
+			keep(&m.action, bytes.Trim(value, `"`), maxType)
 		}
 	case 12:
 		switch {
 		case is("content-type"):
-			keep(&m.kind, value, maxValue)
-			lower(m.kind)
+			m.contentType(value)
 		case is("x-powered-by"):
 			keep(&m.powered, value, maxValue)
 		}
@@ -115,12 +131,16 @@ func (m *message) header(line []byte) {
 			m.contentLength(value)
 		}
 	case 16:
-		if is("www-authenticate") {
+		switch {
+		case is("www-authenticate"):
 			m.challenge(value)
+		case is("content-encoding"):
+			m.encode(value)
 		}
 	case 17:
 		if is("transfer-encoding") {
 			m.chunked = len(value) >= 7 && equalFold(value[len(value)-7:], "chunked")
+			m.encode(value)
 		}
 	case 18:
 		if is("proxy-authenticate") {
@@ -161,6 +181,37 @@ func lower(b []byte) {
 func keep(into *[]byte, value []byte, limit int) {
 	if len(*into) == 0 && len(value) <= limit {
 		*into = append(*into, value...)
+	}
+}
+
+// contentType keeps a media type and the boundary of a multipart one.
+func (m *message) contentType(value []byte) {
+	if len(m.kind) > 0 {
+		return
+	}
+	keep(&m.kind, value, maxType)
+	lower(m.kind)
+	i := bytes.Index(m.kind, []byte("boundary="))
+	if i < 0 {
+		return
+	}
+	b := value[i+len("boundary="):]
+	if len(b) > 0 && b[0] == '"' {
+		b, _, _ = bytes.Cut(b[1:], []byte(`"`))
+	} else if j := bytes.IndexAny(b, "; \t"); j >= 0 {
+		b = b[:j]
+	}
+	keep(&m.boundary, b, maxBoundary)
+}
+
+// encode takes a Content-Encoding or a Transfer-Encoding.
+func (m *message) encode(value []byte) {
+	switch is := codingOf(value); {
+	case is == noCoding:
+	case m.coding == noCoding:
+		m.coding = is
+	default:
+		m.coding = otherCoding
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/pkg/dissect/httpbody"
 	"github.com/wardflow/wardflow/pkg/dissect/tls"
 )
 
@@ -14,6 +15,7 @@ const (
 	maxBodies   = 1 << 20  // bytes of bodies of one direction that are stepped over, once both sides have spoken
 	maxSkipped  = 64 << 10 // bytes in search of a message, after a gap
 	maxPending  = 32       // requests that wait for their response
+	muchMore    = 16       // times as many bodies and requests where somebody reads the bodies
 )
 
 // mode says where in its messages a direction is.
@@ -37,15 +39,37 @@ type stream struct {
 	pending [maxPending]pending // requests without response, a ring
 	first   int
 	waiting int
-	tunnel  dissector.Stream // after CONNECT
+	tunnel  dissector.Stream  // after CONNECT
+	readers []httpbody.Reader // of the bodies, as in kinds; nil while none was wanted
 	done    bool
 	seen    seen
 }
 
-// pending is what the framing of a response depends on.
+// pending is what the framing and the reading of a response depend on.
 type pending struct {
-	head, connect bool
+	known  bool // there was such a request
+	method uint8
+	kind   uint8 // who gave the tag
+	tag    uint32
 }
+
+// name is the request's method, "" where it was not seen.
+func (p *pending) name() string {
+	if !p.known {
+		return ""
+	}
+	return methodName(int(p.method))
+}
+
+// tagOf is the tag for one of the kinds.
+func (p *pending) tagOf(kind int) uint32 {
+	if int(p.kind) != kind {
+		return 0
+	}
+	return p.tag
+}
+
+func (p *pending) is(method int) bool { return p.known && int(p.method) == method }
 
 // half is one direction.
 type half struct {
@@ -55,6 +79,8 @@ type half struct {
 	left    int64  // of a body or chunk
 	lines   int    // of the head in hand
 	msg     message
+	of      pending // the request of the body in hand, or to which it answers
+	in      inspection
 	spoke   bool  // a head was read
 	bodies  int64 // bytes of bodies that were stepped over
 	skipped int   // bytes while lost
@@ -67,7 +93,7 @@ func (s *stream) Data(c *dissector.Context, b []byte) {
 	for len(b) > 0 && !s.done && s.tunnel == nil {
 		switch h.mode {
 		case body, chunkData, untilClose:
-			b = s.skip(h, b)
+			b = s.skip(c, h, b)
 		default:
 			b = s.text(c, h, b)
 		}
@@ -81,27 +107,45 @@ func (s *stream) Data(c *dissector.Context, b []byte) {
 }
 
 // skip steps over bytes of a body. After enough of them nothing new is expected
-// of the connection. That is asked for after each step, and nothing is said in a
-// body, so that it does not matter how the connection was cut.
-func (s *stream) skip(h *half, b []byte) []byte {
+// of the connection. A step ends where that may be so at the latest, so that it
+// does not matter how the connection was cut.
+func (s *stream) skip(c *dissector.Context, h *half, b []byte) []byte {
 	n := int64(len(b))
 	if h.mode != untilClose {
 		n = min(n, h.left)
 	}
+	for _, limit := range [...]int64{maxBodies, muchMore * maxBodies} {
+		if h.bodies < limit {
+			n = min(n, limit-h.bodies)
+		}
+	}
+	s.feed(c, h, b[:n])
 	h.bodies += n
 	if h.mode != untilClose {
-		if h.left -= n; h.left == 0 {
-			h.mode = map[bool]mode{true: chunkEnd, false: start}[h.mode == chunkData]
-		}
+		h.left -= n
+		s.arrive(c, h)
 	}
 	s.enough(h)
 	return b[n:]
 }
 
+// arrive goes on behind a body or a chunk that was stepped over.
+func (s *stream) arrive(c *dissector.Context, h *half) {
+	switch {
+	case h.left > 0:
+	case h.mode == chunkData:
+		h.mode = chunkEnd
+	default:
+		h.mode = start
+		s.finishBody(c, h, true)
+	}
+}
+
 // enough ends the reading when a direction has stepped over maxBodies, and the
-// other one has spoken too.
+// other one has spoken too; later where the bodies are read.
 func (s *stream) enough(h *half) {
-	if h.bodies >= maxBodies && s.half[0].spoke && s.half[1].spoke || h.bodies >= 16*maxBodies {
+	both := s.half[0].spoke && s.half[1].spoke
+	if h.bodies >= maxBodies && both && s.readers == nil || h.bodies >= muchMore*maxBodies {
 		s.done = true
 	}
 }
@@ -152,19 +196,19 @@ func (s *stream) take(c *dissector.Context, h *half, line []byte, long bool) {
 			s.head(c, h)
 		case h.lines > maxLines:
 			c.Count("http_head_long")
-			h.lose()
+			s.lose(c, h)
 		case long:
 			c.Count("http_line_long")
 		default:
 			h.msg.header(line)
 		}
 	case chunkSize:
-		h.chunk(c, line)
+		s.chunk(c, h, line)
 	case chunkEnd:
 		h.mode = chunkSize
 		if len(line) > 0 {
 			c.Count("http_chunk_malformed")
-			h.lose()
+			s.lose(c, h)
 		}
 	case trailer:
 		if h.lines++; len(line) == 0 || h.lines > maxLines {
@@ -191,7 +235,7 @@ func (s *stream) begin(c *dissector.Context, h *half, line []byte, long bool) {
 		h.mode = header
 	case h.mode == start:
 		c.Count("http_malformed")
-		h.lose()
+		s.lose(c, h)
 	}
 }
 
@@ -214,10 +258,12 @@ func (s *stream) request(c *dissector.Context, h *half) {
 	if s.waiting == maxPending {
 		s.first, s.waiting = (s.first+1)%maxPending, s.waiting-1
 	}
-	s.pending[(s.first+s.waiting)%maxPending] = pending{head: m.method == methodHead, connect: m.method == methodConnect}
+	of := pending{known: true, method: uint8(m.method)}
+	s.inspect(c, h, &of)
+	s.pending[(s.first+s.waiting)%maxPending] = of
 	s.waiting++
-	h.follow(c, false)
-	if s.seen.requests >= maxRequests {
+	s.follow(c, h, false)
+	if n := s.seen.requests; n >= maxRequests && s.readers == nil || n >= muchMore*maxRequests {
 		s.done = true
 	}
 }
@@ -240,12 +286,15 @@ func (s *stream) response(c *dissector.Context, h *half) {
 			c.Sink.Inner(in)
 		}
 		s.done = true
-	case of.connect && m.status/100 == 2:
+	case of.is(methodConnect) && m.status/100 == 2:
 		s.connect(c)
-	case of.head, m.status == 204, m.status == 304:
+	case of.is(methodHead), m.status == 204, m.status == 304:
 		h.mode = start
+		s.inspect(c, h, &of)
+		s.finishBody(c, h, true)
 	default:
-		h.follow(c, true)
+		s.inspect(c, h, &of)
+		s.follow(c, h, true)
 	}
 }
 
@@ -253,25 +302,26 @@ func (s *stream) response(c *dissector.Context, h *half) {
 var upgrades = map[string]string{"websocket": "websocket", "h2c": "h2c"}
 
 // follow goes to the body (RFC 9112 6.3).
-func (h *half) follow(c *dissector.Context, response bool) {
+func (s *stream) follow(c *dissector.Context, h *half, response bool) {
 	m := &h.msg
 	switch {
 	case m.chunked:
 		h.mode = chunkSize
 	case m.lengths > 0 && m.length < 0:
 		c.Count("http_length_malformed")
-		h.lose()
+		s.lose(c, h)
 	case m.length > 0:
 		h.mode, h.left = body, m.length
 	case m.lengths == 0 && response:
 		h.mode = untilClose
 	default:
 		h.mode = start
+		s.finishBody(c, h, true)
 	}
 }
 
 // chunk reads the size of a chunk, which extensions may follow (RFC 9112 7.1).
-func (h *half) chunk(c *dissector.Context, line []byte) {
+func (s *stream) chunk(c *dissector.Context, h *half, line []byte) {
 	size, digits := int64(0), 0
 	for _, x := range line {
 		v := hexValue(x)
@@ -286,9 +336,10 @@ func (h *half) chunk(c *dissector.Context, line []byte) {
 	switch {
 	case digits == 0 || digits > 15:
 		c.Count("http_chunk_malformed")
-		h.lose()
+		s.lose(c, h)
 	case size == 0:
 		h.mode, h.lines = trailer, 0
+		s.finishBody(c, h, true)
 	default:
 		h.mode, h.left = chunkData, size
 	}
@@ -313,11 +364,17 @@ func (s *stream) connect(c *dissector.Context) {
 		s.half[i].line = nil
 	}
 	s.seen.finish(c, false)
+	s.closeReaders(c)
 }
 
-func (h *half) lose() { h.mode, h.skipped, h.long, h.line = lost, 0, false, h.line[:0] }
+// lose gives the place in a direction up.
+func (s *stream) lose(c *dissector.Context, h *half) {
+	s.finishBody(c, h, false)
+	h.mode, h.skipped, h.long, h.line = lost, 0, false, h.line[:0]
+}
 
-// Gap steps over what is missing of a body; elsewhere the message is lost.
+// Gap steps over what is missing of a body, of which its readers get no more;
+// elsewhere the message is lost.
 func (s *stream) Gap(c *dissector.Context, n int64) {
 	if s.tunnel != nil {
 		s.tunnel.Gap(c, n)
@@ -326,12 +383,13 @@ func (s *stream) Gap(c *dissector.Context, n int64) {
 	h := &s.half[c.Side&1]
 	switch {
 	case h.mode == untilClose:
+		s.finishBody(c, h, false)
 	case n > 0 && (h.mode == body || h.mode == chunkData) && h.left >= n:
-		if h.left -= n; h.left == 0 {
-			h.mode = map[bool]mode{true: chunkEnd, false: start}[h.mode == chunkData]
-		}
+		s.finishBody(c, h, false)
+		h.left -= n
+		s.arrive(c, h)
 	default:
-		h.lose()
+		s.lose(c, h)
 		s.first, s.waiting = 0, 0
 	}
 }
@@ -343,6 +401,7 @@ func (s *stream) End(c *dissector.Context) {
 		return
 	}
 	h := &s.half[c.Side&1]
+	s.finishBody(c, h, h.mode == untilClose)
 	h.ended, h.line = true, nil
 	if s.half[1-c.Side&1].ended {
 		s.finish(c, false)
@@ -351,14 +410,20 @@ func (s *stream) End(c *dissector.Context) {
 
 func (s *stream) finish(c *dissector.Context, incomplete bool) {
 	s.seen.finish(c, incomplete)
+	s.closeReaders(c)
 	c.Sink.Done()
 }
 
 // Size is the bytes that are kept.
 func (s *stream) Size() int {
-	n := 512 + s.seen.size()
+	n := 1024 + s.seen.size()
 	for i := range s.half {
-		n += cap(s.half[i].line) + s.half[i].msg.size()
+		n += cap(s.half[i].line) + s.half[i].msg.size() + cap(s.half[i].in.packed)
+	}
+	for _, r := range s.readers {
+		if r != nil {
+			n += r.Size()
+		}
 	}
 	if s.tunnel != nil {
 		n += s.tunnel.Size()
