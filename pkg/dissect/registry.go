@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/wardflow/wardflow/pkg/dissect/arp"
+	"github.com/wardflow/wardflow/pkg/dissect/astm"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcp"
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
@@ -13,6 +14,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/label"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
+	"github.com/wardflow/wardflow/pkg/dissect/poct1a"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
 	"github.com/wardflow/wardflow/pkg/dissect/snmp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
@@ -34,6 +36,8 @@ var link = []*dissector.Protocol{
 var clinical = []*dissector.Protocol{
 	&hl7.Protocol,
 	&dicom.Protocol,
+	&poct1a.Protocol,
+	&astm.Protocol,
 }
 
 // building are those of buildings and of industrial control.
