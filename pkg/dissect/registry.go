@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/wardflow/wardflow/pkg/dissect/arp"
+	"github.com/wardflow/wardflow/pkg/dissect/bacnet"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcp"
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
@@ -34,7 +35,9 @@ var clinical = []*dissector.Protocol{
 }
 
 // building are those of buildings and of industrial control.
-var building = []*dissector.Protocol{}
+var building = []*dissector.Protocol{
+	&bacnet.Protocol,
+}
 
 // identity are those by which devices find each other and say who they are. mDNS
 // and LLMNR are DNS on their own ports.
