@@ -12,6 +12,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
 	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
+	"github.com/wardflow/wardflow/pkg/dissect/modbus"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssh"
@@ -37,6 +38,7 @@ var clinical = []*dissector.Protocol{
 // building are those of buildings and of industrial control.
 var building = []*dissector.Protocol{
 	&bacnet.Protocol,
+	&modbus.Protocol,
 }
 
 // identity are those by which devices find each other and say who they are. mDNS

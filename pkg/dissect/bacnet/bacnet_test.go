@@ -119,6 +119,7 @@ func TestDatagrams(t *testing.T) {
 		{"model in Latin 1", property(70, unhex("73 05 5a fc")), `identity {"device_instance":"41001","model":"Zü","role":"server"}`, ""},
 		{"serial", property(372, character("A-1")), `identity {"device_instance":"41001","role":"server","serial":"A-1"}`, ""},
 		{"status", property(112, unhex("91 04")), `identity {"device_instance":"41001","role":"server","system_status":"non_operational"}`, ""},
+		{"status as ever", property(112, unhex("91 00")), "", ""},
 		{"restart", property(196, unhex("91 05")), `identity {"device_instance":"41001","restart_reason":"hardware_watchdog","role":"server"}`, ""},
 		{"uuid", property(507, unhex("65 10 00112233445566778899aabbccddeeff")), `identity {"device_instance":"41001","device_uid":"00112233445566778899aabbccddeeff","role":"server"}`, ""},
 		{"description of equipment", property(28, character("Air handling unit 2")), `identity {"description":"Air handling unit 2","device_instance":"41001","role":"server"}`, ""},

@@ -68,7 +68,9 @@ func (m *message) answer(n byte, r *reader) {
 	if !ok {
 		m.c.Count("bacnet_incomplete") // a segment's end, most often
 	}
-	if len(f.Attributes) > before {
+	// That all is well is asked for every few seconds: it is told with other things only.
+	well := f.Attributes.Get("system_status") == systemStates[0] && len(f.Attributes) == before+2
+	if len(f.Attributes) > before && !well {
 		m.emit(&f)
 	}
 }

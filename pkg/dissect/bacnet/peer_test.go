@@ -113,6 +113,25 @@ func TestPeer(t *testing.T) {
 	}
 }
 
+// TestControl counts what Wireshark 4.0 counts in a capture of a device that is
+// told to prepare for a restore again and again, and refuses.
+func TestControl(t *testing.T) {
+	r := dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, repotest.Shared(t, "captures/malcolm-artifacts/pcap/protocols/BACnet_device_control.pcap")))
+	asked, refused := 0, 0
+	for _, f := range r.Facts {
+		a := f.Attributes
+		switch {
+		case f.Kind == "reinitialize_device" && a.Get("state") == "start_backup" && a.Get("cleartext_credential") == "password":
+			asked++
+		case f.Kind == "error" && a.Get("service") == "reinitialize_device" && a.Get("error_code") == "service_request_denied":
+			refused++
+		}
+	}
+	if asked != 31 || refused != 15 {
+		t.Errorf("asked %d times, refused %d times", asked, refused)
+	}
+}
+
 // TestIdentities compares what devices said of themselves with what Wireshark
 // 4.0 reads of the same frames (bacapp.object_name and so on): pinned here.
 func TestIdentities(t *testing.T) {
