@@ -5,6 +5,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/dissect/arp"
 	"github.com/wardflow/wardflow/pkg/dissect/astm"
+	"github.com/wardflow/wardflow/pkg/dissect/bacnet"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcp"
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
@@ -15,6 +16,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/label"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
 	"github.com/wardflow/wardflow/pkg/dissect/poct1a"
+	"github.com/wardflow/wardflow/pkg/dissect/modbus"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
 	"github.com/wardflow/wardflow/pkg/dissect/snmp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
@@ -41,7 +43,10 @@ var clinical = []*dissector.Protocol{
 }
 
 // building are those of buildings and of industrial control.
-var building = []*dissector.Protocol{}
+var building = []*dissector.Protocol{
+	&bacnet.Protocol,
+	&modbus.Protocol,
+}
 
 // identity are those by which devices find each other and say who they are. mDNS
 // and LLMNR are DNS on their own ports.
