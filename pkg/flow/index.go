@@ -1,9 +1,13 @@
 package flow
 
-import "hash/maphash"
+import (
+	"hash/maphash"
 
-// ref names an entry of the slab; 0 is none.
-type ref uint32
+	"github.com/wardflow/wardflow/pkg/slab"
+)
+
+// ref names an entry; 0 is none.
+type ref = slab.Ref
 
 // index finds entries by key: open addressing with linear probing, 8 bytes a
 // slot, at most three quarters full. The hash is seeded anew in every process, so
@@ -31,11 +35,11 @@ func (x *index) hash(k *key) uint32 {
 }
 
 // find gives the entry with the key, 0 for none.
-func (x *index) find(hash uint32, k *key, s *slab) ref {
+func (x *index) find(hash uint32, k *key, s *slab.Slab[Entry]) ref {
 	mask := uint32(len(x.slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
 		v := x.slots[i]
-		if v.ref == 0 || (v.hash == hash && s.at(v.ref).key == *k) {
+		if v.ref == 0 || (v.hash == hash && s.At(v.ref).key == *k) {
 			return v.ref
 		}
 	}
@@ -85,40 +89,4 @@ func (x *index) remove(hash uint32, r ref) {
 	}
 	x.slots[i] = slot{}
 	x.count--
-}
-
-// slab holds the entries in chunks that never move, and reuses what is freed.
-type slab struct {
-	chunks [][]Entry
-	free   ref // linked by the entries' links byClass
-	used   ref // highest ref handed out
-}
-
-const (
-	chunkBits = 9
-	chunkSize = 1 << chunkBits
-)
-
-func (s *slab) at(r ref) *Entry {
-	r--
-	return &s.chunks[r>>chunkBits][r&(chunkSize-1)]
-}
-
-func (s *slab) alloc() ref {
-	if r := s.free; r != 0 {
-		e := s.at(r)
-		s.free, e.links[byClass].next = e.links[byClass].next, 0
-		return r
-	}
-	if int(s.used) == len(s.chunks)*chunkSize {
-		s.chunks = append(s.chunks, make([]Entry, chunkSize))
-	}
-	s.used++
-	return s.used
-}
-
-func (s *slab) release(r ref) {
-	e := s.at(r)
-	*e = Entry{links: [2]link{byClass: {next: s.free}}}
-	s.free = r
 }

@@ -19,7 +19,7 @@ type link struct{ next, prev ref }
 func (t *Table) push(l *list, r ref, e *Entry) {
 	e.links[l.by] = link{prev: l.last}
 	if l.last != 0 {
-		t.slab.at(l.last).links[l.by].next = r
+		t.entries.At(l.last).links[l.by].next = r
 	} else {
 		l.first = r
 	}
@@ -29,12 +29,12 @@ func (t *Table) push(l *list, r ref, e *Entry) {
 func (t *Table) unlink(l *list, r ref, e *Entry) {
 	at := e.links[l.by]
 	if at.prev != 0 {
-		t.slab.at(at.prev).links[l.by].next = at.next
+		t.entries.At(at.prev).links[l.by].next = at.next
 	} else if l.first == r {
 		l.first = at.next
 	}
 	if at.next != 0 {
-		t.slab.at(at.next).links[l.by].prev = at.prev
+		t.entries.At(at.next).links[l.by].prev = at.prev
 	} else if l.last == r {
 		l.last = at.prev
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/wardflow/wardflow/pkg/packet"
+	"github.com/wardflow/wardflow/pkg/slab"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -66,7 +67,7 @@ type Table struct {
 	idle    [classes]time.Duration
 	now     proto.Time
 	swept   uint32 // tick of the last sweep
-	slab    slab
+	entries slab.Slab[Entry]
 	index   index
 	lists   [classes]list // by last packet
 	open    list          // entries with packets in a part that ends by time, by the part's start
@@ -113,10 +114,10 @@ func (t *Table) Add(h *packet.Headers) (e *Entry, fromSrc bool) {
 	}
 	k, srcLow := makeKey(h)
 	hash := t.index.hash(&k)
-	r := t.index.find(hash, &k, &t.slab)
+	r := t.index.find(hash, &k, &t.entries)
 	side := 0
 	if r != 0 {
-		e = t.slab.at(r)
+		e = t.entries.At(r)
 		if srcLow != (e.flags&srcIsLow != 0) {
 			side = 1
 		}
@@ -127,7 +128,7 @@ func (t *Table) Add(h *packet.Headers) (e *Entry, fromSrc bool) {
 	}
 	if r == 0 {
 		r = t.begin(hash, k, srcLow, h)
-		e = t.slab.at(r)
+		e = t.entries.At(r)
 		side = 0
 		if srcLow != (e.flags&srcIsLow != 0) {
 			side = 1
@@ -146,8 +147,7 @@ func (t *Table) begin(hash uint32, k key, srcLow bool, h *packet.Headers) ref {
 	if t.index.count >= t.cfg.Max {
 		t.evict()
 	}
-	r := t.slab.alloc()
-	e := t.slab.at(r)
+	r, e := t.entries.Alloc()
 	e.begin(k, srcLow, h, &t.asleep)
 	var room [seedPayload + 16]byte
 	seed := appendSeed(room[:0], h)
@@ -216,7 +216,7 @@ func (t *Table) Advance(now proto.Time) {
 func (t *Table) sweep() {
 	for c := range t.lists {
 		for r := t.lists[c].first; r != 0; {
-			e := t.slab.at(r)
+			e := t.entries.At(r)
 			if t.now.Sub(e.seen()) < t.idle[c] {
 				break
 			}
@@ -227,7 +227,7 @@ func (t *Table) sweep() {
 		}
 	}
 	for r := t.open.first; r != 0; {
-		e := t.slab.at(r)
+		e := t.entries.At(r)
 		if t.now.Sub(e.start) < t.cfg.ActiveTimeout {
 			break
 		}
@@ -249,7 +249,7 @@ func (e *Entry) seen() proto.Time {
 func (t *Table) deliver() {
 	if len(t.due) > 1 {
 		slices.SortFunc(t.due, func(a, b dueEntry) int {
-			x, y := t.slab.at(a.ref), t.slab.at(b.ref)
+			x, y := t.entries.At(a.ref), t.entries.At(b.ref)
 			if d := x.began() - y.began(); d != 0 {
 				if d < 0 {
 					return -1
@@ -263,7 +263,7 @@ func (t *Table) deliver() {
 	due := t.due
 	t.due = t.due[:0]
 	for _, d := range due {
-		e := t.slab.at(d.ref)
+		e := t.entries.At(d.ref)
 		t.emit(e, d.final)
 		if d.final {
 			t.remove(d.ref, e)
@@ -289,7 +289,7 @@ func (t *Table) cut(r ref, e *Entry) {
 
 // finish ends a flow outside of a sweep.
 func (t *Table) finish(r ref) {
-	e := t.slab.at(r)
+	e := t.entries.At(r)
 	t.unlinkAll(r, e)
 	t.emit(e, true)
 	t.remove(r, e)
@@ -299,7 +299,7 @@ func (t *Table) finish(r ref) {
 func (t *Table) evict() {
 	var oldest ref
 	for _, l := range t.lists {
-		if l.first != 0 && (oldest == 0 || t.slab.at(l.first).seen() < t.slab.at(oldest).seen()) {
+		if l.first != 0 && (oldest == 0 || t.entries.At(l.first).seen() < t.entries.At(oldest).seen()) {
 			oldest = l.first
 		}
 	}
@@ -311,7 +311,7 @@ func (t *Table) evict() {
 func (t *Table) Flush() {
 	for c := range t.lists {
 		for r := t.lists[c].first; r != 0; {
-			e := t.slab.at(r)
+			e := t.entries.At(r)
 			next := e.links[byClass].next
 			t.due = append(t.due, dueEntry{ref: r, final: true})
 			t.unlinkAll(r, e)
@@ -331,5 +331,5 @@ func (t *Table) emit(e *Entry, final bool) {
 func (t *Table) remove(r ref, e *Entry) {
 	t.asleep.ended(e)
 	t.index.remove(t.index.hash(&e.key), r)
-	t.slab.release(r)
+	t.entries.Release(r)
 }

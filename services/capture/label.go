@@ -14,16 +14,15 @@ var transports = map[proto.Transport]string{
 }
 
 // label names the protocol of a flow of which no dissector has said anything. The
-// port is asked only where the flow has carried nothing: of what it did carry the
-// dissectors have made what can be made, their own guess included, unless there
-// were none.
-func label(e *flow.Entry, flowsOnly bool) (name, by string) {
+// port is asked only where the flow has carried nothing, or nothing that they knew;
+// of what else it did carry they have made what can be made.
+func (p *Processor) label(e *flow.Entry) (name, by string) {
 	if t := e.Transport(); t == proto.ICMP6 && e.SrcPort() >= 133 && e.SrcPort() <= 137 { // RFC 4861
 		return "ndp", proto.ByContent
 	} else if name := transports[t]; name != "" {
 		return name, proto.ByContent
 	}
-	if flowsOnly || !e.HasPayload() {
+	if p.cfg.FlowsOnly || !e.HasPayload() || dissect.LightGuessed(e.Light) {
 		for _, port := range [...]uint16{e.DstPort(), e.SrcPort()} {
 			if name := dissect.PortName(e.Transport(), port); name != "" {
 				return name, proto.ByPort

@@ -97,8 +97,8 @@ func (p *Processor) side(pkt *dissect.Packet, s dissect.Side) end {
 	if s == dissect.Dst {
 		i = 1
 	}
-	if kept, ok := e.App.(*session); ok && kept.ends != nil {
-		return kept.ends[i]
+	if kept := p.kept.endsOf(e); kept != nil {
+		return kept[i]
 	}
 	if i == 0 {
 		return p.segment.end(e.VLAN(), e.SrcMAC(), e.SrcIP())

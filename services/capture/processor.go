@@ -60,6 +60,7 @@ type Processor struct {
 	cfg     Config
 	decoder packet.Decoder
 	table   *flow.Table
+	kept    sessions
 	engine  *dissect.Engine
 	segment *segment
 
@@ -71,12 +72,6 @@ type Processor struct {
 	begun       bool
 	emitting    bool // the receiver has the word
 	counts      counts
-}
-
-// session is what the Processor keeps of a flow, in its entry.
-type session struct {
-	dissect.Flow
-	ends *[2]end // as the first part was sent: later ones stay on its lanes
 }
 
 // New makes a Processor.
@@ -130,20 +125,23 @@ func (p *Processor) Packet(link packet.LinkType, t proto.Time, frame []byte, wir
 		return
 	}
 	e, fromSrc := p.table.Add(h)
-	s, known := e.App.(*session)
-	if !known {
-		s = &session{}
-		e.App = s
-	}
 	if e.Fresh() {
 		p.segment.learn(h.VLAN, h.SrcMAC, h.SrcIP, sighting{at: p.clock, routed: routed(h.TTL)})
 	}
 	if e.Mute || p.cfg.FlowsOnly {
 		return
 	}
+	s := p.kept.of(e)
+	if s == nil {
+		if dissect.LightDone(e.Light) || !carries(e, h, fromSrc) {
+			return
+		}
+		s = p.kept.open(e)
+	}
 	p.current = e
 	p.packet = dissect.Packet{Headers: h, Flow: &s.Flow, FromSrc: fromSrc, Syn: e.Handshake()}
 	p.engine.Packet(&p.packet)
+	p.kept.settle(e, s)
 }
 
 // Advance moves event time to t, when it is later: parts and flows that end by
@@ -228,30 +226,32 @@ func panicPlace() string {
 // and between whom. At the end of the flow the dissectors say first what they
 // still hold.
 func (p *Processor) part(e *flow.Entry, f *proto.Flow) {
-	s, known := e.App.(*session)
-	if !known {
-		s = &session{}
+	s := p.kept.of(e)
+	if s != nil {
+		if f.Final {
+			p.close(e, s)
+		}
+		f.Protocol, f.ProtocolBy = s.Protocol, s.By
+		f.ProtocolInner = slices.Clone(s.Inner)
 	}
-	if f.Final {
-		p.close(e, s)
-	}
-	f.Protocol, f.ProtocolBy = s.Protocol, s.By
-	f.ProtocolInner = slices.Clone(s.Inner)
 	if f.Protocol == "" {
-		f.Protocol, f.ProtocolBy = label(e, p.cfg.FlowsOnly)
+		f.Protocol, f.ProtocolBy = p.label(e)
 	}
-	ends := s.ends
+	ends := p.kept.endsOf(e)
 	if ends == nil {
 		ends = &[2]end{
 			p.segment.end(e.VLAN(), e.SrcMAC(), e.SrcIP()),
 			p.segment.end(e.VLAN(), e.DstMAC(), e.DstIP()),
 		}
 		if !f.Final {
-			s.ends = ends
+			p.kept.keepEnds(e, *ends)
 		}
 	}
 	f.SrcEndpoint, f.SrcInside = ends[0].id, ends[0].inside
 	f.DstEndpoint, f.DstInside = ends[1].id, ends[1].inside
+	if f.Final {
+		p.kept.release(e)
+	}
 	p.send(f)
 }
 
