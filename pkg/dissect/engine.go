@@ -37,6 +37,7 @@ type Flow struct {
 	isn   [2]uint32
 	syn   [2]bool
 	tries uint8
+	trial bool // proto is not sure yet
 	done  bool // nothing more to learn
 }
 
@@ -159,7 +160,7 @@ func (e *Engine) Close(f *Flow) {
 	e.packet = &Packet{Headers: &c.last, Flow: f, FromSrc: c.lastFromSrc}
 	e.ctx.Headers = &c.last
 	c.asm.Close(c)
-	if c.state != nil {
+	if c.state != nil && !f.trial {
 		e.finish(c)
 	}
 	e.flush()
@@ -215,32 +216,58 @@ func (e *Engine) udp(p *Packet) {
 	if f.tries == 0 && f.proto == nil {
 		e.foresee(p)
 	}
-	if f.proto != nil {
-		if e.datagram(f.proto, b, true) == dissector.Yes {
-			e.keep(p)
-			return
-		}
-		if f.By != proto.ByContext {
-			(*sink)(e).Count(f.proto.Name + "_malformed")
-			return
-		}
-		f.proto = nil // announced, and something else
-		if f.conn != nil {
-			e.release(f.conn)
-		}
+	if f.proto != nil && e.known(p, b) {
+		return
 	}
+	var maybe *dissector.Protocol
+	var state dissector.State
 	for proto := range e.datagrams.of(p.Headers) {
-		if e.datagram(proto, b, false) == dissector.Yes {
+		switch e.datagram(proto, b, false) {
+		case dissector.Yes:
 			f.proto = proto
 			f.recognised(proto.Name)
 			e.keep(p)
 			return
+		case dissector.More:
+			if maybe == nil {
+				maybe, state = proto, e.ctx.State
+			}
 		}
 	}
 	if f.tries++; f.tries >= maxTries {
 		f.done = true
+	} else if maybe != nil {
+		f.proto, f.trial, e.ctx.State = maybe, true, state
+		e.keep(p)
 	}
 	e.guess(p)
+}
+
+// known gives a datagram to the protocol that has the flow, or has it on trial. It
+// reports false where that is not the flow's protocol after all.
+func (e *Engine) known(p *Packet, b []byte) bool {
+	f := p.Flow
+	switch v := e.datagram(f.proto, b, !f.trial); {
+	case v == dissector.Yes && f.trial:
+		f.trial = false
+		f.recognised(f.proto.Name)
+		fallthrough
+	case v == dissector.Yes:
+		e.keep(p)
+		return true
+	case v == dissector.More && f.trial && f.tries < maxTries:
+		f.tries++
+		e.keep(p)
+		return true
+	case !f.trial && f.By != proto.ByContext:
+		(*sink)(e).Count(f.proto.Name + "_malformed")
+		return true
+	}
+	f.proto, f.trial = nil, false // announced or on trial, and something else
+	if f.conn != nil {
+		e.release(f.conn)
+	}
+	return false
 }
 
 // message dissects a packet of a transport that is a protocol of its own.

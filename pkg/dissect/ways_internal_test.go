@@ -151,3 +151,48 @@ func TestOtherWaysIn(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// pair is known by two datagrams in order.
+type pair struct{ last byte }
+
+func (*pair) End(c *dissector.Context) { c.Emit(&dissector.Fact{Kind: "end"}) }
+func (*pair) Size() int                { return 1 }
+
+// A protocol that cannot tell yet is asked again, with what it kept, until it can.
+func TestTrial(t *testing.T) {
+	for _, tc := range []struct {
+		parts []string
+		label string
+		facts int
+	}{
+		{[]string{"a", "b"}, "pair content", 1},
+		{[]string{"a"}, " ", 0},
+		{[]string{"a", "x", "c", "d"}, "pair content", 1},
+		{[]string{"a", "herald"}, "herald content", 1},
+		{[]string{"a", "x", "x", "x", "a", "b"}, " ", 0},
+		{[]string{"a", "c", "e", "g", "i", "k", "l"}, " ", 0},
+	} {
+		d := &datagrams{now: 1}
+		var asked []string
+		list := append([]*dissector.Protocol{{Name: "pair", Datagram: func(c *dissector.Context, b []byte, known bool) dissector.Verdict {
+			s, _ := c.State.(*pair)
+			switch {
+			case len(b) > 1 || b[0] == 'x':
+				return dissector.No
+			case known || s != nil && b[0] == s.last+1:
+				return dissector.Yes
+			}
+			c.State = &pair{last: b[0]}
+			return dissector.More
+		}}}, heralds(&asked)...)
+		d.e = newEngine(Config{Emit: func(_ *Packet, f *Fact) { d.facts = append(d.facts, *f) }}, list)
+		var f Flow
+		for _, p := range tc.parts {
+			d.send(&f, 40000, 5, p)
+		}
+		d.e.Close(&f)
+		if got := f.Protocol + " " + f.By; got != tc.label || len(d.facts) != tc.facts || d.e.used != 0 {
+			t.Errorf("%v: %q with %d facts and %d bytes, want %q with %d", tc.parts, got, len(d.facts), d.e.used, tc.label, tc.facts)
+		}
+	}
+}

@@ -317,7 +317,7 @@ func TestSummary(t *testing.T) {
 		f.sp = i
 		b.send(float64(i), f)
 	}
-	b.Packet(127, at(4), make([]byte, 50), 60)
+	b.Packet(9999, at(4), make([]byte, 50), 60)
 	b.Packet(packet.LinkEthernet, at(3), make([]byte, 5), 5)
 	b.End()
 	s := b.Summary()

@@ -43,8 +43,9 @@ type Protocol struct {
 	Message   func(c *Context, b []byte) Verdict
 
 	// Datagram dissects a UDP payload and says whether it was the protocol's;
-	// on anything but Yes it has emitted nothing and left c.State as it was. known is
-	// true on a flow that was recognised before: then a No is a malformed message.
+	// on anything but Yes it has emitted nothing. More says that the next datagram will
+	// tell, with what it needs for that in c.State; on No it has left c.State as it was.
+	// known is true on a flow that was recognised before: then a No is a malformed message.
 	Datagram func(c *Context, b []byte, known bool) Verdict
 
 	// Recognise judges the first bytes of one direction of a TCP connection, or,
