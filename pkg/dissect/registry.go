@@ -17,6 +17,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
 	"github.com/wardflow/wardflow/pkg/dissect/modbus"
 	"github.com/wardflow/wardflow/pkg/dissect/poct1a"
+	"github.com/wardflow/wardflow/pkg/dissect/radius"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
 	"github.com/wardflow/wardflow/pkg/dissect/snmp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
@@ -65,5 +66,6 @@ var identity = []*dissector.Protocol{
 // services are the other applications of a network.
 var services = []*dissector.Protocol{
 	&snmp.Protocol,
+	&radius.Protocol,
 	&ftp.Protocol,
 }
