@@ -16,18 +16,23 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/label"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
 	"github.com/wardflow/wardflow/pkg/dissect/modbus"
+	"github.com/wardflow/wardflow/pkg/dissect/mqtt"
 	"github.com/wardflow/wardflow/pkg/dissect/poct1a"
 	"github.com/wardflow/wardflow/pkg/dissect/radius"
+	"github.com/wardflow/wardflow/pkg/dissect/rtp"
+	"github.com/wardflow/wardflow/pkg/dissect/rtsp"
+	"github.com/wardflow/wardflow/pkg/dissect/sip"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
 	"github.com/wardflow/wardflow/pkg/dissect/snmp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssh"
 	"github.com/wardflow/wardflow/pkg/dissect/tls"
+	"github.com/wardflow/wardflow/pkg/dissect/vnc"
 )
 
 // protocols is the list of protocols. Where the content of two is alike, the
 // first wins, unless the flow's port is the other's.
-var protocols = slices.Concat(link, clinical, building, identity, services, label.Protocols)
+var protocols = slices.Concat(link, clinical, building, identity, services, label.Protocols, media)
 
 // link are those of the segment itself, without IP.
 var link = []*dissector.Protocol{
@@ -67,5 +72,16 @@ var identity = []*dissector.Protocol{
 var services = []*dissector.Protocol{
 	&snmp.Protocol,
 	&radius.Protocol,
+	&sip.Protocol,
+	&rtsp.Protocol,
+	&mqtt.Protocol,
+	&vnc.Protocol,
+	&rtp.STUN,
+	&rtp.RTCP,
 	&ftp.Protocol,
+}
+
+// media are known by more than one packet: all others are asked before.
+var media = []*dissector.Protocol{
+	&rtp.Protocol,
 }
