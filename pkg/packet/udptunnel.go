@@ -262,7 +262,8 @@ func (d *Decoder) l2tp(b []byte, length int, h *Headers) Reason {
 //	| version 4 | type 4 | length 5 | radio 5 | binding 5 | T 1 | F 1 | L 1 | W 1 | M 1 | K 1 | flags 3 |
 //	| fragment 16 | offset 13 | reserved 3 | radio's MAC | wireless information |
 //
-// T says that the content is an 802.11 frame, not one of Ethernet.
+// T says that the content is an 802.11 frame, not one of Ethernet. Many access
+// points swap the two bytes of its control: the one with the kind, data, tells.
 func (d *Decoder) capwap(b []byte, length int, h *Headers) Reason {
 	if len(b) < 8 {
 		return OK
@@ -279,6 +280,9 @@ func (d *Decoder) capwap(b []byte, length int, h *Headers) Reason {
 	etherType := etherTypeBridged
 	if v&0x100 != 0 {
 		etherType = typeWLAN
+		if len(b) > size+1 && b[size]&0x0f != 8 && b[size+1]&0x0f == 8 {
+			etherType = typeWLANSwapped
+		}
 	}
 	r, _ := d.inside(TunnelCAPWAP, 0, etherType, b[size:], length-size, h)
 	return r
