@@ -33,11 +33,12 @@ func readdress(b []byte) []byte {
 }
 
 var (
-	inner4     = readdress(ip4(17, udp(1111, 53, []byte("hello"))))
-	inner6     = readdress(ip6(17, udp(1111, 53, []byte("hello"))))
-	innerFrame = frameOf(0x800, inner4)
-	innerARP   = frameOf(0x806, make([]byte, 28))
-	innerSTP   = frameOf(7, []byte{0x42, 0x42, 3, 0, 0, 0, 0})
+	inner4       = readdress(ip4(17, udp(1111, 53, []byte("hello"))))
+	inner6       = readdress(ip6(17, udp(1111, 53, []byte("hello"))))
+	innerFrame   = frameOf(0x800, inner4)
+	innerARP     = frameOf(0x806, make([]byte, 28))
+	solicitation = []byte{133, 0, 0, 0, 0, 0, 0, 0}
+	innerSTP     = frameOf(7, []byte{0x42, 0x42, 3, 0, 0, 0, 0})
 )
 
 func frameOf(etherType int, body []byte) []byte {
@@ -124,6 +125,8 @@ func TestTunnels(t *testing.T) {
 		"gtp, extension of 0": {frame: inUDP(2152, gtpu(0x34, be32(0x85), []byte{0, 0x10, 9, 0}, inner6))},
 		"teredo":              {frame: inUDP(3544, inner6), want: "teredo" + outer, v6: true},
 		"teredo, indications": {frame: inUDP(3544, []byte{0, 1, 1, 2, 'i', 'a', 'a', 1, 2, 3, 4, 5, 6, 7, 8, 0}, []byte{0, 0, 1, 2, 3, 4, 5, 6}, inner6), want: "teredo" + outer, v6: true},
+		"teredo, bubble":      {frame: inUDP(3544, ip6(59, nil))},
+		"teredo, router":      {frame: inUDP(3544, ip6(58, solicitation))},
 		"teredo, something":   {frame: inUDP(3544, []byte("`as long as this may be, it is nothing at all"))},
 		"any port, ipv6":      {frame: inUDP(9999, inner6)},
 		"gre in udp":          {frame: inUDP(4754, be16(0), be16(0x800), inner4), want: "gre" + outer},

@@ -1,6 +1,10 @@
 package packet
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/wardflow/wardflow/proto"
+)
 
 // The UDP ports of tunnels (IANA; the second VXLAN port is Linux's first choice).
 const (
@@ -164,7 +168,10 @@ func (d *Decoder) gtp(b []byte, length int, h *Headers) Reason {
 }
 
 // teredo reads an IPv6 packet in UDP behind the indications that may stand before
-// it (RFC 4380 5.1.1): authentication, and the origin's address.
+// it (RFC 4380 5.1.1): authentication, and the origin's address. What is about the
+// tunnel itself stays a datagram between its ends: bubbles, which have no payload,
+// and the solicitations and advertisements of routers, which all clients send from
+// one and the same address.
 func (d *Decoder) teredo(b []byte, length int, h *Headers) Reason {
 	if len(b) > 4 && b[0] == 0 && b[1] == 1 {
 		n := 4 + int(b[2]) + int(b[3]) + 9
@@ -176,7 +183,11 @@ func (d *Decoder) teredo(b []byte, length int, h *Headers) Reason {
 	if len(b) > 8 && b[0] == 0 && b[1] == 0 {
 		b, length = b[8:], length-8
 	}
-	if len(b) == 0 || b[0]>>4 != 6 || !fits(b, length) {
+	if len(b) < 40 || b[0]>>4 != 6 || !fits(b, length) {
+		return OK
+	}
+	const bubble, solicitation, advertisement = 59, 133, 134
+	if b[6] == bubble || (b[6] == uint8(proto.ICMP6) && len(b) > 40 && (b[40] == solicitation || b[40] == advertisement)) {
 		return OK
 	}
 	r, _ := d.inside(TunnelTeredo, 0, EtherTypeIPv6, b, length, h)
