@@ -10,3 +10,6 @@ var FlowIDOf = flowID
 
 // MakeKey is makeKey.
 var MakeKey = makeKey
+
+// Tunnels is how many flows came in tunnels, and in how many.
+func Tunnels(t *Table) (flows, tunnels int) { return len(t.tunnels.of), len(t.tunnels.known) }

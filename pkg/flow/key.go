@@ -17,11 +17,16 @@ import (
 //	| low    | high   |lp |hp |vlan|inner|proto|marks|
 //	+--------+--------+---+---+----+-----+-----+-----+
 //
-// An IPv4 address fills the first 4 of its 16 bytes. Hosts that have no address
-// yet (DHCP, duplicate address detection) all send from the unspecified one, so
-// there the sender's MAC stands in its place and keeps them apart. For ICMP the
-// ports are the type and that of the answer, or type and code where no answer
-// exists; such a flow has one direction only.
+// An IPv4 address fills the first 4 of its 16 bytes. Where packets came out of a
+// tunnel that numbers virtual networks, that number fills the last 4 of the low
+// end's: each network has addresses of its own. (IPv6 addresses are unique without.)
+// Other numbers of tunnels (a GTP endpoint, a GRE key, an MPLS label) and their
+// addresses have no part in the key: they may differ by direction.
+//
+// Hosts that have no address yet (DHCP, duplicate address detection) all send from
+// the unspecified one, so there the sender's MAC stands in its place and keeps them
+// apart. For ICMP the ports are the type and that of the answer, or type and code
+// where no answer exists; such a flow has one direction only.
 type key [42]byte
 
 // The marks of a key.
@@ -32,6 +37,7 @@ const (
 	highNone               // the same of the high end
 	oneWay                 // ICMP without answer: low is the sender
 	portsNone              // the transport has no ports
+	keyVNI     = 12
 	keyPorts   = 32
 	keyVLAN    = 36
 	keyProto   = 40
@@ -67,6 +73,9 @@ func makeKey(h *packet.Headers) (k key, srcLow bool) {
 	binary.BigEndian.PutUint16(k[keyPorts+2:], dst)
 	binary.BigEndian.PutUint16(k[keyVLAN:], uint16(h.VLAN))
 	binary.BigEndian.PutUint16(k[keyVLAN+2:], uint16(h.VLANInner))
+	if h.VNI != 0 && h.SrcIP.Is4() {
+		binary.BigEndian.PutUint32(k[keyVNI:], h.VNI)
+	}
 	k[keyProto], k[keyMarks] = byte(h.Transport), marks
 	return k, srcLow
 }

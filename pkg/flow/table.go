@@ -73,6 +73,7 @@ type Table struct {
 	open    list          // entries with packets in a part that ends by time, by the part's start
 	ids     generations
 	asleep  sleepers
+	tunnels tunnels
 	due     []dueEntry
 	flows   uint64
 	evicted uint64
@@ -149,6 +150,7 @@ func (t *Table) begin(hash uint32, k key, srcLow bool, h *packet.Headers) ref {
 	}
 	r, e := t.entries.Alloc()
 	e.begin(k, srcLow, h, &t.asleep)
+	t.tunnels.begin(e, h, srcLow != (e.flags&srcIsLow != 0))
 	var room [seedPayload + 16]byte
 	seed := appendSeed(room[:0], h)
 	e.FlowID = flowID(t.cfg.Site, &k, seed, 0)
@@ -324,12 +326,14 @@ func (t *Table) Flush() {
 func (t *Table) emit(e *Entry, final bool) {
 	f := &proto.Flow{Site: t.cfg.Site, Sensor: t.cfg.Sensor}
 	e.record(f, final)
+	f.Tunnel = t.tunnels.text(e)
 	t.cfg.Emit(e, f)
 }
 
 // remove frees an entry that is on no list any more.
 func (t *Table) remove(r ref, e *Entry) {
 	t.asleep.ended(e)
+	t.tunnels.ended(e)
 	t.index.remove(t.index.hash(&e.key), r)
 	t.entries.Release(r)
 }

@@ -28,10 +28,15 @@ type Decoder struct {
 // the frame is counted.
 func (d *Decoder) Decode(lt LinkType, t proto.Time, frame []byte, wireLen int, h *Headers) Reason {
 	h.clear()
-	h.Time = t
-	h.WireLen = max(wireLen, len(frame))
+	h.Time, h.WireLen = t, max(wireLen, len(frame))
+	h.CarrierMAC, h.VNI, h.NTunnels = false, 0, 0
 	d.depth = 0
-	r := d.link(lt, frame, h.WireLen, h)
+	var r Reason
+	if lt == LinkEthernet {
+		r = d.ethernet(frame, h.WireLen, h)
+	} else {
+		r = d.link(lt, frame, h.WireLen, h)
+	}
 	d.Counters[r]++
 	return r
 }
@@ -91,7 +96,6 @@ func (d *Decoder) ethernet(b []byte, length int, h *Headers) Reason {
 // outermost two are kept.
 func (d *Decoder) tags(etherType uint16, b []byte, length int, h *Headers) Reason {
 	for range maxTags {
-		size := 4 // with the EtherType behind it
 		switch etherType {
 		case EtherTypeIPv4:
 			h.EtherType, h.LinkPayload = etherType, b
@@ -100,21 +104,9 @@ func (d *Decoder) tags(etherType uint16, b []byte, length int, h *Headers) Reaso
 			h.EtherType, h.LinkPayload = etherType, b
 			return d.ipv6(b, length, h)
 		case EtherTypeVLAN, EtherTypeQinQ, etherTypeOldQ:
-		case etherTypeVNTag:
-			size = 6
-		case etherTypeETag, etherTypeSGT:
-			size = 8
-		case etherTypeMACsec:
-			if size = macsec(b); size == 0 {
-				return d.rarer(etherType, b, length, h)
+			if len(b) < 4 {
+				return LinkCut
 			}
-		default:
-			return d.rarer(etherType, b, length, h)
-		}
-		if len(b) < size {
-			return LinkCut
-		}
-		if size == 4 {
 			vlan := proto.VLAN(binary.BigEndian.Uint16(b) & 0x0fff)
 			switch {
 			case h.VLAN == 0:
@@ -122,20 +114,35 @@ func (d *Decoder) tags(etherType uint16, b []byte, length int, h *Headers) Reaso
 			case h.VLANInner == 0:
 				h.VLANInner = vlan
 			}
+			etherType, b, length = binary.BigEndian.Uint16(b[2:]), b[4:], length-4
+		default:
+			size := tagSize(etherType, b)
+			if size == 0 {
+				return d.rarer(etherType, b, length, h)
+			}
+			if len(b) < size {
+				return LinkCut
+			}
+			etherType, b, length = binary.BigEndian.Uint16(b[size-2:]), b[size:], length-size
 		}
-		etherType, b, length = binary.BigEndian.Uint16(b[size-2:]), b[size:], length-size
 	}
 	return LinkTags
 }
 
-// macsec gives the size of a MACsec tag that leaves its frame readable (IEEE
-// 802.1AE 9.3: integrity without confidentiality), with the EtherType behind it,
-// else 0: tag control 8 | short length 8 | packet number 32 | channel 64, which
-// is there where a bit says so.
-func macsec(b []byte) int {
-	const channel, encrypted = 0x20, 0x0c
+// tagSize gives the size of a tag that is none of a VLAN, with the EtherType behind
+// it; 0 for none.
+//
+// A MACsec tag leaves its frame readable where it is for integrity only (IEEE
+// 802.1AE 9.3): tag control 8 | short length 8 | packet number 32 | channel 64,
+// which is there where a bit says so.
+func tagSize(etherType uint16, b []byte) int {
+	const version, channel, encrypted = 0x80, 0x20, 0x0c
 	switch {
-	case len(b) == 0 || b[0]&(0x80|encrypted) != 0:
+	case etherType == etherTypeVNTag:
+		return 6
+	case etherType == etherTypeETag, etherType == etherTypeSGT:
+		return 8
+	case etherType != etherTypeMACsec, len(b) == 0, b[0]&(version|encrypted) != 0:
 		return 0
 	case b[0]&channel != 0:
 		return 16

@@ -12,8 +12,11 @@ const (
 	greWLAN    uint16 = 0x8200 // to 0x83ff: Aruba's, of an access point
 )
 
-// typeWLAN stands for an 802.11 frame, which has no EtherType.
-const typeWLAN uint16 = 1
+// What stands for an 802.11 frame, which has no EtherType.
+const (
+	typeWLAN        uint16 = 1
+	typeWLANSwapped uint16 = 2 // the two bytes of its control are the other way round
+)
 
 // maxSources bounds the source route entries of RFC 1701.
 const maxSources = 32
@@ -25,6 +28,11 @@ func (d *Decoder) payload(etherType uint16, b []byte, length int, h *Headers) Re
 		return d.ethernet(b, length, h)
 	case typeWLAN:
 		return d.wlan(b, length, 1, h)
+	case typeWLANSwapped:
+		if len(b) < 2 {
+			return LinkCut
+		}
+		return d.wlanFrame(b[1], b[0], b, length, 1, h)
 	case EtherTypePPP:
 		return d.ppp(b, length, h)
 	}

@@ -1,6 +1,10 @@
 package packet
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/wardflow/wardflow/proto"
+)
 
 // The UDP ports of tunnels (IANA; the second VXLAN port is Linux's first choice).
 const (
@@ -164,7 +168,10 @@ func (d *Decoder) gtp(b []byte, length int, h *Headers) Reason {
 }
 
 // teredo reads an IPv6 packet in UDP behind the indications that may stand before
-// it (RFC 4380 5.1.1): authentication, and the origin's address.
+// it (RFC 4380 5.1.1): authentication, and the origin's address. What is about the
+// tunnel itself stays a datagram between its ends: bubbles, which have no payload,
+// and the solicitations and advertisements of routers, which all clients send from
+// one and the same address.
 func (d *Decoder) teredo(b []byte, length int, h *Headers) Reason {
 	if len(b) > 4 && b[0] == 0 && b[1] == 1 {
 		n := 4 + int(b[2]) + int(b[3]) + 9
@@ -176,7 +183,11 @@ func (d *Decoder) teredo(b []byte, length int, h *Headers) Reason {
 	if len(b) > 8 && b[0] == 0 && b[1] == 0 {
 		b, length = b[8:], length-8
 	}
-	if len(b) == 0 || b[0]>>4 != 6 || !fits(b, length) {
+	if len(b) < 40 || b[0]>>4 != 6 || !fits(b, length) {
+		return OK
+	}
+	const bubble, solicitation, advertisement = 59, 133, 134
+	if b[6] == bubble || (b[6] == uint8(proto.ICMP6) && len(b) > 40 && (b[40] == solicitation || b[40] == advertisement)) {
 		return OK
 	}
 	r, _ := d.inside(TunnelTeredo, 0, EtherTypeIPv6, b, length, h)
@@ -262,7 +273,8 @@ func (d *Decoder) l2tp(b []byte, length int, h *Headers) Reason {
 //	| version 4 | type 4 | length 5 | radio 5 | binding 5 | T 1 | F 1 | L 1 | W 1 | M 1 | K 1 | flags 3 |
 //	| fragment 16 | offset 13 | reserved 3 | radio's MAC | wireless information |
 //
-// T says that the content is an 802.11 frame, not one of Ethernet.
+// T says that the content is an 802.11 frame, not one of Ethernet. Many access
+// points swap the two bytes of its control: the one with the kind, data, tells.
 func (d *Decoder) capwap(b []byte, length int, h *Headers) Reason {
 	if len(b) < 8 {
 		return OK
@@ -279,6 +291,9 @@ func (d *Decoder) capwap(b []byte, length int, h *Headers) Reason {
 	etherType := etherTypeBridged
 	if v&0x100 != 0 {
 		etherType = typeWLAN
+		if len(b) > size+1 && b[size]&0x0f != 8 && b[size+1]&0x0f == 8 {
+			etherType = typeWLANSwapped
+		}
 	}
 	r, _ := d.inside(TunnelCAPWAP, 0, etherType, b[size:], length-size, h)
 	return r

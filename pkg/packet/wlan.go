@@ -90,11 +90,16 @@ func (d *Decoder) wlan(b []byte, length, align int, h *Headers) Reason {
 	if len(b) < 2 {
 		return LinkCut
 	}
-	if b[0]&3 != 0 { // version
+	return d.wlanFrame(b[0], b[1], b, length, align, h)
+}
+
+// wlanFrame goes on with an 802.11 header by the two bytes of its control.
+func (d *Decoder) wlanFrame(control, flags byte, b []byte, length, align int, h *Headers) Reason {
+	if control&3 != 0 { // version
 		return LinkMalformed
 	}
 	h.EtherType = 0
-	switch b[0] >> 2 & 3 {
+	switch control >> 2 & 3 {
 	case 0: // management
 		if len(b) < 24 {
 			return LinkCut
@@ -102,20 +107,20 @@ func (d *Decoder) wlan(b []byte, length, align int, h *Headers) Reason {
 		h.DstMAC, h.SrcMAC, h.CarrierMAC = proto.MAC(b[4:10]), proto.MAC(b[10:16]), false
 		return OK
 	case 2:
-		return d.wlanData(b, length, align, h)
+		return d.wlanData(control, flags, b, length, align, h)
 	}
 	return OK
 }
 
 // wlanData reads an 802.11 data frame.
-func (d *Decoder) wlanData(b []byte, length, align int, h *Headers) Reason {
-	flags, size := b[1], 24
+func (d *Decoder) wlanData(control, flags byte, b []byte, length, align int, h *Headers) Reason {
+	size := 24
 	fourth := flags&(wlanToDS|wlanFromDS) == wlanToDS|wlanFromDS
 	if fourth {
 		size += 6
 	}
 	aggregate := false
-	if b[0]&0x80 != 0 { // QoS
+	if control&0x80 != 0 { // QoS
 		if len(b) < size+2 {
 			return LinkCut
 		}
@@ -133,7 +138,7 @@ func (d *Decoder) wlanData(b []byte, length, align int, h *Headers) Reason {
 	h.CarrierMAC = false
 	body := b[size:]
 	switch {
-	case b[0]&0x40 != 0: // no data
+	case control&0x40 != 0: // no data
 		return OK
 	case binary.LittleEndian.Uint16(b[22:])&15 != 0: // not the first fragment
 		d.Counters[LinkFragment]++

@@ -125,7 +125,7 @@ func (p *Processor) Packet(link packet.LinkType, t proto.Time, frame []byte, wir
 		return
 	}
 	e, fromSrc := p.table.Add(h)
-	if e.Fresh() {
+	if e.Fresh() && !h.CarrierMAC {
 		p.segment.learn(h.VLAN, h.SrcMAC, h.SrcIP, sighting{at: p.clock, routed: routed(h.TTL)})
 	}
 	if e.Mute || p.cfg.FlowsOnly {
