@@ -11,6 +11,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
 	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
+	"github.com/wardflow/wardflow/pkg/dissect/quic"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
 	"github.com/wardflow/wardflow/pkg/dissect/snmp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
@@ -42,6 +43,7 @@ var building = []*dissector.Protocol{}
 var identity = []*dissector.Protocol{
 	&dhcp.Protocol,
 	&tls.Protocol,
+	&quic.Protocol,
 	&http.Protocol,
 	&ssh.Protocol,
 	&smb.Protocol,
