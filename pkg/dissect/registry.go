@@ -11,6 +11,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
 	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
+	"github.com/wardflow/wardflow/pkg/dissect/ntp"
 	"github.com/wardflow/wardflow/pkg/dissect/quic"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
 	"github.com/wardflow/wardflow/pkg/dissect/snmp"
@@ -56,4 +57,5 @@ var identity = []*dissector.Protocol{
 // services are the other applications of a network.
 var services = []*dissector.Protocol{
 	&snmp.Protocol,
+	&ntp.Protocol,
 }
