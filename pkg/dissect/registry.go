@@ -5,6 +5,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/dissect/arp"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcp"
+	"github.com/wardflow/wardflow/pkg/dissect/dhcpv6"
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/dns"
@@ -43,6 +44,7 @@ var building = []*dissector.Protocol{}
 // and LLMNR are DNS on their own ports.
 var identity = []*dissector.Protocol{
 	&dhcp.Protocol,
+	&dhcpv6.Protocol,
 	&tls.Protocol,
 	&quic.Protocol,
 	&http.Protocol,
