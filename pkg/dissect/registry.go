@@ -7,6 +7,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/astm"
 	"github.com/wardflow/wardflow/pkg/dissect/bacnet"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcp"
+	"github.com/wardflow/wardflow/pkg/dissect/dhcpv6"
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/dns"
@@ -22,6 +23,8 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/rtp"
 	"github.com/wardflow/wardflow/pkg/dissect/rtsp"
 	"github.com/wardflow/wardflow/pkg/dissect/sip"
+	"github.com/wardflow/wardflow/pkg/dissect/ntp"
+	"github.com/wardflow/wardflow/pkg/dissect/quic"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
 	"github.com/wardflow/wardflow/pkg/dissect/snmp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
@@ -58,7 +61,9 @@ var building = []*dissector.Protocol{
 // and LLMNR are DNS on their own ports.
 var identity = []*dissector.Protocol{
 	&dhcp.Protocol,
+	&dhcpv6.Protocol,
 	&tls.Protocol,
+	&quic.Protocol,
 	&http.Protocol,
 	&ssh.Protocol,
 	&smb.Protocol,
@@ -84,4 +89,5 @@ var services = []*dissector.Protocol{
 // media are known by more than one packet: all others are asked before.
 var media = []*dissector.Protocol{
 	&rtp.Protocol,
+	&ntp.Protocol,
 }

@@ -28,7 +28,10 @@ const (
 )
 
 // kinds are the message types of option 53.
-var kinds = [...]string{"", "discover", "offer", "request", "decline", "ack", "nak", "release", "inform"}
+var kinds = [...]string{
+	"", "discover", "offer", "request", "decline", "ack", "nak", "release", "inform",
+	"force_renew", "lease_query", "lease_unassigned", "lease_unknown", "lease_active", // RFC 3203, RFC 4388
+}
 
 // maxText is the longest text that is kept of an option.
 const maxText = 255
@@ -99,6 +102,10 @@ func emitClient(c *dissector.Context, b []byte, o *options, kind string) {
 	a.Set("router", o.addr(optRouter))
 	a.Set("domain", o.text(optDomain))
 	a.Set("message", o.text(optMessage))
+	if b[0] == bootRequest {
+		o.boot(a)
+	}
+	o.agent(c, a)
 	c.Emit(&f)
 }
 
@@ -106,12 +113,21 @@ func emitClient(c *dissector.Context, b []byte, o *options, kind string) {
 // the relay.
 func emitServer(c *dissector.Context, b []byte, o *options, kind string) {
 	f := dissector.Fact{Kind: kind, Subject: dissector.Subject{Side: c.Side}}
-	f.Attributes.Set("role", "server")
-	f.Attributes.Set("server_id", o.addr(optServerID))
-	f.Attributes.Set("router", o.addr(optRouter))
-	f.Attributes.Set("domain", o.text(optDomain))
+	a := &f.Attributes
+	a.Set("role", "server")
+	a.Set("server_id", o.addr(optServerID))
+	a.Set("router", o.addr(optRouter))
+	a.Set("subnet_mask", o.addr(optMask))
+	a.SetList("dns_servers", o.addrs(optNameServers))
+	a.SetList("ntp_servers", o.addrs(optTimeServers))
+	a.SetList("tftp_servers", o.addrs(optTFTPServers))
+	a.Set("boot_server", host(o.value[optBootServer]))
+	if next := addr4(b[20:24]); next.IsValid() {
+		a.Set("next_server", next.String())
+	}
+	a.Set("domain", o.text(optDomain))
 	if relay := addr4(b[24:28]); relay.IsValid() {
-		f.Attributes.Set("relay", relay.String())
+		a.Set("relay", relay.String())
 	}
 	c.Emit(&f)
 }

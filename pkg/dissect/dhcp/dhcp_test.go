@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/wardflow/wardflow/pkg/dissect"
+	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/packet"
 	"github.com/wardflow/wardflow/pkg/repotest"
@@ -67,6 +68,25 @@ func TestMessages(t *testing.T) {
 		{"name in text", 0, message(1, client, opt(53, "\x01"), opt(81, "\x00\x00\x00pcu.hosp")), []string{`"fqdn":"pcu.hosp"`}},
 		{"identifier that is no hardware", 0, message(1, client, opt(53, "\x01"), opt(61, "\x00nurse.w3")), []string{"{}"}},
 		{"other hardware", 0, with(message(1, client, opt(53, "\x01")), 1, "\x20"), []string{"side=0 mac= "}},
+		{
+			"a relay's switch port", 0, message(1, client, opt(53, "\x01"), opt(82, "\x01\x06\x00\x04\x00\x29\x01\x17\x02\x08\x00\x06\x02\x00\x00\x00\x00\x17\x05\x04\x0a\x02\x00\x01\x06\x06nobody")),
+			[]string{`{"circuit_id":"vlan=41 port=1/23","relay_link":"10.2.0.1","remote_id":"02:00:00:00:00:17"}`},
+		},
+		{"a relay's text", 0, message(1, client, opt(53, "\x01"), opt(82, "\x01\x08Gi1/0/23\x02\x0c\x01\x0aSW-W3-01:7")), []string{`{"circuit_id":"Gi1/0/23","remote_id":"SW-W3-01:7"}`}},
+		{"a relay's text about somebody", 0, message(1, client, opt(53, "\x01"), opt(82, "\x01\x0froom of nobody \x02\x03\x01\x02\x03")), []string{`{"circuit_id":"` + dissector.Pseudonym(dissecttest.Key, []byte("room of nobody ")) + `","remote_id":"010203"}`}},
+		{
+			"a machine that boots", 0, message(1, client, opt(53, "\x01"), opt(60, "PXEClient:Arch:00007:UNDI:003016"), opt(93, "\x00\x07"), opt(97, "\x00\x44\x45\x4c\x4c\x36\x00\x10\x4d\x80\x4e\xb4\xc0\x4f\x4e\x32\x32")),
+			[]string{`{"client_arch":"x64_uefi","client_uuid":"4c4c4544-0036-4d10-804e-b4c04f4e3232","vendor_class":"PXEClient:Arch:00007:UNDI:003016"}`},
+		},
+		{"makers' options", 0, message(1, client, opt(53, "\x01"), opt(124, "\x00\x00\x00\x09\x03\x02AB"), opt(125, "\x00\x00\x0d\xe9\x12\x01\x06001122\x02\x04S-12\x03\x02X7")), []string{`{"product":"X7","serial":"S-12","vendor_enterprises":["9","3561"]}`}},
+		{"an identifier made of a MAC", 0, message(1, client, opt(53, "\x01"), opt(61, "\xff\x00\x00\x00\x01\x00\x03\x00\x01\x02\x00\x00\x00\x00\x01")), []string{`{"client_id":"ff0000000100030001020000000001"}`}},
+		{"an identifier made of a text", 0, message(1, client, opt(53, "\x01"), opt(61, "\xff\x00\x00\x00\x01\x00\x02\x00\x00\x00\x09nobody")), []string{`{}`}},
+		{
+			"what a server gives", 1, with(message(2, client, opt(53, "\x05"), opt(1, "\xff\xff\xff\x00"), opt(6, "\x0a\x01\x02\x05\x0a\x01\x02\x06"), opt(42, "\x0a\x01\x02\x07"), opt(66, "tftp.hosp.example"), opt(150, "\x0a\x01\x02\x08")), 20, "\x0a\x01\x02\x09"),
+			[]string{`side=0`, `{"boot_server":"tftp.hosp.example","dns_servers":["10.1.2.5","10.1.2.6"],"next_server":"10.1.2.9","ntp_servers":["10.1.2.7"],"role":"server","subnet_mask":"255.255.255.0","tftp_servers":["10.1.2.8"]}`},
+		},
+		{"a sub-option beyond the end", 0, message(1, client, opt(53, "\x01"), opt(82, "\x01\x08Gi")), []string{`{}`}},
+		{"a lease is asked for", 0, message(1, client, opt(53, "\x0a")), []string{"dhcp lease_query"}},
 		{"BOOTP", 0, message(1, client), nil},
 		{"unknown type", 0, message(1, client, opt(53, "\x63")), nil},
 		{"no cookie", 0, with(message(1, client, opt(53, "\x01")), 236, "xxxx"), nil},
@@ -81,6 +101,9 @@ func TestMessages(t *testing.T) {
 				if !strings.Contains(got[i], tc.want[i]) {
 					t.Errorf("%s, want %s", got[i], tc.want[i])
 				}
+			}
+			if strings.Contains(string(r.Everything()), "obody") {
+				t.Errorf("somebody's name leaves:\n%s", r.Everything())
 			}
 			if by := r.Flows[0].By; (tc.name == "no cookie") != (by == proto.ByPort) {
 				t.Errorf("recognised by %q", by)

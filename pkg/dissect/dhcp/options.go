@@ -11,9 +11,12 @@ import (
 // The options that are read (IANA BOOTP/DHCP options).
 const (
 	optPad           = 0
+	optMask          = 1
 	optRouter        = 3
+	optNameServers   = 6
 	optHostname      = 12
 	optDomain        = 15
+	optTimeServers   = 42
 	optRequestedIP   = 50
 	optLease         = 51
 	optOverload      = 52
@@ -23,9 +26,18 @@ const (
 	optMessage       = 56
 	optVendorClass   = 60
 	optClientID      = 61
+	optBootServer    = 66
 	optFQDN          = 81
+	optAgent         = 82
+	optArchitecture  = 93
+	optUUID          = 97
+	optVendors       = 124
+	optVendorData    = 125
+	optTFTPServers   = 150
 	optEnd           = 255
 )
+
+const maxAddrs = 8 // of one option that are told
 
 // options are the raw values by number; parts of one option are put together
 // (RFC 3396). Values point into the message where they came in one part.
@@ -114,13 +126,29 @@ func (o *options) numbers(code byte) string {
 }
 
 // hardwareID is the client identifier in hex where it is a hardware address
-// (type 1, six bytes); any other form may say anything, a user's name included.
+// (type 1, six bytes), or is made of one or of a UUID (type 255, RFC 4361: four
+// bytes of the interface, then a DUID of that kind); any other form may say
+// anything, a user's name included.
 func (o *options) hardwareID() string {
 	v := o.value[optClientID]
-	if len(v) != 7 || v[0] != 1 {
+	switch {
+	case len(v) == 7 && v[0] == 1:
+	case len(v) >= 15 && len(v) <= 27 && v[0] == 255 && v[5] == 0 && (v[6] == 1 || v[6] == 3 || v[6] == 4):
+	default:
 		return ""
 	}
 	return hex.EncodeToString(v)
+}
+
+// addrs are the addresses of an option.
+func (o *options) addrs(code byte) (list []string) {
+	v := o.value[code]
+	for ; len(v) >= 4 && len(list) < maxAddrs; v = v[4:] {
+		if a := addr4(v[:4]); a.IsValid() {
+			list = append(list, a.String())
+		}
+	}
+	return list
 }
 
 // fqdn reads option 81 (RFC 4702): flags, two codes, then a name, in DNS labels

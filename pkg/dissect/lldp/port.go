@@ -28,7 +28,10 @@ var portWords = func() map[string]bool {
 	return m
 }()
 
-// portName reports that a text names a port and nothing else.
+// PortName reports that a text names a port and nothing else: then it may leave,
+// here and where relays of DHCP say from which port a client comes.
+func PortName(s string) bool { return portName(s) }
+
 func portName(s string) bool {
 	words := strings.FieldsFunc(strings.ToLower(s), func(r rune) bool {
 		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && r < 0x80

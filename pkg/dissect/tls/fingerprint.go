@@ -60,10 +60,10 @@ var ja4Versions = map[uint16]string{tls13: "13", tls12: "12", tls11: "11", tls10
 
 // ja4 is, as FoxIO's technical_details/JA4.md has it:
 //
-//	t | version | d or i: with or without SNI | count of ciphers | of extensions | ends of the first ALPN
+//	t (over TCP), q (QUIC) | version | d or i: with or without SNI | count of ciphers | of extensions | ends of the first ALPN
 //	_ | SHA-256 of the sorted ciphers, 12 characters
 //	_ | SHA-256 of the sorted extensions without SNI and ALPN, then the signature algorithms as they stand
-func (h *hello) ja4() string {
+func (h *hello) ja4(over byte) string {
 	version := ja4Versions[h.top()]
 	if version == "" {
 		version = "00"
@@ -73,7 +73,7 @@ func (h *hello) ja4() string {
 		sni = "d"
 	}
 	ciphers, extensions := numbers(h.ciphers), clean(h.extensions)
-	head := fmt.Sprintf("t%s%s%02d%02d%s", version, sni, min(len(ciphers), 99), min(len(extensions), 99), h.alpnEnds())
+	head := fmt.Sprintf("%c%s%s%02d%02d%s", over, version, sni, min(len(ciphers), 99), min(len(extensions), 99), h.alpnEnds())
 	slices.Sort(ciphers)
 	slices.Sort(extensions)
 	rest := slices.DeleteFunc(extensions, func(v uint16) bool { return v == extServerName || v == extALPN })

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/proto"
 )
 
 // Versions on the wire.
@@ -50,8 +51,9 @@ type hello struct {
 	versions   []byte
 	alpn       [][]byte
 	sni        []byte
-	named      bool // there is a server_name extension
-	extended   bool // there are extensions
+	transport  []byte // QUIC's parameters
+	named      bool   // there is a server_name extension
+	extended   bool   // there are extensions
 }
 
 // reader takes a message apart; after the first length that lies, all is empty.
@@ -167,6 +169,8 @@ func (h *hello) look(kind uint16, body []byte, server bool) {
 				h.alpn = append(h.alpn, name)
 			}
 		}
+	case extTransport, extTransportDraft:
+		h.transport = body
 	case extSupportedVersions:
 		if server {
 			h.versions = r.take(2)
@@ -222,8 +226,12 @@ var retryRandom = []byte{
 func (h *hello) retry() bool { return bytes.Equal(h.random, retryRandom) }
 
 func (h *hello) emitClient(c *dissector.Context) {
-	f := dissector.Fact{Protocol: "tls", Kind: "client_hello", Subject: dissector.Subject{Side: c.Side}}
-	a := &f.Attributes
+	c.Emit(&dissector.Fact{Protocol: "tls", Kind: "client_hello", Subject: dissector.Subject{Side: c.Side}, Attributes: h.client(c, 't')})
+}
+
+// client is what a client's hello says; over is the transport, as JA4 has it.
+func (h *hello) client(c *dissector.Context, over byte) (list proto.Attributes) {
+	a := &list
 	a.Set("role", "client")
 	if len(h.sni) > 0 {
 		if name := serverName(h.sni); name != "" {
@@ -236,19 +244,23 @@ func (h *hello) emitClient(c *dissector.Context) {
 	a.Set("tls_version", versionNames[h.version()])
 	a.SetList("tls_versions", h.offered())
 	a.Set("ja3", h.ja3())
-	a.Set("ja4", h.ja4())
-	c.Emit(&f)
+	a.Set("ja4", h.ja4(over))
+	return list
 }
 
 func (h *hello) emitServer(c *dissector.Context) {
-	f := dissector.Fact{Protocol: "tls", Kind: "server_hello", Subject: dissector.Subject{Side: c.Side}}
-	a := &f.Attributes
+	c.Emit(&dissector.Fact{Protocol: "tls", Kind: "server_hello", Subject: dissector.Subject{Side: c.Side}, Attributes: h.server()})
+}
+
+// server is what a server's hello says.
+func (h *hello) server() (list proto.Attributes) {
+	a := &list
 	a.Set("role", "server")
 	a.Set("tls_version", versionNames[h.version()])
 	a.Set("cipher", cipherName(binary.BigEndian.Uint16(h.ciphers)))
 	a.SetList("alpn", h.protocols())
 	a.Set("ja3s", h.ja3s())
-	c.Emit(&f)
+	return list
 }
 
 // offered lists the versions by name, in the client's order; without the list of
