@@ -11,8 +11,11 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/ftp"
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
 	"github.com/wardflow/wardflow/pkg/dissect/http"
+	"github.com/wardflow/wardflow/pkg/dissect/imap"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
+	"github.com/wardflow/wardflow/pkg/dissect/pop3"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
+	"github.com/wardflow/wardflow/pkg/dissect/smtp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssh"
 	"github.com/wardflow/wardflow/pkg/dissect/tls"
@@ -54,4 +57,7 @@ var identity = []*dissector.Protocol{
 // services are the other applications of a network.
 var services = []*dissector.Protocol{
 	&ftp.Protocol,
+	&smtp.Protocol,
+	&pop3.Protocol,
+	&imap.Protocol,
 }
