@@ -18,6 +18,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/smtp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssh"
+	"github.com/wardflow/wardflow/pkg/dissect/telnet"
 	"github.com/wardflow/wardflow/pkg/dissect/tls"
 )
 
@@ -60,4 +61,5 @@ var services = []*dissector.Protocol{
 	&smtp.Protocol,
 	&pop3.Protocol,
 	&imap.Protocol,
+	&telnet.Protocol,
 }
