@@ -14,21 +14,25 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/ftp"
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
 	"github.com/wardflow/wardflow/pkg/dissect/http"
+	"github.com/wardflow/wardflow/pkg/dissect/imap"
 	"github.com/wardflow/wardflow/pkg/dissect/label"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
 	"github.com/wardflow/wardflow/pkg/dissect/modbus"
 	"github.com/wardflow/wardflow/pkg/dissect/mqtt"
+	"github.com/wardflow/wardflow/pkg/dissect/ntp"
 	"github.com/wardflow/wardflow/pkg/dissect/poct1a"
+	"github.com/wardflow/wardflow/pkg/dissect/pop3"
+	"github.com/wardflow/wardflow/pkg/dissect/quic"
 	"github.com/wardflow/wardflow/pkg/dissect/radius"
 	"github.com/wardflow/wardflow/pkg/dissect/rtp"
 	"github.com/wardflow/wardflow/pkg/dissect/rtsp"
 	"github.com/wardflow/wardflow/pkg/dissect/sip"
-	"github.com/wardflow/wardflow/pkg/dissect/ntp"
-	"github.com/wardflow/wardflow/pkg/dissect/quic"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
+	"github.com/wardflow/wardflow/pkg/dissect/smtp"
 	"github.com/wardflow/wardflow/pkg/dissect/snmp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssh"
+	"github.com/wardflow/wardflow/pkg/dissect/telnet"
 	"github.com/wardflow/wardflow/pkg/dissect/tls"
 	"github.com/wardflow/wardflow/pkg/dissect/vnc"
 )
@@ -84,6 +88,10 @@ var services = []*dissector.Protocol{
 	&rtp.STUN,
 	&rtp.RTCP,
 	&ftp.Protocol,
+	&smtp.Protocol,
+	&pop3.Protocol,
+	&imap.Protocol,
+	&telnet.Protocol,
 }
 
 // media are known by more than one packet: all others are asked before.
