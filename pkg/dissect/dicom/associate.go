@@ -19,13 +19,22 @@ const (
 	itemAbstract       = 0x30
 	itemTransfer       = 0x40
 	itemUser           = 0x50
+	itemMaxPDU         = 0x51
 	itemImplementation = 0x52
+	itemAsync          = 0x53
+	itemRole           = 0x54
 	itemVersion        = 0x55
+	itemExtended       = 0x56
+	itemCommonExtended = 0x57
+	itemIdentity       = 0x58
 )
 
 const (
 	maxItem     = 128 // of the items that are kept: UIDs of 64, names of 16
+	maxBegin    = 68  // of those whose beginning is enough
 	maxContexts = 128 // odd numbers of a byte
+	maxSyntaxes = 64
+	maxRoles    = 128
 )
 
 // syntax is a transfer syntax, as far as it matters for reading.
@@ -54,14 +63,22 @@ type items struct {
 	fixed                   bool // the fixed part was read
 	damaged                 bool
 	skip                    int // bytes of an item that are of no interest
-	need                    int // bytes of the item in hand
+	need                    int // bytes of the item in hand that are kept
+	rest                    int // bytes of it beyond these
 	item                    uint8
 	called, calling         string
 	implementation, version string
 	contexts                []context
+	transfers               []string // all transfer syntaxes, each once
+	maxPDU                  uint32
+	async                   string
+	roles, extended         []string
+	identity                identity
 }
 
-func (it *items) size() int { return cap(it.buf) + contextsSize(it.contexts) }
+func (it *items) size() int {
+	return cap(it.buf) + contextsSize(it.contexts) + 80*(cap(it.transfers)+cap(it.roles)+cap(it.extended))
+}
 
 func contextsSize(list []context) int { return 112 * cap(list) }
 
@@ -92,7 +109,9 @@ func (it *items) read(b []byte) int {
 		it.begin(it.buf[0], int(binary.BigEndian.Uint16(it.buf[2:])))
 	default:
 		it.value(it.buf)
+		clear(it.buf)
 		it.item = 0
+		it.skip = it.rest
 	}
 	it.buf = it.buf[:0]
 	return n
@@ -105,16 +124,21 @@ func (it *items) begin(kind uint8, size int) {
 		return // its items follow
 	case itemContextRQ, itemContextAC:
 		size = 4 // its number; its items follow
-	case itemAbstract, itemTransfer, itemImplementation, itemVersion:
+	case itemAbstract, itemTransfer, itemImplementation, itemVersion, itemMaxPDU, itemAsync, itemRole:
+	case itemExtended, itemCommonExtended, itemIdentity:
+		if size > maxBegin {
+			it.item, it.need, it.rest = kind, maxBegin, size-maxBegin
+			return
+		}
 	default:
-		it.skip = size // the application context, user identity, negotiations
+		it.skip = size // the application context, the answer to an identity
 		return
 	}
 	if size == 0 || size > maxItem {
 		it.skip = size
 		return
 	}
-	it.item, it.need = kind, size
+	it.item, it.need, it.rest = kind, size, 0
 }
 
 func (it *items) value(b []byte) {
@@ -131,6 +155,9 @@ func (it *items) value(b []byte) {
 		}
 	case itemTransfer:
 		x := it.last()
+		if s := uid(b); s != "" && !slices.Contains(it.transfers, s) && len(it.transfers) < maxSyntaxes && (x == nil || x.result == 0) {
+			it.transfers = append(it.transfers, s)
+		}
 		switch {
 		case x == nil:
 		case x.transfer == unknown:
@@ -142,6 +169,10 @@ func (it *items) value(b []byte) {
 		it.implementation = uid(b)
 	case itemVersion:
 		it.version = dissector.Text(b, 16)
+	case itemIdentity:
+		it.identity.read(b)
+	default:
+		it.negotiate(b)
 	}
 }
 
@@ -182,9 +213,13 @@ type association struct {
 	called, calling string
 	proposed        []context
 	accepted        []context
+	requester       dissector.Side
+	tally           tally
 }
 
-func (a *association) size() int { return contextsSize(a.proposed) + contextsSize(a.accepted) }
+func (a *association) size() int {
+	return contextsSize(a.proposed) + contextsSize(a.accepted) + a.tally.size()
+}
 
 // titles names the two ends.
 func (a *association) titles(to *proto.Attributes) {
@@ -218,11 +253,13 @@ func (s *stream) associate(c *dissector.Context, h *half) {
 	if h.kind == associateAC {
 		f.Kind, role, result = "associate_ac", "scp", "accepted"
 		s.assoc.accepted = it.contexts
+		a.SetList("rejected_contexts", s.assoc.rejected())
 		if s.assoc.called == "" && s.assoc.calling == "" {
 			s.assoc.called, s.assoc.calling = it.called, it.calling
 		}
 	} else {
-		s.assoc = association{called: it.called, calling: it.calling, proposed: it.contexts}
+		s.tell(c) // the association before, on the same connection
+		s.assoc = association{called: it.called, calling: it.calling, proposed: it.contexts, requester: c.Side}
 	}
 	s.assoc.titles(a)
 	a.Set("role", role)
@@ -230,6 +267,8 @@ func (s *stream) associate(c *dissector.Context, h *half) {
 	a.Set("implementation_uid", it.implementation)
 	a.Set("implementation_version", it.version)
 	a.SetList("abstract_syntaxes", s.assoc.abstracts(h.kind == associateAC))
+	it.tell(a)
+	s.assoc.services(a, h.kind == associateAC)
 	if it.damaged || len(it.buf) > 0 || it.item != 0 || it.skip > 0 {
 		c.Count("dicom_associate_damaged")
 		a.Set("incomplete", "true")

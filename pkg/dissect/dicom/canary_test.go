@@ -14,12 +14,12 @@ import (
 
 type packetHeaders = packet.Headers
 
-var secrets = []string{"CANARY^ALFA^XAVER", "PHI-CANARY-0001", "ACC-CANARY-A001", "19310110", "note of a canary", "1.2.826.999.123456.77"}
+var secrets = []string{"CANARY^ALFA^XAVER", "PHI-CANARY-0001", "ACC-CANARY-A001", "19310110", "note of a canary", "1.2.826.999.123456.77", "jcanaryuser", "canarypassword"}
 
 // emitted are the device tags, which may leave and so get no secret.
 var emitted = []uint32{
 	0x00080060, 0x00080070, 0x00080080, 0x00081010, 0x00081040, 0x00081090, 0x00181000, 0x00181002, 0x00181020, 0x00181200,
-	0x00400241, 0x00400242, 0x00400243, 0x00400252,
+	0x00400241, 0x00400242, 0x00400243, 0x00400252, 0x00080055, 0x00181003, 0x00181005, 0x00181008, 0x00181009, 0x0018700a, 0x00080052,
 }
 
 var vrs = []string{
@@ -35,20 +35,20 @@ func planted(e enc) []byte {
 	everything := func(group uint32) []byte {
 		var b []byte
 		for _, vr := range vrs {
-			b = append(b, e.el(group<<16|0xee00+uint32(n%0x100), vr, secrets[n%len(secrets)])...)
+			b = append(b, e.el(group<<16|0xee00+uint32(n%0x100), vr, secrets[n%6])...)
 			n++
 		}
 		return b
 	}
 	var b []byte
 	for _, tag := range []uint32{0x00080050, 0x00080090, 0x00081030, 0x0008103e, 0x00081070} {
-		b = append(b, e.el(tag, "LO", secrets[n%len(secrets)])...)
+		b = append(b, e.el(tag, "LO", secrets[n%6])...)
 		n++
 	}
 	b = append(b, everything(0x0008)...)
 	b = append(b, e.el(0x00080070, "LO", "ACME")...)
 	for tag := uint32(0x00100010); tag < 0x00100100; tag += 0x10 {
-		b = append(b, e.el(tag, "LO", secrets[n%len(secrets)])...)
+		b = append(b, e.el(tag, "LO", secrets[n%6])...)
 		n++
 	}
 	for _, group := range []uint32{0x0009, 0x0010, 0x0011, 0x0018, 0x0020, 0x0032, 0x0038} {
@@ -58,6 +58,9 @@ func planted(e enc) []byte {
 	b = append(b, e.seq(0x00081140, true, everything(0x0008), e.el(0x00080070, "LO", "CANARY^ALFA^XAVER"))...)
 	b = append(b, e.seq(0x00081115, false, everything(0x0010), e.seq(0x00081199, false, e.el(0x00081090, "LO", "PHI-CANARY-0001")))...)
 	b = append(b, e.seq(0x00400270, false, everything(0x0040), e.el(0x00080050, "SH", "ACC-CANARY-A001"), e.el(0x0020000d, "UI", "1.2.826.999.123456.77"), e.el(0x00181000, "LO", "PHI-CANARY-0001"))...)
+	b = append(b, e.seq(0x00400340, true, everything(0x0040), e.el(0x00081050, "PN", "CANARY^ALFA^XAVER"), e.el(0x0020000e, "UI", "1.2.826.999.123456.77"), e.seq(0x00081140, false, everything(0x0008)))...)
+	b = append(b, e.seq(0x00081199, false, everything(0x0008), e.el(0x00081155, "UI", "1.2.826.999.123456.77"))...)
+	b = append(b, e.el(0x00400244, "DA", "note of a canary")...)
 	b = append(b, everything(0x7fe1)...)
 	return append(b, e.el(0x7fe00010, "OW", "note of a canary")...)
 }
@@ -79,7 +82,8 @@ func TestCanaries(t *testing.T) {
 	create := append(pdvs(3, true, cmd(0x0140, mpps, "1.2.826.999.123456.77", true), 9999), pdvs(3, false, misused(expl), 500)...)
 	begin := request([]proposal{{ctStorage, []string{explicitLE}}, {mpps, []string{explicitLE}}})
 	answer := accept(explicitLE, explicitLE)
-	dissecttest.Planted(t, "dicom", secrets, conv(begin, answer, store).Segments(true), conv(begin, answer, create).Segments(true), conv(begin, answer, store[:len(store)/2]).Segments(true))
+	dissecttest.Planted(t, "dicom", secrets, conv(begin, answer, store).Segments(true), conv(begin, answer, create).Segments(true), conv(begin, answer, store[:len(store)/2]).Segments(true),
+		conv(negotiating(named(2, "jcanaryuser", "canarypassword"))).Segments(true))
 	for i, e := range []enc{impl, expl, expb} {
 		syntax := []string{implicitLE, explicitLE, explicitBE}[i]
 		begin := conv(request([]proposal{{ctStorage, []string{syntax}}, {mpps, []string{syntax}}}), accept(syntax, syntax))
@@ -92,8 +96,32 @@ func TestCanaries(t *testing.T) {
 				append(pdvs(1, true, cmd(1, ctStorage, "1.2.826.999.123456.77", true), 9999), pdvs(1, false, data, 3000)...),
 				append(pdvs(3, true, cmd(0x0140, mpps, "1.2.826.999.123456.77", true), 9999), pdvs(3, false, data, 500)...),
 				append(pdvs(1, true, cmd(0x20, ctStorage, "", true), 9999), pdvs(1, false, data, 3000)...),
+				append(pdvs(1, true, cmd(0x10, ctStorage, "", true), 9999), pdvs(1, false, data, 3000)...),
+				append(pdvs(1, true, cmd(0x0130, commitment, "1.2.826.999.123456.77", true), 9999), pdvs(1, false, data, 3000)...),
+				append(pdvs(1, true, cmd(0x0777, "1.2.3", "1.2.826.999.123456.77", true), 9999), pdvs(1, false, data, 3000)...),
 			} {
 				plant(t, s, what, begin, message, name == "misused")
+			}
+		}
+	}
+}
+
+// Nobody's name or password leaves an association, whole or damaged.
+func TestIdentities(t *testing.T) {
+	s := canary.New(secrets)
+	rnd := rand.New(rand.NewPCG(7, 7))
+	for kind := range byte(8) {
+		rq := negotiating(named(kind, "jcanaryuser", "canarypassword"))
+		for i := range len(rq) {
+			b := slices.Clone(rq)
+			b[i] ^= byte(1 + rnd.IntN(255))
+			for _, b := range [][]byte{rq[:i], b} {
+				if len(b) == 0 {
+					continue
+				}
+				if r := dissecttest.Play(dissect.Config{}, conv(b).Segments(true)); len(s.Search(r.Everything())) > 0 || len(r.Panics) > 0 {
+					t.Fatalf("%d damaged at %d: %v\n%s", kind, i, r.Panics, r.Text())
+				}
 			}
 		}
 	}
@@ -119,7 +147,7 @@ func plant(t *testing.T, s *canary.Searcher, what string, begin dissecttest.Conv
 		}
 		return c
 	}
-	if r := check("whole", with(message).Segments(true)); len(r.Facts) != 3 {
+	if r := check("whole", with(message).Segments(true)); len(lines(r)) != 3 {
 		t.Fatalf("%s: the message is not seen\n%s", what, r.Text())
 	}
 	before := begin.Sizes()

@@ -6,5 +6,6 @@
 // element: an element is kept while it is read and only if tags.go lists it, so
 // neither pixels nor a patient's data are ever held. Of group 0010 and its like
 // only hashes live on, and only until the end of the message, so that no device
-// tag repeats them. DICOM files (Part 10) and DICOMweb are not here.
+// tag repeats them. File reads the beginning of a DICOM file (PS3.10) for those who
+// find one; DICOMweb is pkg/dissect/dicomweb.
 package dicom

@@ -12,6 +12,8 @@ type elements struct {
 	want func(e *elements, tag uint32) int
 	// value gets a value that was kept; it is valid during the call.
 	value func(e *elements, tag uint32, v []byte)
+	// item is called at each item of a sequence that is looked into; may be nil.
+	item func(e *elements)
 
 	syntax syntax
 	dead   bool // damaged: the rest is not read
@@ -46,7 +48,7 @@ const (
 
 func (e *elements) reset(s syntax) {
 	e.wipe()
-	*e = elements{want: e.want, value: e.value, syntax: s, buf: e.buf[:0], levels: e.levels[:0]}
+	*e = elements{want: e.want, value: e.value, item: e.item, syntax: s, buf: e.buf[:0], levels: e.levels[:0]}
 }
 
 func (e *elements) wipe() {
@@ -186,11 +188,23 @@ func (e *elements) header() {
 		}
 		return
 	}
-	if e.tag == tagScheduledSteps && len(e.levels) == 0 {
+	if e.opens() {
 		e.enter(level{tag: e.tag, end: e.pos + int64(size)})
 		return
 	}
 	e.begin(int64(size))
+}
+
+// opens holds for the sequences that are looked into: some at the top, and the images
+// of a performed series.
+func (e *elements) opens() bool {
+	switch len(e.levels) {
+	case 0:
+		return within[e.tag] || counted1[e.tag]
+	case 2:
+		return e.levels[0].tag == tagPerformedSeries && (e.tag == tagReferencedImages || e.tag == tagReferencedOthers)
+	}
+	return false
 }
 
 func letter(c byte) bool { return c >= 'A' && c <= 'Z' }
@@ -199,7 +213,7 @@ func letter(c byte) bool { return c >= 'A' && c <= 'Z' }
 func (e *elements) begin(size int64) {
 	e.left = size
 	limit := 0
-	if size > 0 && (len(e.levels) == 0 || e.levels[0].tag == tagScheduledSteps) {
+	if size > 0 && (len(e.levels) == 0 || len(e.levels) == 2 && within[e.levels[0].tag]) {
 		limit = e.want(e, e.tag)
 	}
 	e.keep = size > 0 && size <= int64(limit)
@@ -209,12 +223,15 @@ func (e *elements) begin(size int64) {
 func (e *elements) delimiter(size uint32) {
 	switch e.tag {
 	case tagItem:
+		if e.item != nil && len(e.levels) > 0 {
+			e.item(e)
+		}
 		switch {
 		case len(e.levels) == 0:
 			e.dead = true
 		case size == undefined:
 			e.enter(level{tag: tagItem, end: -1})
-		case e.levels[len(e.levels)-1].tag == tagScheduledSteps:
+		case len(e.levels) == 1 && within[e.levels[0].tag]:
 			e.enter(level{tag: tagItem, end: e.pos + int64(size)})
 		default: // nothing in it is of interest
 			e.left, e.keep = int64(size), false

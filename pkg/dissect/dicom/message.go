@@ -1,10 +1,12 @@
 package dicom
 
 import (
+	"bytes"
 	"encoding/binary"
-	"fmt"
-	"strconv"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 )
@@ -24,13 +26,20 @@ type message struct {
 	class    string
 	instance string // never leaves but as a pseudonym
 	moveTo   string
+	moveFrom string // who asked for the retrieval that an image is part of
 	status   uint16
 	noData   bool
-	pending  int // answers of the query in hand
+	number   uint16 // of an event or action
+	subs     [4]int // sub-operations remaining, completed, failed, with warnings; -1 for none said
+	pending  int    // answers of the query in hand
 
 	started bool // the data set began
 	first   []byte
 	study   string
+	series  uint64    // a hash
+	level   string    // of a query
+	times   [4]string // of a performed procedure step: start and end, date and time
+	items   [4]int    // series, images, instances, failed instances
 	values  map[string]string
 	guard   dissector.Guard
 }
@@ -38,7 +47,7 @@ type message struct {
 func (m *message) init(a *association) {
 	m.assoc = a
 	m.cmd.want, m.cmd.value = wantCommand, m.commandValue
-	m.data.want, m.data.value = m.want, m.dataValue
+	m.data.want, m.data.value, m.data.item = m.want, m.dataValue, m.dataItem
 	m.clear()
 }
 
@@ -49,8 +58,9 @@ func (m *message) clear() {
 	m.guard.Reset()
 	clear(m.values)
 	m.begun, m.commands, m.started, m.noData = false, false, false, false
-	m.field, m.status = 0, 0
-	m.class, m.instance, m.moveTo, m.study = "", "", "", ""
+	m.field, m.status, m.number, m.series = 0, 0, 0, 0
+	m.class, m.instance, m.moveTo, m.moveFrom, m.study, m.level = "", "", "", "", "", ""
+	m.subs, m.times, m.items = [4]int{-1, -1, -1, -1}, [4]string{}, [4]int{}
 	m.first = m.first[:0]
 }
 
@@ -85,11 +95,17 @@ func (m *message) commandValue(_ *elements, tag uint32, v []byte) {
 		m.status = number
 	case cmdAffectedInstance, cmdRequestedInstance:
 		m.instance = uid(v)
+	case cmdEventType, cmdActionType:
+		m.number = number
+	case cmdRemaining, cmdCompleted, cmdFailed, cmdWarning:
+		m.subs[tag-cmdRemaining] = int(number)
+	case cmdMoveOriginator:
+		m.moveFrom = dissector.Text(v, 16)
 	}
 }
 
-// dataset takes part of a data set. Only those of requests that store or report
-// are read; a query's keys and its answers are patients.
+// dataset takes part of a data set. Only those of requests are read; the answers to
+// a query are patients, and so are its keys but for the level.
 func (m *message) dataset(c *dissector.Context, ctx uint8, b []byte) {
 	m.begun = true
 	if !m.interesting() {
@@ -120,7 +136,7 @@ func (m *message) dataset(c *dissector.Context, ctx uint8, b []byte) {
 
 func (m *message) interesting() bool {
 	switch kinds[m.field] {
-	case "c_store", "n_create", "n_set":
+	case "c_store", "n_create", "n_set", "c_find", "c_get", "c_move", "n_action", "n_event_report":
 		return m.commands
 	}
 	return false
@@ -135,12 +151,55 @@ func (m *message) dataValue(e *elements, tag uint32, v []byte) {
 	switch {
 	case tag == tagStudyUID:
 		m.study = uid(v)
+	case tag == tagSeriesUID:
+		m.series = xxhash.Sum64(v) | 1
+	case tag == tagLevel:
+		m.level = levels[dissector.Text(v, 16)]
 	case persons[tag]:
-		m.guard.Add(v)
+		m.hide(v)
+	case tag == tagStartDate, tag == tagStartTime, tag == tagEndDate, tag == tagEndTime:
+		m.times[map[uint32]int{tagStartDate: 0, tagStartTime: 1, tagEndDate: 2, tagEndTime: 3}[tag]] = digitsOf(v)
 	case m.values == nil:
 		m.values = map[string]string{device[tag]: dissector.Text(v, maxText)}
 	default:
 		m.values[device[tag]] = dissector.Text(v, maxText)
+	}
+}
+
+// levels are the words for Query/Retrieve Levels.
+var levels = map[string]string{"PATIENT": "patient", "STUDY": "study", "SERIES": "series", "IMAGE": "image"}
+
+// hide remembers an identity as it is, and as text makes it.
+func (m *message) hide(v []byte) {
+	m.guard.Add(v)
+	if !utf8.Valid(v) {
+		m.guard.Add(bytes.ToValidUTF8(v, []byte("?")))
+	}
+}
+
+// digitsOf is a date or a time without its fraction, "" for anything else.
+func digitsOf(v []byte) string {
+	s, _, _ := strings.Cut(dissector.Text(v, 16), ".")
+	if strings.Trim(s, "0123456789") != "" || len(s) > 8 {
+		return ""
+	}
+	return s
+}
+
+// dataItem counts the items of the sequences that are looked into.
+func (m *message) dataItem(e *elements) {
+	outer, n := e.levels[0].tag, len(e.levels)
+	switch {
+	case outer == tagPerformedSeries && n == 1:
+		m.items[0]++
+	case outer == tagPerformedSeries && n == 3:
+		if t := e.levels[2].tag; t == tagReferencedImages || t == tagReferencedOthers {
+			m.items[1]++
+		}
+	case outer == tagReferencedSOPs && n == 1:
+		m.items[2]++
+	case outer == tagFailedSOPs && n == 1:
+		m.items[3]++
 	}
 }
 
@@ -154,7 +213,7 @@ func (m *message) last(c *dissector.Context, command bool) {
 		return
 	}
 	m.commands = true
-	if m.cmd.dead || (m.field&^response != 0 && kinds[m.field&^response] == "") {
+	if m.cmd.dead || m.field&^response == 0 {
 		c.Count("dicom_command_malformed")
 	}
 	if m.noData {
@@ -172,93 +231,4 @@ func (m *message) drop(c *dissector.Context) {
 		}
 	}
 	m.clear()
-}
-
-// emit gives the message's fact away.
-func (m *message) emit(c *dissector.Context, complete bool) {
-	kind := kinds[m.field&^response]
-	f := dissector.Fact{Kind: kind, Subject: dissector.Subject{Side: c.Side}}
-	a := &f.Attributes
-	m.assoc.titles(a)
-	a.Set("sop_class", m.class)
-	switch {
-	case kind == "":
-		return
-	case m.field&response != 0:
-		if !m.answer(kind) {
-			return
-		}
-		f.Kind += "_rsp"
-		a.Set("role", "scp")
-		a.Set("status", fmt.Sprintf("%04x", m.status))
-		if m.pending > 0 {
-			a.Set("matches", strconv.Itoa(m.pending))
-		}
-		m.pending = 0
-		c.Emit(&f)
-		return
-	}
-	a.Set("role", "scu")
-	a.Set("move_destination", m.moveTo)
-	if m.class == mppsClass && m.instance != "" && len(c.Key) > 0 {
-		a.Set("mpps", dissector.Pseudonym(c.Key, []byte(m.instance)))
-	}
-	if !complete {
-		a.Set("incomplete", "true")
-	}
-	m.describe(c, &f, complete)
-	c.Emit(&f)
-}
-
-// describe adds what the data set said about the device.
-func (m *message) describe(c *dissector.Context, f *dissector.Fact, complete bool) {
-	switch {
-	case m.data.deep:
-		c.Count("dicom_dataset_deep")
-	case m.data.dead && m.data.syntax != deflated:
-		c.Count("dicom_dataset_malformed")
-	}
-	if m.study != "" && len(c.Key) > 0 {
-		f.Attributes.Set("study", dissector.Pseudonym(c.Key, []byte(m.study)))
-	}
-	if (!complete || m.data.dead) && m.data.top < 0x0011_0000 {
-		return // who the patient is was not read, so nothing can be checked against it
-	}
-	for name, s := range m.values {
-		switch {
-		case m.guard.Holds(s):
-			c.Count("dicom_identity_withheld")
-		case name == "device_uid":
-			f.Attributes.Set(name, uid([]byte(s)))
-		case name == "mpps_status":
-			f.Attributes.Set(name, status(s))
-		default:
-			f.Attributes.Set(name, s)
-		}
-	}
-}
-
-// status is a Performed Procedure Step Status (PS3.3 C.4.14), "" for any other
-// word.
-func status(s string) string {
-	switch s {
-	case "IN PROGRESS", "COMPLETED", "DISCONTINUED":
-		return strings.ReplaceAll(strings.ToLower(s), " ", "_")
-	}
-	return ""
-}
-
-// answer says whether a response is worth a fact: the last of a query, or one
-// that failed. Successes of single requests tell nothing that the request did not.
-func (m *message) answer(kind string) bool {
-	pending := m.status == 0xff00 || m.status == 0xff01
-	if pending {
-		m.pending++
-		return false
-	}
-	switch kind {
-	case "c_find", "c_get", "c_move":
-		return true
-	}
-	return m.status != 0
 }

@@ -36,6 +36,7 @@ type half struct {
 	buf   []byte
 	items items
 	msg   message
+	ended bool
 }
 
 func newStream() *stream {
@@ -217,8 +218,15 @@ func (s *stream) Gap(c *dissector.Context, n int64) {
 	}
 }
 
-// End drops what is incomplete.
-func (s *stream) End(c *dissector.Context) { s.lose(c, &s.half[c.Side&1]) }
+// End drops what is incomplete, and sums up when both directions are over.
+func (s *stream) End(c *dissector.Context) {
+	h := &s.half[c.Side&1]
+	s.lose(c, h)
+	h.ended = true
+	if s.half[1-c.Side&1].ended {
+		s.tell(c)
+	}
+}
 
 // Size is about how many bytes are kept.
 func (s *stream) Size() int {
@@ -227,29 +235,4 @@ func (s *stream) Size() int {
 		n += cap(s.half[i].buf) + s.half[i].items.size() + s.half[i].msg.size()
 	}
 	return n
-}
-
-// short reads the four bytes of A-ASSOCIATE-RJ, A-RELEASE-RQ and RP, A-ABORT.
-func (s *stream) short(c *dissector.Context, h *half) {
-	b := h.buf
-	h.buf = h.buf[:0]
-	f := dissector.Fact{Subject: dissector.Subject{Side: c.Side}}
-	a := &f.Attributes
-	switch h.kind {
-	case associateRJ:
-		f.Kind = "associate_rj"
-		a.Set("result", name(b[1], "", "rejected_permanent", "rejected_transient"))
-		a.Set("source", name(b[2], "", "service_user", "acse_provider", "presentation_provider"))
-		a.Set("reason", decimal(b[3]))
-	case abort:
-		f.Kind = "abort"
-		a.Set("source", name(b[2], "service_user", "", "service_provider"))
-		a.Set("reason", decimal(b[3]))
-	case releaseRQ:
-		f.Kind = "release"
-	default:
-		return
-	}
-	s.assoc.titles(a)
-	c.Emit(&f)
 }

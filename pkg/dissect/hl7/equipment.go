@@ -1,44 +1,73 @@
 package hl7
 
 import (
+	"bytes"
 	"encoding/hex"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/proto"
 )
 
-// maxEquipment bounds the devices of one message.
-const maxEquipment = 64
+// The bounds of a message.
+const (
+	maxEquipment = 64
+	maxModules   = 16
+	maxSettings  = 32
+	maxChannels  = 32
+)
 
 // identifier is an EI, as in OBX-18, PRT-10 and EQU-1: entity, namespace,
-// universal id and its type.
+// universal id and its type. Senders write an HD or a plain name there as well.
 type identifier struct {
 	id              string // unique: the EUI-64, else all components
 	name, namespace string
 	eui64           string
 }
 
-// observation is the OBX in hand (or a PRT, EQU with its equipment only).
+// observation is the OBX in hand (or another segment about a device, with its
+// equipment and values only).
 type observation struct {
+	taken     bool // an SFT has its place
 	quantity  quantity
 	code      string // reference id of OBX-3, where it is of 11073
 	value     string // a device fact or a word of a list
-	path      [4]int // OBX-4, containment: MDS, VMD, channel, metric
-	contained bool   // OBX-4 is such a path
+	setting   bool   // OBX-17 says that it is one
+	flags     flags
+	path      [4]uint32 // OBX-4, containment: MDS, VMD, channel, metric
+	contained bool      // OBX-4 is such a path
 	equipment identifier
+	kind      string // type of the device, of a PRT or DEV
+	status    string // of the device, of a DEV
+	implanted bool
+	also      [len(attributes)]string // values of a PRT or DEV
 }
 
 // equipment is one device of the message.
 type equipment struct {
 	identifier
 	kind     string // reference id of the MDS-level OBX-3
-	mds      int    // first number of the containment, 0 for none
+	status   string
+	mds      uint32 // first number of the containment, 0 for none
 	location string
 	modules  []string
+	vmds     []uint32 // those that are modules with a name of their own
+	channels [][2]uint32
+	settings []string
 	values   [len(attributes)]string
+	parts    [pumpMode]string // what a VMD says of itself, for want of anything about the whole
+}
+
+// wants reports whether a field of the OBX is of use, given those before it.
+func (o *observation) wants(field int) bool {
+	switch field {
+	case 5:
+		return o.quantity != none
+	case 8:
+		return o.quantity >= alarmEvent
+	}
+	return true
 }
 
 // observe takes a field of OBX.
@@ -47,19 +76,31 @@ func (m *message) observe(v []byte) {
 	switch m.field {
 	case 3:
 		code, ref, system := m.text(v, 1, 16), m.text(v, 2, 64), m.text(v, 3, 16)
-		mdc := strings.HasPrefix(ref, "MDC_") && strings.Trim(ref, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
+		mdc := reference(ref)
 		if mdc {
 			o.code = ref
 		}
 		if mdc || system == "MDC" {
-			if o.quantity = quantities[code]; o.quantity == none {
-				o.quantity = quantities[ref]
+			if o.quantity = quantities[ref]; o.quantity == none {
+				o.quantity = quantities[code]
 			}
 		}
+		if o.quantity == none && m.alerts() && (strings.HasPrefix(ref, "MDC_EVT_") || strings.HasPrefix(ref, "MDCX_EVT_")) {
+			o.quantity = alarmEvent
+		}
 	case 4:
-		o.contained = o.contain(m.text(v, 1, 24))
+		o.contained = o.contain(m.text(v, 1, 40))
 	case 5:
 		o.value = m.measure(o.quantity, v)
+	case 8:
+		m.each(v, o.flag)
+	case 17:
+		m.each(v, func(v []byte) {
+			for i := 1; i <= 2; i++ {
+				s := m.text(v, i, 16)
+				o.setting = o.setting || s == "ASET" || s == "MSET" || s == "RSET"
+			}
+		})
 	case 18:
 		m.each(v, func(v []byte) {
 			if o.equipment.id == "" {
@@ -69,68 +110,77 @@ func (m *message) observe(v []byte) {
 	}
 }
 
-// contain reads a containment path, a.b.c.d.
+// reference holds for a reference id of ISO/IEEE 11073-10101, or a vendor's own.
+func reference(s string) bool {
+	return (strings.HasPrefix(s, "MDC_") || strings.HasPrefix(s, "MDCX_")) && strings.Trim(s, upperDigits+"_") == ""
+}
+
+// contain reads a containment path, a.b.c.d; the facets of an alarm have a number
+// or two more.
 func (o *observation) contain(s string) bool {
 	parts := strings.Split(s, ".")
-	if len(parts) != len(o.path) {
+	if len(parts) < len(o.path) || len(parts) > len(o.path)+2 {
 		return false
 	}
 	for i, p := range parts {
-		n, err := strconv.ParseUint(p, 10, 16)
+		n, err := strconv.ParseUint(p, 10, 32)
 		if err != nil {
 			return false
 		}
-		o.path[i] = int(n)
+		if i < len(o.path) {
+			o.path[i] = uint32(n)
+		}
 	}
 	return o.path[0] > 0
 }
 
-// measure reduces OBX-5 to what may leave: text of identification, words of a
-// list for status and mode, and of a rate only whether there is one.
-func (m *message) measure(q quantity, v []byte) string {
-	switch q {
-	case pumpMode:
-		return m.word(v, modePrefix, modeWords)
-	case pumpStatus:
-		return m.word(v, statusPrefix, statusWords)
-	case pumpRate:
-		x, err := strconv.ParseFloat(m.text(v, 1, 32), 64)
-		if err != nil {
-			return ""
-		}
-		return strconv.FormatBool(x > 0)
-	}
-	return m.text(v, 1, 64)
-}
-
-// word finds the coded word in any component of a CWE, with or without an MDC
-// reference id's prefix.
-func (m *message) word(v []byte, prefix string, list map[string]bool) string {
-	for i := 1; i <= 6; i++ {
-		s := strings.ToLower(m.text(v, i, 64))
-		if rest, ok := strings.CutPrefix(s, prefix); ok {
-			if list[rest] {
-				return rest
-			}
-			return "other"
-		}
-	}
-	return ""
-}
-
 // identify reads an EI.
 func (m *message) identify(v []byte) identifier {
-	var e identifier
-	e.name, e.namespace = m.text(v, 1, 64), m.text(v, 2, 64)
-	universal, kind := m.text(v, 3, 64), m.text(v, 4, 16)
-	if kind == "EUI-64" {
+	parts := m.components(v)
+	name, namespace, universal, kind := parts[0], parts[1], parts[2], parts[3]
+	e := identifier{name: name, namespace: namespace}
+	switch {
+	case isEUI(universal): // an HD
+		e.eui64 = eui64(namespace)
+	case isEUI(kind), kind == "" && universal != "":
 		e.eui64 = eui64(universal)
+	case isEUI(namespace):
+		e.eui64 = eui64(name)
+	case kind == "" && madeOfMAC(eui64(name)):
+		e.eui64 = eui64(name)
 	}
-	e.id = e.eui64
-	if e.id == "" && (e.name != "" || universal != "") {
-		e.id = strings.TrimRight(strings.Join([]string{e.name, e.namespace, universal, kind}, "^"), "^")
+	switch {
+	case e.eui64 != "" && strings.TrimRight(e.eui64[6:], "0") != "":
+		e.id = e.eui64
+	case name != "" && name == universal:
+		e.id = name
+	case name != "" || universal != "":
+		// An EUI-64 of a vendor's number and nothing else is everybody's.
+		e.id = strings.TrimRight(strings.Join(parts[:], "^"), "^")
 	}
 	return e
+}
+
+// components are the first four of a field, or, where there is but one and that
+// has several, its subcomponents.
+func (m *message) components(v []byte) (parts [4]string) {
+	comp := m.comp
+	if first := m.part(v, 1); m.part(v, 2) == nil && m.sub != 0 && bytes.Count(first, []byte{m.sub}) > 1 {
+		comp = m.sub
+	}
+	for i := range parts {
+		limit := 64
+		if i == 3 {
+			limit = 16
+		}
+		parts[i] = m.plain(component(v, m.rep, comp, i+1), limit)
+	}
+	return parts
+}
+
+func isEUI(s string) bool {
+	s = strings.ToUpper(s)
+	return s == "EUI-64" || s == "EUI64"
 }
 
 // eui64 normalises an EUI-64 to 16 upper-case hex digits, "" for anything else.
@@ -147,6 +197,8 @@ func eui64(s string) string {
 	return strings.ToUpper(s)
 }
 
+func madeOfMAC(eui string) bool { return !mac(eui).IsZero() }
+
 // mac is the MAC that an EUI-64 was made of, zero for one of another kind (IEEE,
 // Guidelines for EUI: xx xx xx FF FE xx xx xx).
 func mac(eui string) proto.MAC {
@@ -157,36 +209,90 @@ func mac(eui string) proto.MAC {
 	return proto.MAC{b[0], b[1], b[2], b[5], b[6], b[7]}
 }
 
-// settle ends an OBX, PRT or EQU: finds or makes the device that it is about and
-// adds what it says.
+// settle ends a segment about a device: finds or makes the device that it is about
+// and adds what it says.
 func (m *message) settle() {
 	o := &m.obx
-	var e *equipment
-	owner := m.owner(o)
-	switch {
-	case o.equipment.id == "":
-		e = owner
-	case o.contained && o.path[1] > 0 && owner != nil && (o.path[2] == 0 && o.path[3] == 0):
-		// A module of the device: a pump's channel has no life of its own.
-		if name := o.equipment.name; name != "" && !slices.Contains(owner.modules, name) && len(owner.modules) < 16 {
-			owner.modules = append(owner.modules, name)
-		}
-		e = owner
-	case o.contained && o.path[1] > 0 && owner != nil && o.equipment.eui64 == "":
-		e = owner
-	default:
-		e = m.device(o)
+	if o.implanted {
+		return // part of a patient
 	}
-	if e == nil || o.value == "" {
+	e := m.subject(o)
+	if o.quantity >= alarmEvent {
+		m.alert(o, e)
 		return
 	}
-	part := o.contained && o.path[1] > 0
+	if m.sets(o) {
+		if e == nil {
+			m.order.set(o.code)
+		} else if len(e.settings) < maxSettings && !slices.Contains(e.settings, o.code) {
+			e.settings = append(e.settings, o.code)
+		}
+	}
+	if e == nil {
+		return
+	}
+	e.note(o)
+	if e.kind == "" {
+		e.kind = o.kind
+	}
+	if e.status == "" {
+		e.status = o.status
+	}
+	for q, s := range o.also {
+		if e.values[q] == "" {
+			e.values[q] = s
+		}
+	}
+}
+
+// subject is the device of a segment.
+func (m *message) subject(o *observation) *equipment {
+	owner := m.owner(o)
+	part := o.contained && o.path[1] > 0 && owner != nil
 	switch {
-	case o.quantity == none, o.quantity < pumpMode && part: // a module's own serial number
-	case o.quantity == pumpStatus && e.values[pumpStatus] == "infusing":
-	case o.quantity == pumpRate && e.values[pumpRate] == "true":
-	case o.quantity >= pumpMode || e.values[o.quantity] == "":
-		e.values[o.quantity] = o.value
+	case o.equipment.id == "", owner != nil && o.equipment.id == owner.id:
+		return owner
+	case part && o.path[2] == 0 && o.path[3] == 0 && o.quantity == none:
+		// A module of the device: a pump's channel has no life of its own.
+		name := o.equipment.name
+		if len(owner.modules) < maxModules {
+			owner.vmds = append(owner.vmds, o.path[1])
+			if name != "" && !slices.Contains(owner.modules, name) {
+				owner.modules = append(owner.modules, name)
+			}
+		}
+		return owner
+	case part && o.equipment.eui64 == "", o.quantity >= alarmEvent && owner != nil:
+		return owner
+	}
+	return m.device(o)
+}
+
+// note adds what an OBX says of the device, or of a part of it.
+func (e *equipment) note(o *observation) {
+	part := o.contained && o.path[1] > 0
+	if part && o.path[2] > 0 && len(e.channels) < maxChannels {
+		if at := [2]uint32{o.path[1], o.path[2]}; !slices.Contains(e.channels, at) {
+			e.channels = append(e.channels, at)
+		}
+	}
+	if o.value == "" || o.quantity == none {
+		return
+	}
+	v := &e.values[o.quantity]
+	switch {
+	case part && o.quantity < pumpMode:
+		if o.path[2] > 0 && o.quantity <= manufactured || slices.Contains(e.vmds, o.path[1]) {
+			return // a module's own serial number
+		}
+		if p := &e.parts[o.quantity]; *p == "" {
+			*p = o.value
+		}
+	case o.quantity == pumpStatus && *v == "infusing":
+	case (o.quantity == pumpRate || o.quantity == currentRate) && *v == "true":
+	case o.quantity == deliveryStatus && *v == "delivering":
+	case o.quantity >= pumpMode || *v == "":
+		*v = o.value
 	}
 }
 
@@ -219,7 +325,7 @@ func (m *message) device(o *observation) *equipment {
 	}
 	if o.contained {
 		e.mds = o.path[0]
-		if [3]int(o.path[1:]) == [3]int{} && e.kind == "" {
+		if [3]uint32(o.path[1:]) == [3]uint32{} && e.kind == "" {
 			e.kind = o.code
 		}
 	}
@@ -241,7 +347,7 @@ func (m *message) place(v []byte) string {
 	if parts[2] != "" && (parts[2] == m.sendingFac || parts[2] == m.receivingFac) {
 		parts[2] = "" // a facility in the bed's place
 	}
-	digit := func(s string) bool { return strings.ContainsAny(s, "0123456789") }
+	digit := func(s string) bool { return strings.ContainsAny(s, digits) }
 	for _, s := range parts[1:] {
 		if len(s) > 2 && !digit(s) {
 			return ""
@@ -251,44 +357,4 @@ func (m *message) place(v []byte) string {
 		return ""
 	}
 	return strings.TrimRight(strings.Join(parts, "^"), "^")
-}
-
-// fact makes the fact about a device, nil where its identity is a patient's.
-func (m *message) fact(c *dissector.Context, e *equipment) *dissector.Fact {
-	if m.guard.Holds(e.id) || m.guard.Holds(e.name) {
-		c.Count("hl7_identity_withheld")
-		return nil
-	}
-	f := &dissector.Fact{Kind: "equipment", Subject: dissector.Subject{
-		Side: dissector.Other, MAC: mac(e.eui64), Equipment: e.id, Gateway: c.Side,
-	}}
-	a := &f.Attributes
-	a.Set("equipment_id", e.id)
-	m.set(c, a, "equipment_name", e.name)
-	m.set(c, a, "equipment_namespace", e.namespace)
-	a.Set("equipment_type", e.kind)
-	a.Set("eui64", e.eui64)
-	m.set(c, a, "location", e.location)
-	for q, s := range e.values {
-		if s != "" {
-			m.set(c, a, attributes[q], s)
-		}
-	}
-	for _, s := range e.modules {
-		if m.guard.Holds(s) {
-			c.Count("hl7_identity_withheld")
-			return f
-		}
-	}
-	a.SetList("modules", e.modules)
-	return f
-}
-
-// set adds an attribute unless it repeats a patient's identity.
-func (m *message) set(c *dissector.Context, a *proto.Attributes, name, value string) {
-	if m.guard.Holds(value) {
-		c.Count("hl7_identity_withheld")
-		return
-	}
-	a.Set(name, value)
 }

@@ -1,5 +1,7 @@
 package hl7
 
+import "strings"
+
 // action is what is done with a field.
 type action uint8
 
@@ -8,6 +10,7 @@ const (
 	store                  // a device fact or a delimiter
 	identity               // first components are a patient's or a person's: hashed, then forgotten
 	person                 // the first three components are: hashed, then forgotten
+	mark                   // only whether there is anything
 )
 
 // plan is what is done with each field of a segment, by field number; fields
@@ -17,19 +20,22 @@ type plan []action
 // plans lists, by segment, everything that is kept at all (HL7 v2.9 chapters 2,
 // 3, 7, 13).
 var plans = map[[3]byte]plan{
-	{'M', 'S', 'H'}: {2: store, 3: store, 4: store, 5: store, 6: store, 9: store, 12: store, 21: store},
-	{'M', 'S', 'A'}: {1: store},
-	{'S', 'F', 'T'}: {1: store, 2: store, 3: store},
-	{'O', 'B', 'X'}: {3: store, 4: store, 5: store, 16: person, 18: store},
-	{'P', 'R', 'T'}: {5: person, 10: store, 16: store},
+	{'M', 'S', 'H'}: {2: store, 3: store, 4: store, 5: store, 6: store, 7: store, 9: store, 10: store, 12: store, 18: store, 21: store},
+	{'M', 'S', 'A'}: {1: store, 2: store},
+	{'E', 'R', 'R'}: {1: store, 3: store},
+	{'S', 'F', 'T'}: {1: store, 2: store, 3: store, 4: store},
+	{'O', 'B', 'X'}: {3: store, 4: store, 5: store, 8: store, 16: person, 17: store, 18: store},
+	{'P', 'R', 'T'}: {5: person, 10: store, 16: store, 17: store, 19: store, 20: store, 22: store},
 	{'E', 'Q', 'U'}: {1: store},
+	{'D', 'E', 'V'}: {2: store, 3: store, 4: store, 5: store, 6: store, 7: store, 8: store, 9: store, 10: store, 11: store, 12: store, 16: store, 17: mark},
+	{'R', 'X', 'G'}: {5: mark, 6: mark, 15: mark, 17: mark, 23: mark},
 	{'P', 'V', '1'}: {3: store, 5: identity, 7: person, 8: person, 9: person, 17: person, 19: identity, 50: identity, 52: person},
-	{'P', 'I', 'D'}: {2: identity, 3: identity, 4: identity, 5: person, 6: person, 9: person, 18: identity, 19: identity, 20: identity, 21: identity},
+	{'P', 'I', 'D'}: {2: identity, 3: identity, 4: identity, 5: person, 6: person, 7: identity, 9: person, 11: identity, 13: identity, 14: identity, 18: identity, 19: identity, 20: identity, 21: identity},
 	{'N', 'K', '1'}: {2: person, 30: person, 33: identity, 37: identity},
 	{'G', 'T', '1'}: {2: identity, 3: person, 4: person, 12: identity},
 	{'I', 'N', '1'}: {2: identity, 16: person, 36: identity, 49: identity},
 	{'M', 'R', 'G'}: {1: identity, 2: identity, 3: identity, 4: identity, 5: identity, 6: identity, 7: person},
-	{'O', 'R', 'C'}: {10: person, 11: person, 12: person},
+	{'O', 'R', 'C'}: {1: store, 10: person, 11: person, 12: person},
 	{'O', 'B', 'R'}: {10: person, 16: person, 28: person, 32: person, 34: person},
 }
 
@@ -46,6 +52,10 @@ var known = segments("ABS ACC ADD ADJ AFF AIG AIL AIP AIS AL1 APR ARQ ARV AUT BL
 // patients are the segments whose fields must never be taken for another's.
 var patients = segments("PID PD1 NK1 PV1 PV2 GT1 IN1 IN2 IN3 MRG NTE OBX OBR ORC AL1 DG1 ZPI")
 
+// charsets are the words for character sets (HL7 table 0211).
+var charsets = words("ASCII 8859/1 8859/2 8859/3 8859/4 8859/5 8859/6 8859/7 8859/8 8859/9 8859/15 GB BIG-5 CNS JAS2020 JIS KS ISO GOST " +
+	"UNICODE UTF-8 UTF-16")
+
 func segments(s string) map[[3]byte]bool {
 	m := map[[3]byte]bool{}
 	for i := 0; i < len(s); i += 4 {
@@ -54,53 +64,10 @@ func segments(s string) map[[3]byte]bool {
 	return m
 }
 
-// quantity is what an OBX says about its device.
-type quantity uint8
-
-const (
-	none quantity = iota
-	manufacturer
-	model
-	serial
-	hardware
-	software
-	firmware
-	pumpMode
-	pumpStatus
-	pumpRate
-)
-
-// quantities are the observation identifiers of ISO/IEEE 11073-10101 whose value
-// is looked at, by code and by reference id.
-var quantities = map[string]quantity{
-	"531969": model, "MDC_ID_MODEL_NUMBER": model,
-	"531970": manufacturer, "MDC_ID_MODEL_MANUFACTURER": manufacturer,
-	"531972": serial, "MDC_ID_PROD_SPEC_SERIAL": serial,
-	"531974": hardware, "MDC_ID_PROD_SPEC_HW": hardware,
-	"531975": software, "MDC_ID_PROD_SPEC_SW": software,
-	"531976": firmware, "MDC_ID_PROD_SPEC_FW": firmware,
-	"184504": pumpMode, "MDC_PUMP_MODE": pumpMode,
-	"184508": pumpStatus, "MDC_PUMP_STAT": pumpStatus,
-	"157784": pumpRate, "MDC_FLOW_FLUID_PUMP": pumpRate,
+func words(s string) map[string]bool {
+	m := map[string]bool{}
+	for _, w := range strings.Fields(s) {
+		m[w] = true
+	}
+	return m
 }
-
-// attributes are their names in a fact.
-var attributes = [...]string{
-	manufacturer: "manufacturer", model: "model", serial: "serial", hardware: "hardware_version",
-	software: "software_version", firmware: "firmware_version", pumpMode: "mode", pumpStatus: "state", pumpRate: "delivering",
-}
-
-// statusWords and modeWords are the values of MDC_PUMP_STAT and MDC_PUMP_MODE
-// (IHE PCD Technical Framework, volume 3) after their prefix. Others are "other":
-// a state is a word of this list or nothing at all.
-var (
-	statusWords = words("infusing standby ready paused stopped off delayed priming kvo idle complete completed dose-in-progress " +
-		"dose-request not-delivering alarming interrupted bolus power-off transition")
-	modeWords = words("continuous intermittent bolus loading-dose dose-rate drug-dosing multi-dose multi-channel pca-bolus pca-continuous " +
-		"pca-loading-dose pca-patient ramp-taper titrated piggyback basal tpn clinician-dose epidural")
-)
-
-const (
-	statusPrefix = "pump-status-"
-	modePrefix   = "pump-mode-"
-)
