@@ -13,6 +13,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
 	"github.com/wardflow/wardflow/pkg/dissect/modbus"
+	"github.com/wardflow/wardflow/pkg/dissect/s7comm"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssh"
@@ -39,6 +40,7 @@ var clinical = []*dissector.Protocol{
 var building = []*dissector.Protocol{
 	&bacnet.Protocol,
 	&modbus.Protocol,
+	&s7comm.Protocol,
 }
 
 // identity are those by which devices find each other and say who they are. mDNS
