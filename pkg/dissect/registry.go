@@ -9,9 +9,11 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/dns"
+	"github.com/wardflow/wardflow/pkg/dissect/enip"
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
 	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
+	"github.com/wardflow/wardflow/pkg/dissect/mms"
 	"github.com/wardflow/wardflow/pkg/dissect/modbus"
 	"github.com/wardflow/wardflow/pkg/dissect/s7comm"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
@@ -41,6 +43,8 @@ var building = []*dissector.Protocol{
 	&bacnet.Protocol,
 	&modbus.Protocol,
 	&s7comm.Protocol,
+	&mms.Protocol,
+	&enip.Protocol,
 }
 
 // identity are those by which devices find each other and say who they are. mDNS
