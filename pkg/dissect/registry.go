@@ -11,12 +11,14 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/dns"
+	"github.com/wardflow/wardflow/pkg/dissect/enip"
 	"github.com/wardflow/wardflow/pkg/dissect/ftp"
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
 	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/imap"
 	"github.com/wardflow/wardflow/pkg/dissect/label"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
+	"github.com/wardflow/wardflow/pkg/dissect/mms"
 	"github.com/wardflow/wardflow/pkg/dissect/modbus"
 	"github.com/wardflow/wardflow/pkg/dissect/mqtt"
 	"github.com/wardflow/wardflow/pkg/dissect/ntp"
@@ -26,6 +28,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/radius"
 	"github.com/wardflow/wardflow/pkg/dissect/rtp"
 	"github.com/wardflow/wardflow/pkg/dissect/rtsp"
+	"github.com/wardflow/wardflow/pkg/dissect/s7comm"
 	"github.com/wardflow/wardflow/pkg/dissect/sip"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
 	"github.com/wardflow/wardflow/pkg/dissect/smtp"
@@ -59,6 +62,9 @@ var clinical = []*dissector.Protocol{
 var building = []*dissector.Protocol{
 	&bacnet.Protocol,
 	&modbus.Protocol,
+	&s7comm.Protocol,
+	&mms.Protocol,
+	&enip.Protocol,
 }
 
 // identity are those by which devices find each other and say who they are. mDNS
