@@ -69,6 +69,7 @@ type Engine struct {
 	messages  map[proto.Transport]*dissector.Protocol
 	datagrams candidates
 	streams   candidates
+	names     portNames
 	expected  expectations
 	ctx       dissector.Context
 	packet    *Packet // in hand
@@ -101,6 +102,7 @@ func newEngine(cfg Config, list []*dissector.Protocol) *Engine {
 		counters: map[string]uint64{},
 	}
 	e.ctx = dissector.Context{Key: cfg.Key, Inside: cfg.Inside, Sink: (*sink)(e)}
+	var datagrams, streams []*dissector.Protocol
 	for _, p := range list {
 		if p.Frame != nil {
 			e.frames[p.EtherType] = append(e.frames[p.EtherType], p)
@@ -109,12 +111,14 @@ func newEngine(cfg Config, list []*dissector.Protocol) *Engine {
 			e.messages[p.Transport] = p
 		}
 		if p.Datagram != nil {
-			e.datagrams.add(p)
+			datagrams = append(datagrams, p)
 		}
 		if p.NewStream != nil {
-			e.streams.add(p)
+			streams = append(streams, p)
 		}
 	}
+	e.datagrams, e.streams = newCandidates(datagrams), newCandidates(streams)
+	e.names = namesOf(list)
 	return e
 }
 
@@ -229,13 +233,11 @@ func (e *Engine) udp(p *Packet) {
 			e.release(f.conn)
 		}
 	}
-	for proto := range e.datagrams.of(p.Headers) {
-		if e.datagram(proto, b, false) == dissector.Yes {
-			f.proto = proto
-			f.recognised(proto.Name)
-			e.keep(p)
-			return
-		}
+	if known := e.ask(e.datagrams.of(p.Headers), b); known != nil {
+		f.proto = known
+		f.recognised(known.Name)
+		e.keep(p)
+		return
 	}
 	if f.tries++; f.tries >= maxTries {
 		f.done = true

@@ -1,7 +1,9 @@
 package dissect
 
 import (
+	"maps"
 	"slices"
+	"sync"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/proto"
@@ -57,18 +59,43 @@ var ports = map[proto.Transport]map[uint16]string{
 	},
 }
 
-// PortName is the protocol that is at home on a port, "" for none: a guess and
-// nothing more.
-func PortName(t proto.Transport, port uint16) string { return portName(protocols, t, port) }
+// portNames are the names by port of TCP and of UDP. Those of registered protocols
+// go before the table's, and of these the first in the list.
+type portNames struct{ tcp, udp map[uint16]string }
 
-func portName(own []*dissector.Protocol, t proto.Transport, port uint16) string {
-	for _, p := range own {
-		if (t == proto.UDP && p.Datagram != nil || t == proto.TCP && p.NewStream != nil) && slices.Contains(p.Ports, port) {
-			return p.Name
+func namesOf(own []*dissector.Protocol) portNames {
+	n := portNames{maps.Clone(ports[proto.TCP]), maps.Clone(ports[proto.UDP])}
+	for _, p := range slices.Backward(own) {
+		for _, port := range p.Ports {
+			if p.NewStream != nil {
+				n.tcp[port] = p.Name
+			}
+			if p.Datagram != nil {
+				n.udp[port] = p.Name
+			}
 		}
 	}
-	return ports[t][port]
+	return n
 }
+
+func (n *portNames) of(t proto.Transport, port uint16) string {
+	switch t {
+	case proto.TCP:
+		return n.tcp[port]
+	case proto.UDP:
+		return n.udp[port]
+	}
+	return ""
+}
+
+var allNames = sync.OnceValue(func() *portNames {
+	n := namesOf(protocols)
+	return &n
+})
+
+// PortName is the protocol that is at home on a port, "" for none: a guess and
+// nothing more.
+func PortName(t proto.Transport, port uint16) string { return allNames().of(t, port) }
 
 // guess labels a flow by its port, the opened side's first.
 func (e *Engine) guess(p *Packet) {
@@ -80,13 +107,9 @@ func (e *Engine) guess(p *Packet) {
 	if !p.FromSrc {
 		server, client = client, server
 	}
-	own := e.streams.list
-	if h.Transport == proto.UDP {
-		own = e.datagrams.list
-	}
-	name := portName(own, h.Transport, server)
+	name := e.names.of(h.Transport, server)
 	if name == "" {
-		name = portName(own, h.Transport, client)
+		name = e.names.of(h.Transport, client)
 	}
 	if name != "" {
 		f.Protocol, f.By = name, proto.ByPort
