@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/netip"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -201,14 +202,13 @@ func appendTime(b []byte, t Time) []byte {
 		days, clock = days-1, clock+day
 	}
 	y, m, d := civil(days)
-	b = append(b, '"')
-	b = digits(b, y, 4)
-	b = digits(append(b, '-'), m, 2)
-	b = digits(append(b, '-'), d, 2)
-	b = digits(append(b, 'T'), clock/3600, 2)
-	b = digits(append(b, ':'), clock/60%60, 2)
-	b = digits(append(b, ':'), clock%60, 2)
-	b = digits(append(b, '.'), ns, 9)
+	b = two(two(append(b, '"'), y/100), y%100)
+	b = two(append(b, '-'), m)
+	b = two(append(b, '-'), d)
+	b = two(append(b, 'T'), clock/3600)
+	b = two(append(b, ':'), clock/60%60)
+	b = two(append(b, ':'), clock%60)
+	b = nine(append(b, '.'), ns)
 	return append(b, 'Z', '"')
 }
 
@@ -233,14 +233,18 @@ func civil(days int64) (y, m, d int64) {
 	return y, m, d
 }
 
-// digits appends v with n digits.
-func digits(b []byte, v int64, n int) []byte {
-	b = append(b, "000000000"[:n]...)
-	for i := len(b) - 1; v > 0; i-- {
-		b[i] = byte('0' + v%10)
-		v /= 10
-	}
-	return b
+// twoDigits are 00 to 99.
+const twoDigits = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899"
+
+// two appends v, below 100, with two digits.
+func two(b []byte, v int64) []byte { return append(b, twoDigits[2*v], twoDigits[2*v+1]) }
+
+// nine appends v, below 10^9, with nine digits.
+func nine(b []byte, v int64) []byte {
+	b = append(b, byte('0'+v/1e8))
+	v %= 1e8
+	b = two(two(b, v/1e6), v/1e4%100)
+	return two(two(b, v/100%100), v%100)
 }
 
 func appendAddr(b []byte, a netip.Addr) []byte {
@@ -282,7 +286,7 @@ func appendCommunityID(b []byte, c CommunityID) []byte {
 // appendText leaves to encoding/json whatever must be escaped.
 func appendText(b []byte, s string) []byte {
 	for i := range len(s) {
-		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+		if !plain[s[i]] {
 			if val, err := json.Marshal(s); err == nil { // text always marshals
 				return append(b, val...)
 			}
@@ -290,6 +294,14 @@ func appendText(b []byte, s string) []byte {
 	}
 	return append(append(append(b, '"'), s...), '"')
 }
+
+// plain are the bytes that stand for themselves in encoding/json's text.
+var plain = func() (list [256]bool) {
+	for c := byte(' '); c < utf8.RuneSelf; c++ {
+		list[c] = !strings.ContainsRune(`"\<>&`, rune(c))
+	}
+	return list
+}()
 
 // appendFloat writes the shortest form; what JSON has no word for is null.
 func appendFloat(b []byte, f float64) []byte {

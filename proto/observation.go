@@ -21,6 +21,9 @@ type Attribute struct {
 // In JSON they are one object.
 type Attributes []Attribute
 
+// roomOfAttributes is what most observations need, so that few grow.
+const roomOfAttributes = 4
+
 // Set adds or replaces a single-valued attribute; an empty value is not a fact and is left out.
 func (a *Attributes) Set(name, value string) {
 	if value == "" {
@@ -42,6 +45,9 @@ func (a *Attributes) put(v Attribute) {
 	if found {
 		(*a)[i] = v
 		return
+	}
+	if *a == nil {
+		*a = make(Attributes, 0, roomOfAttributes)
 	}
 	*a = slices.Insert(*a, i, v)
 }

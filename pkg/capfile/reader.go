@@ -2,6 +2,7 @@ package capfile
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -49,7 +50,10 @@ type Reader struct {
 	count   *counter // of the file; nil without one
 	size    int64    // of the file; 0 when it has none
 	zstd    *zstd.Decoder
-	in      *bufio.Reader
+	in      io.Reader
+	buf     []byte // of in: from the last view on, from from to to
+	from    int
+	to      int
 	next    func(*Packet) error
 	offset  int64 // of the uncompressed stream
 	packets uint64
@@ -80,7 +84,7 @@ func Open(path string) (*Reader, error) {
 
 // NewReader reads a capture from in; name is what errors call it.
 func NewReader(name string, in io.Reader) (*Reader, error) {
-	r := &Reader{name: name, in: bufio.NewReaderSize(in, bufferSize)}
+	r := &Reader{name: name, in: in, buf: make([]byte, bufferSize)}
 	if err := r.decompress(); err != nil {
 		return nil, err
 	}
@@ -93,26 +97,36 @@ func NewReader(name string, in io.Reader) (*Reader, error) {
 
 // decompress puts a decompressor before the buffer where the content asks for one.
 func (r *Reader) decompress() error {
-	head, err := r.in.Peek(4)
+	head, err := r.peek(4)
 	if err != nil {
 		return fmt.Errorf("read capture %s: %w: it has %d bytes%s", r.name, ErrNotCapture, len(head), because(err))
 	}
 	switch {
 	case head[0] == 0x1f && head[1] == 0x8b:
-		z, err := gzip.NewReader(r.in)
+		z, err := gzip.NewReader(r.compressed())
 		if err != nil {
 			return fmt.Errorf("read capture %s: gzip header: %w", r.name, err)
 		}
-		r.in = bufio.NewReaderSize(z, bufferSize)
+		r.through(z)
 	case binary.LittleEndian.Uint32(head) == 0xfd2fb528:
-		z, err := zstd.NewReader(r.in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(64<<20))
+		z, err := zstd.NewReader(r.compressed(), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(64<<20))
 		if err != nil {
 			return fmt.Errorf("read capture %s: zstd header: %w", r.name, err)
 		}
 		r.zstd = z
-		r.in = bufio.NewReaderSize(z, bufferSize)
+		r.through(z)
 	}
 	return nil
+}
+
+// compressed is the stream with what has been peeked of it.
+func (r *Reader) compressed() io.Reader {
+	return bufio.NewReaderSize(io.MultiReader(bytes.NewReader(r.buf[r.from:r.to]), r.in), bufferSize)
+}
+
+// through reads on through a decompressor.
+func (r *Reader) through(in io.Reader) {
+	r.in, r.buf, r.from, r.to = in, make([]byte, bufferSize), 0, 0
 }
 
 // because adds a reading error that is more than the end of the file.
@@ -125,7 +139,7 @@ func because(err error) string {
 
 // header reads the file header and so decides the format.
 func (r *Reader) header() error {
-	head, err := r.in.Peek(4)
+	head, err := r.peek(4)
 	if err != nil {
 		return fmt.Errorf("%w: it has %d bytes%s", ErrNotCapture, len(head), because(err))
 	}
@@ -190,29 +204,62 @@ func (r *Reader) closeZstd() {
 // view lives until the next take or discard. what names them in errors; io.EOF
 // comes back alone where the stream ends right before them.
 func (r *Reader) take(n int, what string) ([]byte, error) {
-	if err := r.release(); err != nil {
-		return nil, err
+	from := r.from + r.skip
+	if n > r.to-from {
+		return r.takeMore(n, what)
 	}
+	r.offset += int64(r.skip)
+	r.from, r.skip = from, n
+	return r.buf[from : from+n : from+n], nil
+}
+
+// takeMore reads on, for a record that is not all in the buffer.
+func (r *Reader) takeMore(n int, what string) ([]byte, error) {
+	r.release()
 	if n > bufferSize {
 		return r.takeBig(n, what)
 	}
-	b, err := r.in.Peek(n)
-	if err != nil {
-		return nil, r.short(len(b), n, what, err)
+	if have, err := r.fill(n); have < n {
+		return nil, r.short(have, n, what, err)
 	}
 	r.skip = n
-	return b, nil
+	return r.buf[r.from : r.from+n : r.from+n], nil
 }
 
 // release gives the last view back to the buffer.
-func (r *Reader) release() error {
-	n, err := r.in.Discard(r.skip)
-	r.offset += int64(n)
+func (r *Reader) release() {
+	r.from += r.skip
+	r.offset += int64(r.skip)
 	r.skip = 0
-	if err != nil {
-		return fmt.Errorf("skip %d bytes: %w", n, err)
+}
+
+// fill reads until the buffer has n bytes, at most bufferSize, or there are no more;
+// it gives how many there are.
+func (r *Reader) fill(n int) (int, error) {
+	if r.to-r.from < n && r.from > 0 {
+		r.to = copy(r.buf, r.buf[r.from:r.to])
+		r.from = 0
 	}
-	return nil
+	for empty := 0; r.to-r.from < n; {
+		m, err := r.in.Read(r.buf[r.to:])
+		r.to += m
+		if err != nil && r.to-r.from < n {
+			return r.to - r.from, err
+		}
+		if m > 0 {
+			empty = 0
+		} else if empty++; empty > 100 {
+			return r.to - r.from, io.ErrNoProgress
+		}
+	}
+	return n, nil
+}
+
+// peek is take without taking.
+func (r *Reader) peek(n int) ([]byte, error) {
+	r.release()
+	have, err := r.fill(n)
+	return r.buf[r.from : r.from+have], err
 }
 
 // takeBig copies a record that is larger than the buffer, growing with what
@@ -220,28 +267,29 @@ func (r *Reader) release() error {
 func (r *Reader) takeBig(n int, what string) ([]byte, error) {
 	r.big = r.big[:0]
 	for len(r.big) < n {
-		b, err := r.in.Peek(min(n-len(r.big), bufferSize))
-		if err != nil {
-			return nil, r.short(len(r.big)+len(b), n, what, err)
+		m := min(n-len(r.big), bufferSize)
+		if have, err := r.fill(m); have < m {
+			return nil, r.short(len(r.big)+have, n, what, err)
 		}
-		r.big = append(r.big, b...)
-		r.skip = len(b)
-		if err := r.release(); err != nil {
-			return nil, err
-		}
+		r.big = append(r.big, r.buf[r.from:r.from+m]...)
+		r.skip = m
+		r.release()
 	}
 	return r.big, nil
 }
 
 // discard skips n bytes without keeping them.
 func (r *Reader) discard(n int, what string) error {
-	if err := r.release(); err != nil {
-		return err
-	}
-	m, err := r.in.Discard(n)
-	r.offset += int64(m)
-	if err != nil {
-		return r.short(m, n, what, err)
+	r.release()
+	for left := n; left > 0; {
+		m := min(left, bufferSize)
+		have, err := r.fill(m)
+		r.skip = have
+		r.release()
+		left -= have
+		if have < m {
+			return r.short(n-left, n, what, err)
+		}
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package dissect
 
 import (
-	"iter"
 	"net/netip"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
@@ -15,42 +14,60 @@ import (
 type candidates struct {
 	list     []*dissector.Protocol
 	anywhere []*dissector.Protocol // those that are asked whatever the ports
-	byPort   map[uint16][]*dissector.Protocol
+	byPort   map[uint16]*home
+	both     []*dissector.Protocol // room for the order of a flow between two such ports
 }
 
-func (c *candidates) add(p *dissector.Protocol) {
-	if c.byPort == nil {
-		c.byPort = map[uint16][]*dissector.Protocol{}
-	}
-	c.list = append(c.list, p)
-	if !p.AtHome {
-		c.anywhere = append(c.anywhere, p)
-	}
-	for _, port := range p.Ports {
-		c.byPort[port] = append(c.byPort[port], p)
-	}
+// home is a port: its protocols, then all others that are asked anywhere.
+type home struct {
+	own   []*dissector.Protocol
+	order []*dissector.Protocol
 }
 
-// of gives every candidate once, those of the packet's ports first.
-func (c *candidates) of(h *packet.Headers) iter.Seq[*dissector.Protocol] {
-	return func(yield func(*dissector.Protocol) bool) {
-		dst, src := c.byPort[h.DstPort], c.byPort[h.SrcPort]
-		for _, p := range dst {
-			if !yield(p) {
-				return
-			}
+func newCandidates(list []*dissector.Protocol) candidates {
+	c := candidates{list: list, byPort: map[uint16]*home{}}
+	for _, p := range list {
+		if !p.AtHome {
+			c.anywhere = append(c.anywhere, p)
 		}
-		for _, p := range src {
-			if !among(dst, p) && !yield(p) {
-				return
+		for _, port := range p.Ports {
+			if c.byPort[port] == nil {
+				c.byPort[port] = &home{}
 			}
-		}
-		for _, p := range c.anywhere {
-			if !among(dst, p) && !among(src, p) && !yield(p) {
-				return
-			}
+			c.byPort[port].own = append(c.byPort[port].own, p)
 		}
 	}
+	for _, h := range c.byPort {
+		h.order = h.then(nil, c.anywhere)
+	}
+	return c
+}
+
+// then appends the port's own protocols, and of a list those that are not among them.
+func (h *home) then(b, list []*dissector.Protocol) []*dissector.Protocol {
+	b = append(b, h.own...)
+	for _, p := range list {
+		if !among(h.own, p) {
+			b = append(b, p)
+		}
+	}
+	return b
+}
+
+// of gives every candidate once, those of the packet's ports first. The list is valid
+// until the next call.
+func (c *candidates) of(h *packet.Headers) []*dissector.Protocol {
+	dst, src := c.byPort[h.DstPort], c.byPort[h.SrcPort]
+	switch {
+	case dst == nil && src == nil:
+		return c.anywhere
+	case src == nil || src == dst:
+		return dst.order
+	case dst == nil:
+		return src.order
+	}
+	c.both = dst.then(c.both[:0], src.order)
+	return c.both
 }
 
 func among(list []*dissector.Protocol, p *dissector.Protocol) bool {

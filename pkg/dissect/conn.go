@@ -204,17 +204,12 @@ func (e *Engine) try(c *conn, dir int, b []byte) {
 	if len(pr.prefix) > 0 {
 		prefix = slices.Concat(pr.prefix, b[:min(len(b), dissector.MaxPrefix-len(pr.prefix))])
 	}
-	verdict := dissector.No
-	for p := range e.streams.of(e.packet.Headers) {
-		switch e.recognise(p, prefix, pr.midstream) {
-		case dissector.Yes:
-			e.activate(c, p, dir, b)
-			return
-		case dissector.More:
-			verdict = dissector.More
-		}
+	known, more := e.recognise(e.streams.of(e.packet.Headers), prefix, pr.midstream)
+	if known != nil {
+		e.activate(c, known, dir, b)
+		return
 	}
-	if verdict == dissector.More && len(prefix) < dissector.MaxPrefix {
+	if more && len(prefix) < dissector.MaxPrefix {
 		pr.prefix = slices.Clone(prefix)
 		return
 	}

@@ -49,9 +49,63 @@ func (e *Engine) finish(c *conn) {
 	c.state.End(&e.ctx)
 }
 
-func (e *Engine) recognise(p *dissector.Protocol, b []byte, midstream bool) (v dissector.Verdict) {
-	defer e.contain(p)
-	return p.Recognise(b, midstream)
+// trial is a protocol that cannot tell yet, with what it keeps until the next datagram.
+type trial struct {
+	proto *dissector.Protocol
+	state dissector.State
+}
+
+// ask tries protocols on a datagram of a flow that none has known yet, until one
+// does, and gives the first that cannot tell yet. One that panics is left out.
+func (e *Engine) ask(list []*dissector.Protocol, b []byte) (known *dissector.Protocol, maybe trial) {
+	for i := 0; i < len(list) && known == nil; {
+		known = e.askFrom(list, &i, b, &maybe)
+	}
+	return known, maybe
+}
+
+// askFrom has one containment for all that it asks: what a flow that nobody knows
+// costs is these calls.
+func (e *Engine) askFrom(list []*dissector.Protocol, i *int, b []byte, maybe *trial) (known *dissector.Protocol) {
+	defer func() { e.contained(recover(), list[*i-1]) }()
+	for *i < len(list) {
+		p := list[*i]
+		*i++
+		e.speaking, e.ctx.State = p.Name, nil
+		switch p.Datagram(&e.ctx, b, false) {
+		case dissector.Yes:
+			return p
+		case dissector.More:
+			if maybe.proto == nil {
+				*maybe = trial{p, e.ctx.State}
+			}
+		}
+	}
+	return nil
+}
+
+// recognise asks protocols about the first bytes of a direction, until one knows
+// them; more says that one could not tell yet.
+func (e *Engine) recognise(list []*dissector.Protocol, b []byte, midstream bool) (known *dissector.Protocol, more bool) {
+	for i := 0; i < len(list) && known == nil; {
+		known = e.recogniseFrom(list, &i, b, midstream, &more)
+	}
+	return known, more
+}
+
+func (e *Engine) recogniseFrom(list []*dissector.Protocol, i *int, b []byte, midstream bool, more *bool) (known *dissector.Protocol) {
+	defer func() { e.contained(recover(), list[*i-1]) }()
+	for *i < len(list) {
+		p := list[*i]
+		*i++
+		switch p.Recognise(b, midstream) {
+		case dissector.Yes:
+			return p
+		case dissector.More:
+			*more = true
+		}
+	}
+	return nil
 }
 
 // stream calls one method of the connection's dissector. Where that panics, a
@@ -81,8 +135,11 @@ func (e *Engine) stream(c *conn, dir int, call func(dissector.Stream, *dissector
 }
 
 // contain is deferred around every call into a dissector.
-func (e *Engine) contain(p *dissector.Protocol) {
-	if recover() == nil {
+func (e *Engine) contain(p *dissector.Protocol) { e.contained(recover(), p) }
+
+// contained counts what was recovered from p.
+func (e *Engine) contained(recovered any, p *dissector.Protocol) {
+	if recovered == nil {
 		return
 	}
 	(*sink)(e).Count(p.Name + "_panic")

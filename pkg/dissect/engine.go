@@ -70,6 +70,7 @@ type Engine struct {
 	messages  map[proto.Transport]*dissector.Protocol
 	datagrams candidates
 	streams   candidates
+	names     portNames
 	expected  expectations
 	ctx       dissector.Context
 	packet    *Packet // in hand
@@ -102,6 +103,7 @@ func newEngine(cfg Config, list []*dissector.Protocol) *Engine {
 		counters: map[string]uint64{},
 	}
 	e.ctx = dissector.Context{Key: cfg.Key, Inside: cfg.Inside, Sink: (*sink)(e)}
+	var datagrams, streams []*dissector.Protocol
 	for _, p := range list {
 		if p.Frame != nil {
 			e.frames[p.EtherType] = append(e.frames[p.EtherType], p)
@@ -110,12 +112,14 @@ func newEngine(cfg Config, list []*dissector.Protocol) *Engine {
 			e.messages[p.Transport] = p
 		}
 		if p.Datagram != nil {
-			e.datagrams.add(p)
+			datagrams = append(datagrams, p)
 		}
 		if p.NewStream != nil {
-			e.streams.add(p)
+			streams = append(streams, p)
 		}
 	}
+	e.datagrams, e.streams = newCandidates(datagrams), newCandidates(streams)
+	e.names = namesOf(list)
 	return e
 }
 
@@ -219,25 +223,17 @@ func (e *Engine) udp(p *Packet) {
 	if f.proto != nil && e.known(p, b) {
 		return
 	}
-	var maybe *dissector.Protocol
-	var state dissector.State
-	for proto := range e.datagrams.of(p.Headers) {
-		switch e.datagram(proto, b, false) {
-		case dissector.Yes:
-			f.proto = proto
-			f.recognised(proto.Name)
-			e.keep(p)
-			return
-		case dissector.More:
-			if maybe == nil {
-				maybe, state = proto, e.ctx.State
-			}
-		}
+	known, maybe := e.ask(e.datagrams.of(p.Headers), b)
+	if known != nil {
+		f.proto = known
+		f.recognised(known.Name)
+		e.keep(p)
+		return
 	}
 	if f.tries++; f.tries >= maxTries {
 		f.done = true
-	} else if maybe != nil {
-		f.proto, f.trial, e.ctx.State = maybe, true, state
+	} else if maybe.proto != nil {
+		f.proto, f.trial, e.ctx.State = maybe.proto, true, maybe.state
 		e.keep(p)
 	}
 	e.guess(p)

@@ -1,7 +1,9 @@
 package dissect
 
 import (
+	"maps"
 	"slices"
+	"sync"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/proto"
@@ -47,16 +49,7 @@ var ports = map[proto.Transport]map[uint16]string{
 
 // PortName is the protocol that is at home on a port, "" for none: a guess and
 // nothing more.
-func PortName(t proto.Transport, port uint16) string { return portName(protocols, t, port) }
-
-func portName(own []*dissector.Protocol, t proto.Transport, port uint16) string {
-	for _, p := range own {
-		if (t == proto.UDP && p.Datagram != nil || t == proto.TCP && p.NewStream != nil) && slices.Contains(p.Ports, port) {
-			return p.Name
-		}
-	}
-	return ports[t][port]
-}
+func PortName(t proto.Transport, port uint16) string { return allNames().of(t, port) }
 
 // guess labels a flow by its port, the opened side's first.
 func (e *Engine) guess(p *Packet) {
@@ -68,13 +61,9 @@ func (e *Engine) guess(p *Packet) {
 	if !p.FromSrc {
 		server, client = client, server
 	}
-	own := e.streams.list
-	if h.Transport == proto.UDP {
-		own = e.datagrams.list
-	}
-	name := portName(own, h.Transport, server)
+	name := e.names.of(h.Transport, server)
 	if name == "" {
-		name = portName(own, h.Transport, client)
+		name = e.names.of(h.Transport, client)
 	}
 	if name != "" {
 		f.Protocol, f.By = name, proto.ByPort

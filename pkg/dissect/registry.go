@@ -98,10 +98,10 @@ var services = []*dissector.Protocol{
 	&pop3.Protocol,
 	&imap.Protocol,
 	&telnet.Protocol,
+	&ntp.Protocol,
 }
 
 // media are known by more than one packet: all others are asked before.
 var media = []*dissector.Protocol{
 	&rtp.Protocol,
-	&ntp.Protocol,
 }

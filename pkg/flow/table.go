@@ -21,6 +21,8 @@ type Config struct {
 	ClosedIdle    time.Duration // of TCP that is closed or reset; default 5 s
 	Max           int           // live flows; beyond, the one silent longest ends early; default 1,048,576
 
+	// Reuse makes one Flow serve for all parts: the receiver keeps none.
+	Reuse bool
 	// Emit gets each part, with its entry, which is gone afterwards when the part
 	// is final. The Flow is the receiver's to keep; what the table does not know
 	// (protocol, endpoints) is for the receiver to fill. It must not call the Table.
@@ -77,6 +79,7 @@ type Table struct {
 	due     []dueEntry
 	flows   uint64
 	evicted uint64
+	flow    proto.Flow // of the part at hand, where one serves for all
 }
 
 // dueEntry is an entry that a sweep delivers.
@@ -324,7 +327,11 @@ func (t *Table) Flush() {
 }
 
 func (t *Table) emit(e *Entry, final bool) {
-	f := &proto.Flow{Site: t.cfg.Site, Sensor: t.cfg.Sensor}
+	f := &t.flow
+	if !t.cfg.Reuse {
+		f = new(proto.Flow)
+	}
+	*f = proto.Flow{Site: t.cfg.Site, Sensor: t.cfg.Sensor}
 	e.record(f, final)
 	f.Tunnel = t.tunnels.text(e)
 	t.cfg.Emit(e, f)

@@ -14,7 +14,11 @@ func (p *Processor) fact(pkt *dissect.Packet, f *dissect.Fact) {
 	if f.Protocol == "arp" && f.Subject.IP.IsValid() && f.Subject.MAC == h.SrcMAC {
 		p.segment.learn(h.VLAN, f.Subject.MAC, f.Subject.IP, sighting{at: h.Time, arp: true})
 	}
-	o := &proto.Observation{
+	o := &p.told
+	if !p.cfg.Reuse {
+		o = new(proto.Observation)
+	}
+	*o = proto.Observation{
 		Time: f.Time, Site: p.cfg.Site, Sensor: p.cfg.Sensor, Protocol: f.Protocol, Kind: f.Kind, Attributes: f.Attributes, VLAN: h.VLAN,
 	}
 	if o.Time == 0 {

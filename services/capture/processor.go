@@ -36,6 +36,9 @@ type Config struct {
 	// keep, but a flow and its mirror are one Flow. A heartbeat is for every
 	// partition; its Lane means nothing.
 	Emit func(proto.Item)
+	// Reuse says that the receiver keeps nothing of what it gets: one Flow and one
+	// Observation serve for all.
+	Reuse bool
 	// OnPanic hears of a packet that made us panic, with the place (file:line) and
 	// nothing of the packet. It may be nil; the panic is counted anyway.
 	OnPanic func(place string)
@@ -70,7 +73,8 @@ type Processor struct {
 
 	clock, beat proto.Time // event time, and that of the last heartbeat
 	begun       bool
-	emitting    bool // the receiver has the word
+	emitting    bool              // the receiver has the word
+	told        proto.Observation // where one serves for all
 	counts      counts
 }
 
@@ -94,7 +98,7 @@ func newProcessor(cfg Config, shared *segment) *Processor {
 	p.decoder.Fragments = cfg.Fragments
 	p.table = flow.New(flow.Config{
 		Site: cfg.Site, Sensor: cfg.Sensor, ActiveTimeout: cfg.ActiveTimeout, TCPIdle: cfg.TCPIdle, UDPIdle: cfg.UDPIdle,
-		OtherIdle: cfg.OtherIdle, ClosedIdle: cfg.ClosedIdle, Max: cfg.MaxFlows, Emit: p.part,
+		OtherIdle: cfg.OtherIdle, ClosedIdle: cfg.ClosedIdle, Max: cfg.MaxFlows, Reuse: cfg.Reuse, Emit: p.part,
 	})
 	p.engine = dissect.New(dissect.Config{
 		Site: cfg.Site, Key: cfg.Key, MemoryLimit: cfg.MaxMemory, Emit: p.fact,

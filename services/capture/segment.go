@@ -26,6 +26,7 @@ const (
 type segment struct {
 	site     string
 	prefixes []netip.Prefix
+	ids      memo
 
 	mu       sync.RWMutex // guards all below
 	stations map[proto.MAC]*station
@@ -229,11 +230,11 @@ func (g *segment) end(vlan proto.VLAN, mac proto.MAC, ip netip.Addr) end {
 	if !home {
 		return end{}
 	}
-	return end{id: proto.IPEndpoint(g.site, vlan, ip), inside: true}
+	return end{id: g.ids.byIP(g.site, at), inside: true}
 }
 
 func (g *segment) byMAC(mac proto.MAC) end {
-	return end{id: proto.MACEndpoint(g.site, mac), mac: mac, inside: true}
+	return end{id: g.ids.byMAC(g.site, mac), mac: mac, inside: true}
 }
 
 // router reports that a MAC carries the packets of many.

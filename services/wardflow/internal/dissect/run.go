@@ -123,7 +123,7 @@ func (r *runner) run(ctx context.Context, files []string, dir string) error {
 	}
 	defer out.abandon()
 	cfg := r.o.Capture
-	cfg.Emit = out.item
+	cfg.Emit, cfg.Reuse = out.item, true
 	p := capture.New(cfg)
 	in := source{readers: readers}
 	if err := r.packets(ctx, &in, p, out); err != nil {

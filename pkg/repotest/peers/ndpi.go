@@ -1,0 +1,192 @@
+package peers
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// NDPIFlow is a flow of nDPI's results.
+type NDPIFlow struct {
+	Ends       Ends
+	Src        string // as it is printed on the left
+	Packets    [2]uint64
+	Master     string // TLS of VXLAN:91.119/TLS.Facebook
+	Sub        string // Facebook
+	Tunnel     string // VXLAN
+	Proto      string // all of it
+	Confidence string
+	Fields     map[string]string
+}
+
+var (
+	ndpiLine    = regexp.MustCompile(`^\s+\d+\s+(\S+) (\S+) (?:<->|->|<-) (\S+) .*?\[proto: ([^\]]*)\]`)
+	ndpiConf    = regexp.MustCompile(`\[Confidence: ([^\]]*)\]`)
+	ndpiPackets = regexp.MustCompile(`\[(\d+) pkts/\d+ bytes (?:<->|->|<-) (\d+) pkts/\d+ bytes\]`)
+	ndpiField   = regexp.MustCompile(`\[((?:JA4|JA3C|JA3S|HASSH-C|HASSH-S|Hostname/SNI|User-Agent|Server|Cipher|Username|Password|DHCP Fingerprint|DHCP Class Ident)): ([^\]]*)\]`)
+)
+
+// ndpiTransports are ours for nDPI's.
+var ndpiTransports = map[string]string{
+	"TCP": "tcp", "UDP": "udp", "ICMP": "icmp", "ICMPV6": "icmp6", "SCTP": "sctp", "IGMP": "2", "GRE": "47", "ESP": "50", "AH": "51",
+	"OSPF": "89", "PIM": "103", "VRRP": "112", "PGM": "113", "IPIP": "4",
+}
+
+// NDPI reads the flows of a result, *.out.
+func NDPI(path string) ([]*NDPIFlow, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var list []*NDPIFlow
+	for line := range strings.Lines(string(b)) {
+		if f := ndpiFlow(line); f != nil {
+			list = append(list, f)
+		}
+	}
+	return list, nil
+}
+
+func ndpiFlow(line string) *NDPIFlow {
+	m := ndpiLine.FindStringSubmatch(line)
+	if m == nil {
+		return nil
+	}
+	transport := ndpiTransports[m[1]]
+	if transport == "" {
+		transport = m[1]
+	}
+	a, ok1 := addrPort(m[2])
+	b, ok2 := addrPort(m[3])
+	if !ok1 || !ok2 {
+		return nil
+	}
+	f := &NDPIFlow{Ends: EndsOf(transport, a, b), Src: a.String(), Proto: m[4], Fields: map[string]string{}}
+	f.Tunnel, f.Master, f.Sub = ndpiProto(m[4])
+	if c := ndpiConf.FindStringSubmatch(line); c != nil {
+		f.Confidence = c[1]
+	}
+	if p := ndpiPackets.FindStringSubmatch(line); p != nil {
+		f.Packets[0], _ = strconv.ParseUint(p[1], 10, 64)
+		f.Packets[1], _ = strconv.ParseUint(p[2], 10, 64)
+	}
+	for _, x := range ndpiField.FindAllStringSubmatch(line, -1) {
+		f.Fields[x[1]] = x[2]
+	}
+	return f
+}
+
+// ndpiProto takes VXLAN:91.119/TLS.Facebook apart.
+func ndpiProto(s string) (tunnel, master, sub string) {
+	ids, names, _ := strings.Cut(s, "/")
+	if t, rest, ok := strings.Cut(ids, ":"); ok {
+		tunnel, ids = t, rest
+	}
+	if strings.Contains(ids, ".") {
+		master, sub, _ = strings.Cut(names, ".")
+		return tunnel, master, sub
+	}
+	return tunnel, names, ""
+}
+
+// CompareNDPI compares a capture's flows with nDPI's.
+func (r *Report) CompareNDPI(o *Observed, flows []*NDPIFlow, known map[string]bool) {
+	for _, f := range flows {
+		if f.Confidence == "DPI" {
+			r.ndpiProtocol(o, f, known)
+		}
+	}
+	r.ndpiPackets(o, flows)
+}
+
+// The fields of the tables of protocols.
+const (
+	FieldProtocol = "protocol" // nDPI and we know it
+	FieldUnknown  = "unknown"  // we do not
+)
+
+// ndpiProtocol compares the application protocol. A guess by port is none.
+func (r *Report) ndpiProtocol(o *Observed, f *NDPIFlow, known map[string]bool) {
+	words := NDPINames(f.Master, f.Sub, f.Ends.Transport)
+	field := FieldUnknown
+	if slices.ContainsFunc(words, func(w string) bool { return known[w] }) {
+		field = FieldProtocol
+	}
+	label, by := o.Label(f.Ends)
+	ours := label
+	switch {
+	case len(o.Flows[f.Ends]) == 0:
+		ours = "no such flow"
+	case by == "port":
+		ours = "unknown (port says " + label + ")"
+	}
+	c := Check{Peer: "nDPI", Field: field, Capture: o.Capture, Where: f.Ends.String(), Want: f.Proto, Ours: ours, Equal: by != "port" && slices.Contains(words, label)}
+	if !c.Equal {
+		c.Class = r.ndpiClass(o, f, label, by)
+	}
+	r.Checks = append(r.Checks, c)
+}
+
+func (r *Report) ndpiClass(*Observed, *NDPIFlow, string, string) string { return "" }
+
+// ndpiPackets compares packets in each direction, over all flows with the same ends.
+func (r *Report) ndpiPackets(o *Observed, flows []*NDPIFlow) {
+	sum := map[Ends]*[2]uint64{}
+	var order []Ends
+	for _, f := range flows {
+		s := sum[f.Ends]
+		if s == nil {
+			s = new([2]uint64)
+			sum[f.Ends] = s
+			order = append(order, f.Ends)
+		}
+		i := 0
+		if f.Src != f.Ends.A.String() {
+			i = 1
+		}
+		s[i] += f.Packets[0]
+		s[1-i] += f.Packets[1]
+	}
+	for _, e := range order {
+		r.packets("nDPI", o, e, *sum[e], func([2]uint64) string { return "" })
+	}
+}
+
+// packets compares two directions, A's packets first.
+func (r *Report) packets(peer string, o *Observed, e Ends, want [2]uint64, why func(ours [2]uint64) string) {
+	var ours [2]uint64
+	for _, f := range o.Flows[e] {
+		i := 0
+		if f.Src != e.A {
+			i = 1
+		}
+		ours[i] += f.Packets[0]
+		ours[1-i] += f.Packets[1]
+	}
+	for i, end := range []string{e.A.String(), e.B.String()} {
+		c := Check{
+			Peer: peer, Field: "packets", Capture: o.Capture, Where: e.String() + " from " + end,
+			Want: strconv.FormatUint(want[i], 10), Ours: strconv.FormatUint(ours[i], 10), Equal: want[i] == ours[i],
+		}
+		if !c.Equal {
+			c.Class = why(ours)
+		}
+		r.Checks = append(r.Checks, c)
+	}
+}
+
+// NDPIResults are the results of nDPI below the folder of captures, by capture.
+func NDPIResults(captures string) (map[string]string, error) {
+	list, err := filepath.Glob(filepath.Join(captures, "nDPI", "result", "*.out"))
+	if err != nil {
+		return nil, err
+	}
+	m := map[string]string{}
+	for _, path := range list {
+		m["nDPI/pcap/"+strings.TrimSuffix(filepath.Base(path), ".out")] = path
+	}
+	return m, nil
+}
