@@ -17,6 +17,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssh"
 	"github.com/wardflow/wardflow/pkg/dissect/tls"
+	"github.com/wardflow/wardflow/pkg/dissect/wsdiscovery"
 )
 
 // protocols is the list of protocols. Where the content of two is alike, the
@@ -49,6 +50,7 @@ var identity = []*dissector.Protocol{
 	&ssh.Protocol,
 	&smb.Protocol,
 	&ssdp.Protocol,
+	&wsdiscovery.Protocol,
 	&dns.MDNS,
 	&dns.LLMNR,
 	&dns.Protocol,
