@@ -11,6 +11,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dns"
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
 	"github.com/wardflow/wardflow/pkg/dissect/http"
+	"github.com/wardflow/wardflow/pkg/dissect/intellivue"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
 	"github.com/wardflow/wardflow/pkg/dissect/poct1a"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
@@ -36,6 +37,7 @@ var clinical = []*dissector.Protocol{
 	&dicom.Protocol,
 	&poct1a.Protocol,
 	&astm.Protocol,
+	&intellivue.Protocol,
 }
 
 // building are those of buildings and of industrial control.
