@@ -44,6 +44,10 @@ var ports = map[proto.Transport]map[uint16]string{
 		20000: "dnp3",
 		24005: "intellivue",
 		24105: "intellivue",
+		69: "tftp", 88: "kerberos", 111: "rpc", 123: "ntp", 137: "netbios", 138: "netbios", 161: "snmp", 162: "snmp",
+		389: "ldap", 443: "quic", 514: "syslog", 546: "dhcpv6", 547: "dhcpv6", 1812: "radius", 1813: "radius",
+		2222: "enip", 3671: "knx", 5060: "sip", 20000: "dnp3",
+		44818: "enip", 47808: "bacnet",
 	},
 }
 

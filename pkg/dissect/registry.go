@@ -17,6 +17,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/imap"
 	"github.com/wardflow/wardflow/pkg/dissect/label"
+	"github.com/wardflow/wardflow/pkg/dissect/intellivue"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
 	"github.com/wardflow/wardflow/pkg/dissect/mms"
 	"github.com/wardflow/wardflow/pkg/dissect/modbus"
@@ -38,6 +39,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/telnet"
 	"github.com/wardflow/wardflow/pkg/dissect/tls"
 	"github.com/wardflow/wardflow/pkg/dissect/vnc"
+	"github.com/wardflow/wardflow/pkg/dissect/wsdiscovery"
 )
 
 // protocols is the list of protocols. Where the content of two is alike, the
@@ -56,6 +58,7 @@ var clinical = []*dissector.Protocol{
 	&dicom.Protocol,
 	&poct1a.Protocol,
 	&astm.Protocol,
+	&intellivue.Protocol,
 }
 
 // building are those of buildings and of industrial control.
@@ -78,6 +81,7 @@ var identity = []*dissector.Protocol{
 	&ssh.Protocol,
 	&smb.Protocol,
 	&ssdp.Protocol,
+	&wsdiscovery.Protocol,
 	&dns.MDNS,
 	&dns.LLMNR,
 	&dns.Protocol,
