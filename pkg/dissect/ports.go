@@ -42,14 +42,42 @@ var ports = map[proto.Transport]map[uint16]string{
 		4840:  "opcua",
 		9100:  "jetdirect",
 		20000: "dnp3",
-		24005: "intellivue",
-		24105: "intellivue",
-		69: "tftp", 88: "kerberos", 111: "rpc", 123: "ntp", 137: "netbios", 138: "netbios", 161: "snmp", 162: "snmp",
-		389: "ldap", 443: "quic", 514: "syslog", 546: "dhcpv6", 547: "dhcpv6", 1812: "radius", 1813: "radius",
-		2222: "enip", 3671: "knx", 5060: "sip", 20000: "dnp3",
-		44818: "enip", 47808: "bacnet",
 	},
 }
+
+// portNames are the names by port of TCP and of UDP. Those of registered protocols
+// go before the table's, and of these the first in the list.
+type portNames struct{ tcp, udp map[uint16]string }
+
+func namesOf(own []*dissector.Protocol) portNames {
+	n := portNames{maps.Clone(ports[proto.TCP]), maps.Clone(ports[proto.UDP])}
+	for _, p := range slices.Backward(own) {
+		for _, port := range p.Ports {
+			if p.NewStream != nil {
+				n.tcp[port] = p.Name
+			}
+			if p.Datagram != nil {
+				n.udp[port] = p.Name
+			}
+		}
+	}
+	return n
+}
+
+func (n *portNames) of(t proto.Transport, port uint16) string {
+	switch t {
+	case proto.TCP:
+		return n.tcp[port]
+	case proto.UDP:
+		return n.udp[port]
+	}
+	return ""
+}
+
+var allNames = sync.OnceValue(func() *portNames {
+	n := namesOf(protocols)
+	return &n
+})
 
 // PortName is the protocol that is at home on a port, "" for none: a guess and
 // nothing more.

@@ -28,16 +28,18 @@ var ours = map[string][]string{
 
 // differs says why we and nDPI differ about flows of a capture.
 var differs = map[string]string{
-	"bittorrent_utp.pcap":               "of uTP only the opening packet is known",
-	"coap_mqtt.pcap":                    "CoAP on Dropbox's port",
-	"collectd.pcap":                     "a part's length leads out of the packet",
-	"h323.pcap":                         "messages of RAS without H.225.0's version",
-	"jabber.pcap":                       "port 5223: not XMPP, but Apple's push or TLS",
-	"lru_ipv6_caches.pcapng":            "of uTP only the opening packet is known",
-	"nomachine.pcapng":                  "NoMachine over UDP",
-	"ossfuzz_seed_fake_traces_2.pcapng": "single invented packets; TruPhone is XMPP",
-	"stun_zoom.pcapng":                  "STUN, and DTLS behind it",
-	"teamviewer.pcap":                   "TeamViewer over UDP",
+	"bittorrent_utp.pcap":                  "of uTP only the opening packet is known",
+	"coap_mqtt.pcap":                       "CoAP on Dropbox's port",
+	"collectd.pcap":                        "a part's length leads out of the packet",
+	"h323.pcap":                            "messages of RAS without H.225.0's version",
+	"jabber.pcap":                          "port 5223: not XMPP, but Apple's push or TLS",
+	"lru_ipv6_caches.pcapng":               "of uTP only the opening packet is known",
+	"nomachine.pcapng":                     "NoMachine over UDP",
+	"ossfuzz_seed_fake_traces_2.pcapng":    "single invented packets; TruPhone is XMPP",
+	"stun_dtls_unidirectional_client.pcap": "STUN, and DTLS behind it",
+	"stun_dtls_unidirectional_server.pcap": "STUN, and DTLS behind it",
+	"stun_zoom.pcapng":                     "STUN, and DTLS behind it",
+	"teamviewer.pcap":                      "TeamViewer over UDP",
 }
 
 var line = regexp.MustCompile(`^\s+\d+\s+(TCP|UDP) (\S+) (?:<->|->|<-) (\S+) \[proto: [^/\]]*/([^\]]*)\].*\[Confidence: DPI\]`)

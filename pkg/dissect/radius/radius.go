@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
@@ -224,7 +225,7 @@ func (p *packet) vendor(v []byte) {
 // that is asked for; each once a flow for what it says.
 func (p *packet) emit(c *dissector.Context, s *state, kind string) {
 	request := p.code == 1 || p.code == 4 || p.code >= 12 && p.code <= 40 || p.code == 43
-	a := p.nas
+	a := slices.Clone(p.nas)
 	a.Set("role", map[bool]string{true: "client", false: "server"}[request])
 	if p.code == 40 || p.code == 43 { // RFC 5176: the server asks
 		a.Set("role", "server")

@@ -143,8 +143,14 @@ func host15(s string) string {
 func (m *soapMessage) identity(c *dissector.Context, a *proto.Attributes) {
 	d := &m.device
 	for _, x := range [...]struct{ name, value string }{
-		{"udi", d.udi}, {"manufacturer", d.manufacturer}, {"model", d.model}, {"model_number", d.number}, {"serial", d.serial},
-		{"hardware_version", d.hardware}, {"software_version", d.software}, {"firmware_version", d.firmware},
+		{"udi", d.udi},
+		{"manufacturer", d.manufacturer},
+		{"model", d.model},
+		{"model_number", d.number},
+		{"serial", d.serial},
+		{"hardware_version", d.hardware},
+		{"software_version", d.software},
+		{"firmware_version", d.firmware},
 	} {
 		m.set(c, a, x.name, x.value)
 	}

@@ -71,7 +71,7 @@ func TestDatagrams(t *testing.T) {
 		{"name for an id", multicast, lines("NOTIFY * HTTP/1.1", "NTS: ssdp:alive", "USN: uuid:nobodys-telephone"), "ssdp content", `alive {"role":"server"}`, "ssdp_id_withheld"},
 		{"bad location", multicast, lines("NOTIFY * HTTP/1.1", "NTS: ssdp:alive", "LOCATION: http://10.1.2.3:99999/"), "ssdp content", `alive {"role":"server"}`, "ssdp_location_malformed"},
 		{"location with a user", multicast, lines("NOTIFY * HTTP/1.1", "NTS: ssdp:alive", "LOCATION: http://nobody:secret@10.1.2.3:80/"), "ssdp content", `alive {"location":"http://10.1.2.3:80","role":"server"}`, ""},
-		{"other protocol", multicast, "OPTIONS sip:nm SIP/2.0\r\n\r\n", "ssdp port", "", ""},
+		{"other protocol", multicast, "OPTIONS nm FOO/2.0\r\n\r\n", "ssdp port", "", ""},
 		{"start line only", multicast, "NOTIFY * HTTP/1.1", "ssdp content", "", "ssdp_no_subtype"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -70,14 +70,16 @@ func TestMessages(t *testing.T) {
 			[]string{
 				`ws_discovery hello {"device_uid":"` + uid + `","instance_id":"17","metadata_version":"3","role":"server","types":["dpws:Device","mdpws:MedicalDevice"],"xaddrs":["https://10.1.2.3:59501","http://[fe80::1]:80"]}`,
 				`sdc announcement {"equipment_type":"MDC_DEV_MON_PHYSIO_MULTI_PARAM_MDS","institution":"STALBAN","location":"W3^B07","patient_context":"associated","role":"provider"}`,
-			}, "",
+			},
+			"",
 		},
 		{"medical device without scopes", multicast, message(now, "Hello", device("Hello", "urn:uuid:"+uid, "md:MedicalDevice", "", "")), []string{`ws_discovery hello {"device_uid":"` + uid + `","instance_id":"17","metadata_version":"3","role":"server","types":["mdpws:MedicalDevice"]}`, `sdc announcement {"role":"provider"}`}, ""},
 		{"Windows", multicast, message(draft, "Hello", device("Hello", "urn:uuid:a53efa68-1d42-4990-8ae3-69cca9ed94ee", "wsdp:Device pub:Computer", "", "")), []string{`ws_discovery hello {"device_uid":"a53efa68-1d42-4990-8ae3-69cca9ed94ee","instance_id":"17","metadata_version":"3","role":"server","types":["dpws:Device","pub:Computer"]}`}, ""},
 		{
 			"camera", elsewhere,
 			message(draft, "ProbeMatches", `<wsd:ProbeMatches>`+device("ProbeMatch", "urn:uuid:11223344-5566-1788-99aa-0cefaf010203", "dn:NetworkVideoTransmitter", "onvif://www.onvif.org/type/video_encoder onvif://www.onvif.org/type/Nobody onvif://www.onvif.org/Profile/Streaming onvif://www.onvif.org/hardware/DS-2CD2042WD-I onvif://www.onvif.org/name/HIKVISION%20Nobody%27s onvif://www.onvif.org/location/city/Nobody onvif://www.onvif.org/location/Ward%203", "http://10.1.2.3/onvif/device_service")+`</wsd:ProbeMatches>`),
-			[]string{`ws_discovery probe_matches {"device_uid":"11223344-5566-1788-99aa-0cefaf010203","instance_id":"17","location":"Ward 3","mac":"0c:ef:af:01:02:03","manufacturer":"HIKVISION","metadata_version":"3","model":"DS-2CD2042WD-I","onvif_profiles":["streaming"],"onvif_types":["video_encoder"],"role":"server","types":["dn:NetworkVideoTransmitter"],"xaddrs":["http://10.1.2.3:80"]}`}, "",
+			[]string{`ws_discovery probe_matches {"device_uid":"11223344-5566-1788-99aa-0cefaf010203","instance_id":"17","location":"Ward 3","mac":"0c:ef:af:01:02:03","manufacturer":"HIKVISION","metadata_version":"3","model":"DS-2CD2042WD-I","onvif_profiles":["streaming"],"onvif_types":["video_encoder"],"role":"server","types":["dn:NetworkVideoTransmitter"],"xaddrs":["http://10.1.2.3:80"]}`},
+			"",
 		},
 		{"name of a camera's owner", multicast, message(draft, "Hello", device("Hello", "x", "dn:NetworkVideoTransmitter other:T undeclared", "onvif://www.onvif.org/name/Nobody onvif://www.onvif.org/hardware/Some%20Body onvif://www.onvif.org/MAC/0c:ef:af:01:02:03 onvif://www.onvif.org/name/%zz", "ftp://10.1.2.3/ http://u:p@h/ http://h:0/ http://a")), []string{`ws_discovery hello {"instance_id":"17","mac":"0c:ef:af:01:02:03","metadata_version":"3","role":"server","types":["dn:NetworkVideoTransmitter","other"]}`}, "ws_discovery_address_malformed"},
 		{"bye", multicast, message(now, "Bye", `<wsd:Bye><wsa:EndpointReference><wsa:Address>urn:uuid:`+uid+`</wsa:Address></wsa:EndpointReference></wsd:Bye>`), []string{`ws_discovery bye {"device_uid":"` + uid + `","instance_id":"17","role":"server"}`}, ""},
@@ -88,7 +90,8 @@ func TestMessages(t *testing.T) {
 		{
 			"proxy", elsewhere,
 			message(now, "ResolveMatches", `<wsd:ResolveMatches>`+device("ResolveMatch", "urn:uuid:"+uid, "wsdp:Device", "", "http://10.9.9.9:80/x")+device("ResolveMatch", "urn:uuid:"+uid, "wsdp:Device", "", "http://10.1.2.3/x")+device("ResolveMatch", "urn:uuid:"+uid, "wsdp:Device", "", "http://8.8.8.8/")+`</wsd:ResolveMatches>`),
-			[]string{`ws_discovery resolve_matches {"device_uid":"` + uid + `","instance_id":"17","metadata_version":"3","role":"server","types":["dpws:Device"],"xaddrs":["http://10.9.9.9:80"]}`, `ws_discovery resolve_matches {"device_uid":"` + uid + `","instance_id":"17","metadata_version":"3","role":"server","types":["dpws:Device"],"xaddrs":["http://10.1.2.3:80"]}`}, "ws_discovery_matches_skipped",
+			[]string{`ws_discovery resolve_matches {"device_uid":"` + uid + `","instance_id":"17","metadata_version":"3","role":"server","types":["dpws:Device"],"xaddrs":["http://10.9.9.9:80"]}`, `ws_discovery resolve_matches {"device_uid":"` + uid + `","instance_id":"17","metadata_version":"3","role":"server","types":["dpws:Device"],"xaddrs":["http://10.1.2.3:80"]}`},
+			"ws_discovery_matches_skipped",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
