@@ -6,6 +6,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/arp"
 	"github.com/wardflow/wardflow/pkg/dissect/astm"
 	"github.com/wardflow/wardflow/pkg/dissect/bacnet"
+	"github.com/wardflow/wardflow/pkg/dissect/cdp"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcp"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcpv6"
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
@@ -36,7 +37,9 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/snmp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssh"
+	"github.com/wardflow/wardflow/pkg/dissect/syslog"
 	"github.com/wardflow/wardflow/pkg/dissect/telnet"
+	"github.com/wardflow/wardflow/pkg/dissect/tftp"
 	"github.com/wardflow/wardflow/pkg/dissect/tls"
 	"github.com/wardflow/wardflow/pkg/dissect/vnc"
 	"github.com/wardflow/wardflow/pkg/dissect/wsdiscovery"
@@ -50,6 +53,7 @@ var protocols = slices.Concat(link, clinical, building, identity, services, labe
 var link = []*dissector.Protocol{
 	&arp.Protocol,
 	&lldp.Protocol,
+	&cdp.Protocol,
 }
 
 // clinical are those of care: what they say of a device goes before all else.
@@ -91,6 +95,8 @@ var identity = []*dissector.Protocol{
 var services = []*dissector.Protocol{
 	&snmp.Protocol,
 	&radius.Protocol,
+	&tftp.Protocol,
+	&syslog.Protocol,
 	&sip.Protocol,
 	&rtsp.Protocol,
 	&mqtt.Protocol,
