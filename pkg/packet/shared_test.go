@@ -1,10 +1,15 @@
 package packet_test
 
 import (
+	"bufio"
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,4 +103,97 @@ func damage(rnd *rand.Rand, b []byte) []byte {
 		return slices.Delete(b, i, min(len(b), i+1+rnd.IntN(8)))
 	}
 	return b
+}
+
+// otherwise are captures that Wireshark sees otherwise, with the number of pairs of
+// addresses of which it has more or fewer frames.
+var otherwise = map[string]struct {
+	pairs int
+	why   string
+}{
+	"zeek/Traces/tunnels/vxlan.pcap":                                   {2, "a frame without IP in the tunnel: Wireshark's last IP is the tunnel's own"},
+	"tcpdump/vxlan.pcap":                                               {2, "a frame without IP in the tunnel: Wireshark's last IP is the tunnel's own"},
+	"suricata-verify/arp/detect-arp-04-vxlan/vxlan-arp.pcap":           {2, "a frame without IP in the tunnel: Wireshark's last IP is the tunnel's own"},
+	"suricata-verify/geneve-decoder/input.pcap":                        {2, "a frame without IP in the tunnel: Wireshark's last IP is the tunnel's own"},
+	"tcpdump/erspan-type-i-3.pcap":                                     {1, "a frame without IP in the tunnel: Wireshark's last IP is the tunnel's own"},
+	"tcpdump/erspan-type-ii-3.pcap":                                    {1, "a frame without IP in the tunnel: Wireshark's last IP is the tunnel's own"},
+	"arkime/pcap/gre-erspan.pcap":                                      {1, "a frame without IP in the tunnel: Wireshark's last IP is the tunnel's own"},
+	"nDPI/pcap/teredo.pcap":                                            {14, "bubbles and router messages of Teredo stay between its ends"},
+	"zeek/Traces/tunnels/gtp/gtp8_teredo.pcap":                         {16, "the same"},
+	"zeek/Traces/tunnels/teredo_bubble_with_payload.pcap":              {10, "the same, and Wireshark does not know Teredo between other ports"},
+	"zeek/Traces/tunnels/gtp/gtp9_unknown_or_too_short_payload.pcap":   {2, "a packet that is longer than the GTP message around it"},
+	"zeek/Traces/tunnels/gtp/gtp_control_prime.pcap":                   {4, "GTP prime carries records that quote packets"},
+	"malcolm-artifacts/pcap/protocols/Tunnels.pcap":                    {34, "the captures of Zeek above, and others, in one"},
+	"arkime/pcap/arkime_synthetic.pcap":                                {2, "sFlow, whose samples are left out of Wireshark's frames here"},
+	"zeek/Traces/pbb-recursive-frames.pcapng":                          {1, "more tunnels than are looked into"},
+	"pcapplusplus/Tests/ExamplesTest/pcap_examples/ipv6.dmp":           {2, "a LISP control message that quotes a packet"},
+	"tcpdump/nhrp-trace.pcap":                                          {2, "an NHRP error that quotes a packet"},
+	"tcpdump/PIM_register_register-stop.pcap":                          {2, "PIM is a protocol of its own here, also where it brings a packet"},
+	"tcpdump/LINKTYPE_USER2_PKTAP.pcap":                                {1, "a link type of private use"},
+	"tcpdump/kday1.pcap":                                               {1, "garbage: version 6 behind IPv4's EtherType"},
+	"tcpdump/kday3.pcap":                                               {1, "garbage: the same"},
+	"pcapplusplus/Tests/Pcap++Test/PcapExamples/ip4_bad_fragment.pcap": {1, "garbage behind MPLS"},
+	"suricata-verify/decode-too-small/test.pcap":                       {2, "transport headers that are too short"},
+}
+
+// TestWireshark compares the innermost addresses in all shared captures with tunnels
+// or rare links with those that Wireshark finds.
+func TestWireshark(t *testing.T) {
+	f, err := os.Open("testdata/wireshark.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	theirs := map[string]map[string]int{}
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		v := strings.Split(sc.Text(), "\t")
+		if len(v) != 4 {
+			continue
+		}
+		if theirs[v[0]] == nil {
+			theirs[v[0]] = map[string]int{}
+		}
+		theirs[v[0]][v[1]+">"+v[2]], _ = strconv.Atoi(v[3])
+	}
+	frames, same := 0, 0
+	for name, want := range theirs {
+		got := innermost(t, name)
+		var differ []string
+		for pair, n := range want {
+			frames += n
+			same += min(n, got[pair])
+			if got[pair] != n {
+				differ = append(differ, fmt.Sprintf("%d of %s, Wireshark has %d", got[pair], pair, n))
+			}
+			delete(got, pair)
+		}
+		for pair, n := range got {
+			differ = append(differ, fmt.Sprintf("%d of %s, Wireshark has none", n, pair))
+		}
+		if o := otherwise[name]; len(differ) != o.pairs {
+			t.Errorf("%s: %d pairs differ, want %d: %s\n%s", name, len(differ), o.pairs, o.why, strings.Join(differ, "\n"))
+		}
+	}
+	t.Logf("%d captures, %d frames with IP, %d the same", len(theirs), frames, same)
+}
+
+// innermost counts the frames of a capture by their innermost addresses.
+func innermost(t *testing.T, name string) map[string]int {
+	t.Helper()
+	r, err := capfile.Open(repotest.Shared(t, "captures/"+name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var d packet.Decoder
+	var h packet.Headers
+	var p capfile.Packet
+	out := map[string]int{}
+	for r.Next(&p) == nil {
+		reason := d.Decode(p.LinkType, p.Time, p.Data, p.WireLen, &h)
+		if (reason == packet.OK || reason == packet.FragmentWait) && h.IsIP() {
+			out[h.SrcIP.String()+">"+h.DstIP.String()]++
+		}
+	}
+	return out
 }
