@@ -157,9 +157,6 @@ func (o *observed) arkimeCertificates(s *score, where, name string, k ends, x *a
 
 // arkimeReasons are why a capture, or a field of it, differs.
 var arkimeReasons = []struct{ name, attribute, reason string }{
-	{"80211http", "", "802.11 frames are not decoded by pkg/packet yet"},
-	{"nflog", "", "NFLOG frames are not decoded by pkg/packet yet"},
-	{"gre-sample", "", "GRE is not decoded by pkg/packet yet"},
 	{"arkime_synthetic", "certificate", "an invented certificate without a key that could be read (crypto/x509: malformed spki)"},
 	{"https-connect", "", "behind CONNECT the server's side is the proxy, and is not told"},
 	{"mysql-tls", "", "TLS after STARTTLS is out of scope"},

@@ -94,7 +94,7 @@ func (o *observed) ndpiQUIC(s *score, name, where string, k ends, fields [][]str
 func ndpiDatagramWhy(name, label string, f *dissecttest.Flow) string {
 	switch {
 	case f == nil:
-		return "not decoded by pkg/packet"
+		return "a fragment whose others are missing"
 	case name == "fuzz-2006-06-26-2594.pcap":
 		return "a fuzzer's: the message is damaged"
 	case label == "AVASTSecureDNS":

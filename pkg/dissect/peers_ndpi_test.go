@@ -144,8 +144,6 @@ func (o *observed) ndpiWhy(name, proto string, k ends, field, value string, ours
 		}
 	}
 	switch {
-	case o.flows[k] == nil:
-		return "6in4 and 4in6 tunnels are not decoded by pkg/packet yet"
 	case name == "heuristic_tcp_ack_payload.pcap":
 		return "acknowledgements with bytes that were never sent (padding inside the IP length): nDPI has a heuristic for it"
 	case strings.Contains(proto, "FTPS") || strings.Contains(proto, "POPS") || strings.Contains(proto, "IMAPS"):

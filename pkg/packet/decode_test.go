@@ -141,6 +141,16 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 		ether(0x86dd, ip6(0, slices.Concat([]byte{17, 0, 1, 4, 0, 0, 0, 0}, udp(1, 53, make([]byte, 40))))),
 		ether(0x806, make([]byte, 28)),
 		make([]byte, 9),
+		in4(41, inner6),
+		in4(47, be16(0), be16(0x800), ip4(47, join(be16(0), be16(0x800), inner4))),
+		in4(47, be16(0x1000), be16(0x88be), be32(1), be16(0x1064), be16(0x1865), be32(0), innerFrame),
+		inUDP(4789, be32(0x08000000), be32(42<<8), innerFrame),
+		inUDP(4789, be32(0x08000000), be32(42<<8), frameOf(0x800, inner4[:9])), // falls back
+		inUDP(6081, []byte{0, 0, 0x86, 0xdd}, be32(0), inner6),
+		inUDP(2152, gtpu(0x30, inner4)),
+		inUDP(5247, []byte{0, 2 << 3, 3, 0}, be32(0), wlanFrame(2, nil, inner4)),
+		ether(0x8847, join(label(17, 1), be32(1), innerFrame)),
+		ether(0x8864, join([]byte{0x11, 0}, be16(3), be16(2+len(inner4)), ppp(0x21, inner4))),
 	}
 	var d packet.Decoder
 	var h packet.Headers
@@ -158,6 +168,8 @@ func BenchmarkDecode(b *testing.B) {
 		"tcp4":  ether(0x800, ip4(6, tcp(1, 2, packet.ACK, 3, make([]byte, 1000)))),
 		"udp6":  ether(0x86dd, ip6(17, udp(1, 53, make([]byte, 40)))),
 		"qinq4": ether(0x800, ip4(17, udp(1, 53, make([]byte, 40))), 3, 4),
+		"gre":   in4(47, be16(0), be16(0x800), inner4),
+		"vxlan": inUDP(4789, be32(0x08000000), be32(42<<8), innerFrame),
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -1,6 +1,7 @@
 // Package packet turns captured frames into headers. It knows link layers,
 // VLAN tags, IPv4 and IPv6 with their options, extension headers and fragments,
-// and the transport headers; it knows nothing of flows, payloads or files.
+// the transport headers, and the tunnels that have such a frame or packet inside;
+// it knows nothing of flows, payloads or files.
 //
 // Decoding allocates nothing and returns no errors: hostile bytes are normal
 // input, a frame that cannot be used is a counted Reason. Only fragments of IP

@@ -201,6 +201,32 @@ func FuzzDecode(f *testing.F) {
 	f.Add(uint16(packet.LinkSLL), make([]byte, 60), 0)
 	f.Add(uint16(packet.LinkSLL2), make([]byte, 60), 0)
 	f.Add(uint16(packet.LinkNull), make([]byte, 60), 0)
+	for _, b := range [][]byte{
+		in4(47, be16(0), be16(0x800), ip4(47, join(be16(0), be16(0x800), inner4))),
+		in4(47, be16(0x3081), be16(0x880b), be16(2+2+len(inner4)), be16(7), be32(1), be32(2), []byte{0xff, 3}, ppp(0x21, inner4)),
+		in4(47, be16(0x1000), be16(0x22eb), be32(1), be16(0x2000), be16(3), be32(0), be16(0), be16(1), be32(1), be32(2), innerFrame),
+		in6(143, innerFrame),
+		inUDP(4789, be32(0x08000000), be32(42<<8), innerFrame),
+		inUDP(4790, be32(0x0c000004), be32(42<<8), be32(2<<16|1<<8|1), be32(5<<8), inner4),
+		inUDP(6081, []byte{3, 0, 0x65, 0x58}, be32(42<<8), []byte{1, 2, 0x80, 2}, be32(0), be32(0), innerFrame),
+		inUDP(2152, gtpu(0x34, be32(0x85), []byte{1, 0x10, 9, 0x40, 1, 0, 0, 0}, inner6)),
+		inUDP(3544, []byte{0, 1, 1, 2, 'i', 'a', 'a', 1, 2, 3, 4, 5, 6, 7, 8, 0}, []byte{0, 0, 1, 2, 3, 4, 5, 6}, inner6),
+		inUDP(1701, be16(0x0a02), be16(5), be16(6), be32(1), be16(2), be16(0), ppp(0x21, inner4)),
+		inUDP(5072, []byte{0x41, 0x52, 0x11, 41}, make([]byte, 4+16+20), inner6),
+		inUDP(5247, []byte{0, 2 << 3, 3, 0}, be32(0), wlanFrame(2, nil, inner4)),
+		inUDP(37008, []byte{1, 0, 0, 18, 0, 10, 1, 9, 1}, wlanFrame(1, []byte{0x80, 0}, inner4)),
+		ether(0x8847, join(label(17, 0), label(18, 1), be32(1), innerFrame)),
+		ether(0x8864, join([]byte{0x11, 0}, be16(3), be16(2+len(inner4)), ppp(0x21, inner4))),
+	} {
+		f.Add(uint16(packet.LinkEthernet), b, 0)
+	}
+	for link, b := range map[packet.LinkType][]byte{
+		packet.LinkRadiotap: radiotap(0x30, wlanFrame(1, []byte{0, 0}, inner4)), packet.LinkPPI: join([]byte{0, 0, 8, 0, 105, 0, 0, 0}, wlanFrame(3, nil, inner4)),
+		packet.LinkFrameRelay: join([]byte{0x18, 0x41, 3, 0, 0x80, 0, 0x80, 0xc2, 0, 7}, innerFrame), packet.LinkPPP: ppp(0x31, join([]byte{0, 1}, innerFrame)),
+		packet.LinkNFLog: join([]byte{2, 0, 0, 0, byte(4 + len(inner4)), 0, 9, 0}, inner4), packet.LinkJuniper: join([]byte("MGC\x80"), be16(4), be32(0), innerFrame),
+	} {
+		f.Add(uint16(link), b, 3)
+	}
 	f.Fuzz(func(t *testing.T, link uint16, b []byte, cut int) {
 		var d packet.Decoder
 		var h packet.Headers
@@ -209,6 +235,9 @@ func FuzzDecode(f *testing.F) {
 			r := d.Decode(packet.LinkType(link), now, frame, len(frame)+cut%65536, &h)
 			if r >= packet.Reasons {
 				t.Fatalf("reason %d", r)
+			}
+			if h.NTunnels > packet.MaxTunnels || (r == packet.OK && h.IsIP() != h.DstIP.IsValid()) {
+				t.Fatalf("%d tunnels, from %v to %v", h.NTunnels, h.SrcIP, h.DstIP)
 			}
 			if r == packet.OK && h.IsIP() && (len(h.Payload) > h.PayloadLen || h.PayloadLen > h.IPBytes || h.Packets < 1) {
 				t.Fatalf("payload %d of %d in %d IP bytes, %d packets", len(h.Payload), h.PayloadLen, h.IPBytes, h.Packets)
