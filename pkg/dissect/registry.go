@@ -12,6 +12,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
 	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
+	"github.com/wardflow/wardflow/pkg/dissect/ndp"
 	"github.com/wardflow/wardflow/pkg/dissect/ntp"
 	"github.com/wardflow/wardflow/pkg/dissect/quic"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
@@ -25,9 +26,11 @@ import (
 // first wins, unless the flow's port is the other's.
 var protocols = slices.Concat(link, clinical, building, identity, services)
 
-// link are those of the segment itself, without IP.
+// link are those of the segment itself, most of them without IP.
 var link = []*dissector.Protocol{
 	&arp.Protocol,
+	&ndp.Protocol,
+	&ndp.ICMP,
 	&lldp.Protocol,
 }
 
