@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/wardflow/wardflow/pkg/dissect/arp"
+	"github.com/wardflow/wardflow/pkg/dissect/cdp"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcp"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcpv6"
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
@@ -13,6 +14,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
 	"github.com/wardflow/wardflow/pkg/dissect/ndp"
+	"github.com/wardflow/wardflow/pkg/dissect/netbios"
 	"github.com/wardflow/wardflow/pkg/dissect/ntp"
 	"github.com/wardflow/wardflow/pkg/dissect/quic"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
@@ -32,6 +34,7 @@ var link = []*dissector.Protocol{
 	&ndp.Protocol,
 	&ndp.ICMP,
 	&lldp.Protocol,
+	&cdp.Protocol,
 }
 
 // clinical are those of care: what they say of a device goes before all else.
@@ -54,6 +57,7 @@ var identity = []*dissector.Protocol{
 	&ssh.Protocol,
 	&smb.Protocol,
 	&ssdp.Protocol,
+	&netbios.Protocol,
 	&dns.MDNS,
 	&dns.LLMNR,
 	&dns.Protocol,
