@@ -16,7 +16,6 @@ var ports = map[proto.Transport]map[uint16]string{
 	proto.TCP: {
 		20:    "ftp_data",
 		88:    "kerberos",
-		139:   "netbios",
 		389:   "ldap",
 		515:   "lpd",
 		631:   "ipp",
@@ -27,9 +26,6 @@ var ports = map[proto.Transport]map[uint16]string{
 	},
 	proto.UDP: {
 		88:    "kerberos",
-		137:   "netbios",
-		138:   "netbios",
-		139:   "netbios",
 		389:   "ldap",
 		515:   "lpd",
 		631:   "ipp",

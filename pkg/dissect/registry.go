@@ -23,6 +23,8 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/mms"
 	"github.com/wardflow/wardflow/pkg/dissect/modbus"
 	"github.com/wardflow/wardflow/pkg/dissect/mqtt"
+	"github.com/wardflow/wardflow/pkg/dissect/ndp"
+	"github.com/wardflow/wardflow/pkg/dissect/netbios"
 	"github.com/wardflow/wardflow/pkg/dissect/ntp"
 	"github.com/wardflow/wardflow/pkg/dissect/poct1a"
 	"github.com/wardflow/wardflow/pkg/dissect/pop3"
@@ -49,9 +51,11 @@ import (
 // first wins, unless the flow's port is the other's.
 var protocols = slices.Concat(link, clinical, building, identity, services, label.Protocols, media)
 
-// link are those of the segment itself, without IP.
+// link are those of the segment itself, most of them without IP.
 var link = []*dissector.Protocol{
 	&arp.Protocol,
+	&ndp.Protocol,
+	&ndp.ICMP,
 	&lldp.Protocol,
 	&cdp.Protocol,
 }
@@ -86,6 +90,7 @@ var identity = []*dissector.Protocol{
 	&smb.Protocol,
 	&ssdp.Protocol,
 	&wsdiscovery.Protocol,
+	&netbios.Protocol,
 	&dns.MDNS,
 	&dns.LLMNR,
 	&dns.Protocol,

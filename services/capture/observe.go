@@ -11,8 +11,8 @@ import (
 // lane of whom it is about.
 func (p *Processor) fact(pkt *dissect.Packet, f *dissect.Fact) {
 	h := pkt.Headers
-	if f.Protocol == "arp" && f.Subject.IP.IsValid() && f.Subject.MAC == h.SrcMAC {
-		p.segment.learn(h.VLAN, f.Subject.MAC, f.Subject.IP, sighting{at: h.Time, arp: true})
+	if (f.Protocol == "arp" || f.Protocol == "ndp") && f.Subject.IP.IsValid() && f.Subject.MAC == h.SrcMAC {
+		p.segment.learn(h.VLAN, f.Subject.MAC, f.Subject.IP, sighting{at: h.Time, claim: true})
 	}
 	o := &p.told
 	if !p.cfg.Reuse {

@@ -253,6 +253,29 @@ func TestARPBelongsToNoFlow(t *testing.T) {
 	}
 }
 
+// A neighbor advertisement tells who has an address of IPv6, as ARP does of IPv4.
+func TestObservationOfNDP(t *testing.T) {
+	link, target := netip.MustParseAddr("fe80::2"), netip.MustParseAddr("fd00::9")
+	body := slices.Concat([]byte{136, 0, 0, 0, 0x60, 0, 0, 0}, target.AsSlice(), []byte{2, 1}, serverMAC[:])
+	raw := slices.Concat(pumpMAC[:], serverMAC[:], be(0x86dd), []byte{0x60, 0, 0, 0}, be(len(body)), []byte{58, 255}, link.AsSlice(), netip.MustParseAddr("fe80::1").AsSlice(), body)
+	b := newBench(Config{})
+	b.Packet(packet.LinkEthernet, at(0), raw, len(raw))
+	f := talk()
+	f.src, f.dst = netip.MustParseAddr("fd00::8"), target
+	b.send(1, f)
+	b.End()
+	list := b.observations()
+	if len(list) != 1 || list[0].Endpoint != proto.MACEndpoint(site, serverMAC) || list[0].IP != target || list[0].Protocol != "ndp" || list[0].FlowID.IsZero() {
+		t.Fatalf("%+v", list)
+	}
+	for _, item := range b.flows() {
+		flow := item.Flow
+		if flow.DstIP == target && flow.DstEndpoint != proto.MACEndpoint(site, serverMAC) {
+			t.Errorf("the flow to it goes to %s", flow.DstEndpoint)
+		}
+	}
+}
+
 func TestSubjects(t *testing.T) {
 	b := newBench(Config{})
 	b.send(0, talk())

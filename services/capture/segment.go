@@ -21,7 +21,7 @@ const (
 
 // segment knows which MAC is whose: a host's own, or a router's that carries the
 // packets of many. It is learned from the first packet of each side of each flow,
-// and from ARP. The workers of a live sensor share one, so that who an endpoint is
+// and from ARP and NDP. The workers of a live sensor share one, so that who an endpoint is
 // does not depend on which of them sees it.
 type segment struct {
 	site     string
@@ -44,23 +44,23 @@ type place struct {
 // station is what is known of one MAC.
 type station struct {
 	addresses []address
-	claims    int  // IPv4 addresses that ARP gave it
-	home      bool // it sources a home IPv4 address
-	router    bool // it sources too many addresses to be one host
+	claims    [2]int // IPv4 and IPv6 addresses that ARP and NDP gave it
+	home      bool   // it sources a home IPv4 address
+	router    bool   // it sources too many addresses to be one host
 }
 
 // address is one source address of a station.
 type address struct {
 	place
 	seen    proto.Time
-	claimed bool // ARP has said so
+	claimed bool // ARP or NDP has said so
 	routed  bool // its packets had crossed a router before
 }
 
 // sighting is how an address was seen with a MAC.
 type sighting struct {
 	at     proto.Time
-	arp    bool // ARP says so
+	claim  bool // ARP or NDP says so
 	routed bool // the hop limit says that a router was on the way
 }
 
@@ -104,7 +104,7 @@ func (g *segment) learn(vlan proto.VLAN, mac proto.MAC, ip netip.Addr, how sight
 	at := place{ip: ip, vlan: vlan}
 	i := s.find(at)
 	if i < 0 {
-		if (how.arp && s.claims > maxOwn4) || (!how.arp && s.router) {
+		if (how.claim && s.greedy(ip)) || (!how.claim && s.router) {
 			return
 		}
 		s.addresses = append(s.addresses, address{place: at, routed: true})
@@ -114,9 +114,9 @@ func (g *segment) learn(vlan proto.VLAN, mac proto.MAC, ip netip.Addr, how sight
 	a := &s.addresses[i]
 	a.seen = max(a.seen, how.at)
 	a.routed = a.routed && how.routed
-	if how.arp && !a.claimed {
+	if how.claim && !a.claimed {
 		a.claimed = true
-		s.claims++
+		s.claims[family(ip)]++
 	}
 	if s.owns(a) && (len(g.owners) < maxOwners || !g.owners[at].IsZero()) {
 		g.owners[at] = mac
@@ -130,7 +130,7 @@ func (s *station) find(at place) int {
 
 // judge makes a router of a station that has sourced more addresses within an
 // hour than a host has. What it had seemed to own is forgotten then, but for what
-// ARP gave it; a host keeps no more than the addresses of its last hour.
+// ARP and NDP gave it; a host keeps no more than the addresses of its last hour.
 func (g *segment) judge(mac proto.MAC, s *station, now proto.Time) {
 	if s.few() && !s.router {
 		return
@@ -161,7 +161,7 @@ func (g *segment) forget(mac proto.MAC, s *station, which func(*address) bool) {
 			return false
 		}
 		if a.claimed {
-			s.claims--
+			s.claims[family(a.ip)]--
 		}
 		if g.owners[a.place] == mac {
 			delete(g.owners, a.place)
@@ -170,10 +170,25 @@ func (g *segment) forget(mac proto.MAC, s *station, which func(*address) bool) {
 	})
 }
 
-// owns reports that the address is the station's own. ARP settles it, unless the
-// station answers for everybody (proxy ARP, RFC 1027).
+// family is 0 of IPv4 and 1 of IPv6.
+func family(ip netip.Addr) int {
+	if ip.Is4() {
+		return 0
+	}
+	return 1
+}
+
+// greedy reports that ARP or NDP gave the station more addresses of that family
+// than a host has.
+func (s *station) greedy(ip netip.Addr) bool {
+	return s.claims[family(ip)] > [...]int{maxOwn4, maxOwn6}[family(ip)]
+}
+
+// owns reports that the address is the station's own. ARP and NDP settle it,
+// unless the station answers for everybody (proxy ARP, RFC 1027; proxy NDP, RFC
+// 4389).
 func (s *station) owns(a *address) bool {
-	if a.claimed && s.claims <= maxOwn4 {
+	if a.claimed && !s.greedy(a.ip) {
 		return true
 	}
 	return !s.router && !a.routed

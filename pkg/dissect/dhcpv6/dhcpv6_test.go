@@ -26,7 +26,7 @@ func opt(code uint16, parts ...string) string {
 }
 
 func message(kind byte, options ...string) string {
-	return string(kind) + "xid" + strings.Join(options, "")
+	return string([]byte{kind}) + "xid" + strings.Join(options, "")
 }
 
 func relay(kind byte, link, peer string, options ...string) string {
@@ -41,7 +41,7 @@ func address(a string, lease uint32) string {
 
 func prefix(a string, bits byte) string {
 	x := netip.MustParseAddr(a).As16()
-	return opt(26, "\x00\x00\x00\x09\x00\x00\x00\x09", string(bits), string(x[:]))
+	return opt(26, "\x00\x00\x00\x09\x00\x00\x00\x09", string([]byte{bits}), string(x[:]))
 }
 
 const (

@@ -161,6 +161,10 @@ func text(tag byte, b []byte) string {
 	return dissector.Text(b, maxText)
 }
 
+// Description is what a system says of itself, as description has it: CDP carries
+// the same text.
+func Description(b []byte) string { return description(tagOctets, b) }
+
 // description is a system's description in one line. Lines that say who made it,
 // when and where, are left out.
 func description(tag byte, b []byte) string {
