@@ -58,7 +58,7 @@ func (r *reader) Body(c *dissector.Context, m *httpbody.Message, b []byte) bool 
 			h.parts = &multipart{boundary: append([]byte("\r\n--"), m.Boundary...), hold: []byte("\r\n")}
 		}
 	}
-	more := true
+	var more bool
 	switch {
 	case h.parts != nil: // whose part in hand may be one of the others
 		more = r.split(c, h, b)
@@ -177,7 +177,6 @@ type multipart struct {
 	hold     []byte // bytes that may be the beginning of a boundary
 	header   []byte // of the part in hand, from its boundary on; nil while in its content
 	inHeader bool
-	began    bool
 	n        int
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/dissect/dicomweb"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/pkg/dissect/fhir"
 	"github.com/wardflow/wardflow/pkg/dissect/httpbody"
 	"github.com/wardflow/wardflow/pkg/dissect/sdc"
 )
@@ -13,6 +14,7 @@ import (
 var kinds = []*httpbody.Kind{
 	&dicomweb.Bodies,
 	&sdc.Bodies,
+	&fhir.Bodies,
 }
 
 // inspection is the body in hand of one direction, as its readers get it.
