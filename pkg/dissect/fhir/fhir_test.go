@@ -118,7 +118,7 @@ func TestFHIR(t *testing.T) {
 		{"a device that repeats a patient", []string{ask("GET", "/Device"), message(ok, jsonType, strings.ReplaceAll(bundle, "SN77", "phi-canary-0001"))}, []string{
 			search, metric, sum("search Device:1", "Bundle:1,Device:1,DeviceMetric:1,Observation:2,Patient:1", `"device_observations":"1",`),
 		}},
-		{"cut", []string{ask("GET", "/Device"), "HTTP/1.1 200 OK\r\nContent-Type: " + jsonType + "\r\nContent-Length: 99999\r\n\r\n" + bundle[:850]}, []string{search, `transactions 0 {"operations":["search Device:1"],"resource_types":["Device:1","Patient:1"],"role":"client"}`}},
+		{"cut", []string{ask("GET", "/Device"), "HTTP/1.1 200 OK\r\nContent-Type: " + jsonType + "\r\nContent-Length: 99999\r\n\r\n" + bundle[:850]}, []string{search, `transactions 0 {"operations":["search Device:1"],"resource_types":["Device:1"],"role":"client"}`}},
 		{"all sorts", []string{
 			ask("GET", "/Patient/PHI-CANARY-0001/_history/2") + ask("GET", "/Patient/1/_history") + ask("GET", "/Patient/1/Observation?x=y") + ask("POST", "/Patient/_search") + ask("PUT", "/Observation/1") +
 				ask("PATCH", "/Observation/1") + ask("DELETE", "/Observation/1") + ask("GET", "/Patient/1/$everything") + ask("GET", "/$export") + message("POST / HTTP/1.1", jsonType, `{"resourceType":"Bundle"}`),

@@ -28,8 +28,7 @@ type reader struct {
 	resources    map[int]int
 	linked       int
 	client       dissector.Side
-	known        bool // FHIR it is
-	facts        int
+	known        bool     // FHIR it is
 	seen         []uint64 // hashes of what was told
 }
 
