@@ -3,13 +3,19 @@ package http
 import (
 	"bytes"
 
+	"github.com/wardflow/wardflow/pkg/dissect/dicomweb"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/pkg/dissect/fhir"
 	"github.com/wardflow/wardflow/pkg/dissect/httpbody"
 	"github.com/wardflow/wardflow/pkg/dissect/sdc"
 )
 
 // kinds is the list of bodies that are read, at most 32; see pkg/dissect/httpbody.
-var kinds = []*httpbody.Kind{&sdc.Bodies}
+var kinds = []*httpbody.Kind{
+	&dicomweb.Bodies,
+	&sdc.Bodies,
+	&fhir.Bodies,
+}
 
 // inspection is the body in hand of one direction, as its readers get it.
 type inspection struct {
