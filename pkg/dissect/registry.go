@@ -6,6 +6,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/arp"
 	"github.com/wardflow/wardflow/pkg/dissect/astm"
 	"github.com/wardflow/wardflow/pkg/dissect/bacnet"
+	"github.com/wardflow/wardflow/pkg/dissect/carescape"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcp"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcpv6"
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
@@ -23,6 +24,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/modbus"
 	"github.com/wardflow/wardflow/pkg/dissect/mqtt"
 	"github.com/wardflow/wardflow/pkg/dissect/ntp"
+	"github.com/wardflow/wardflow/pkg/dissect/medibus"
 	"github.com/wardflow/wardflow/pkg/dissect/poct1a"
 	"github.com/wardflow/wardflow/pkg/dissect/pop3"
 	"github.com/wardflow/wardflow/pkg/dissect/quic"
@@ -59,6 +61,8 @@ var clinical = []*dissector.Protocol{
 	&poct1a.Protocol,
 	&astm.Protocol,
 	&intellivue.Protocol,
+	&carescape.Protocol,
+	&medibus.Protocol,
 }
 
 // building are those of buildings and of industrial control.
