@@ -7,6 +7,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/astm"
 	"github.com/wardflow/wardflow/pkg/dissect/bacnet"
 	"github.com/wardflow/wardflow/pkg/dissect/cdp"
+	"github.com/wardflow/wardflow/pkg/dissect/carescape"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcp"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcpv6"
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
@@ -26,6 +27,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/ndp"
 	"github.com/wardflow/wardflow/pkg/dissect/netbios"
 	"github.com/wardflow/wardflow/pkg/dissect/ntp"
+	"github.com/wardflow/wardflow/pkg/dissect/medibus"
 	"github.com/wardflow/wardflow/pkg/dissect/poct1a"
 	"github.com/wardflow/wardflow/pkg/dissect/pop3"
 	"github.com/wardflow/wardflow/pkg/dissect/quic"
@@ -67,6 +69,8 @@ var clinical = []*dissector.Protocol{
 	&poct1a.Protocol,
 	&astm.Protocol,
 	&intellivue.Protocol,
+	&carescape.Protocol,
+	&medibus.Protocol,
 }
 
 // building are those of buildings and of industrial control.

@@ -205,7 +205,9 @@ func (s *signatures) key(attribute, value string) string {
 			return "linux"
 		}
 		return strings.ToLower(strings.Join(strings.Fields(value), " "))
-	case "model", "location":
+	case "location":
+		return place(value)
+	case "model":
 		return strings.ToLower(strings.Join(strings.Fields(value), " "))
 	}
 	return value

@@ -26,15 +26,22 @@ var readings = map[string][]reading{
 		{"vendor_class", "dhcp_vendor_class", 0.8},
 		{"parameter_list", "dhcp_parameter_list", 0.7},
 	},
-	"dns":   {{"hostname", "hostname", 0.6}},
-	"llmnr": {{"hostname", "hostname", 0.7}},
-	"mdns":  mdnsReadings,
-	"ssdp":  ssdpReadings,
-	"lldp":  lldpReadings,
-	"tls":   tlsReadings,
-	"http":  append(httpReadings, ntlmReadings...), // NTLM signs on over both
-	"smb":   append(smbReadings, ntlmReadings...),
-	"ssh":   {{"hassh", "hassh", 0.5}, {"hassh_server", "hassh_server", 0.5}},
+	"dns":          {{"hostname", "hostname", 0.6}},
+	"llmnr":        {{"hostname", "hostname", 0.7}},
+	"mdns":         mdnsReadings,
+	"ssdp":         ssdpReadings,
+	"lldp":         lldpReadings,
+	"tls":          tlsReadings,
+	"http":         append(httpReadings, ntlmReadings...), // NTLM signs on over both
+	"smb":          append(smbReadings, ntlmReadings...),
+	"ssh":          {{"hassh", "hassh", 0.5}, {"hassh_server", "hassh_server", 0.5}},
+	"poct1a":       poctReadings,
+	"astm":         astmReadings,
+	"sdc":          sdcReadings,
+	"intellivue":   intellivueReadings,
+	"carescape":    carescapeReadings,
+	"medibus":      medibusReadings,
+	"ws_discovery": wsdReadings,
 	"hl7": { // HL7 v2.6: MSH-3, MSH-21, SFT-1..3; IHE PCD TF-2: OBX-18 and the MDC_ID observations
 		{"sending_application", "hl7_application", 0.7},
 		{"sending_facility", "hl7_facility", 0.5},
@@ -164,6 +171,10 @@ func note(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 		noteLLDP(o, put)
 	case "ssh":
 		noteSSH(o, put)
+	case "poct1a", "astm", "sdc", "intellivue", "carescape", "medibus":
+		noteClinical(o, put)
+	case "ws_discovery":
+		noteWSD(o, put)
 	}
 	if !o.Gateway.IsZero() {
 		if p == nil {
