@@ -10,6 +10,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dhcpv6"
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/pkg/dissect/dnp3"
 	"github.com/wardflow/wardflow/pkg/dissect/dns"
 	"github.com/wardflow/wardflow/pkg/dissect/enip"
 	"github.com/wardflow/wardflow/pkg/dissect/ftp"
@@ -18,6 +19,8 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/imap"
 	"github.com/wardflow/wardflow/pkg/dissect/intellivue"
 	"github.com/wardflow/wardflow/pkg/dissect/label"
+	"github.com/wardflow/wardflow/pkg/dissect/iec104"
+	"github.com/wardflow/wardflow/pkg/dissect/knx"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
 	"github.com/wardflow/wardflow/pkg/dissect/mms"
 	"github.com/wardflow/wardflow/pkg/dissect/modbus"
@@ -68,6 +71,9 @@ var building = []*dissector.Protocol{
 	&s7comm.Protocol,
 	&mms.Protocol,
 	&enip.Protocol,
+	&dnp3.Protocol,
+	&knx.Protocol,
+	&iec104.Protocol,
 }
 
 // identity are those by which devices find each other and say who they are. mDNS
