@@ -14,6 +14,8 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dns"
 	"github.com/wardflow/wardflow/pkg/dissect/enip"
 	"github.com/wardflow/wardflow/pkg/dissect/ftp"
+	"github.com/wardflow/wardflow/pkg/dissect/fox"
+	"github.com/wardflow/wardflow/pkg/dissect/hartip"
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
 	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/imap"
@@ -32,6 +34,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/radius"
 	"github.com/wardflow/wardflow/pkg/dissect/rtp"
 	"github.com/wardflow/wardflow/pkg/dissect/rtsp"
+	"github.com/wardflow/wardflow/pkg/dissect/profinet"
 	"github.com/wardflow/wardflow/pkg/dissect/s7comm"
 	"github.com/wardflow/wardflow/pkg/dissect/sip"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
@@ -74,6 +77,9 @@ var building = []*dissector.Protocol{
 	&dnp3.Protocol,
 	&knx.Protocol,
 	&iec104.Protocol,
+	&hartip.Protocol,
+	&fox.Protocol,
+	&profinet.Protocol,
 }
 
 // identity are those by which devices find each other and say who they are. mDNS

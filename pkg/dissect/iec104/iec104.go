@@ -49,7 +49,7 @@ func size(b []byte, _ bool) int {
 			return 0
 		}
 		cause := b[8] & 0x3f
-		if types[b[6]] == "" || cause == 0 || cause > 47 || b[7] == 0 {
+		if b[6] >= 128 || types[b[6]] == "" || cause == 0 || cause > 47 || b[7] == 0 {
 			return -1
 		}
 	case b[2] == 1: // acknowledgement
@@ -185,7 +185,7 @@ func (s *stream) Size() int {
 
 // unit takes one data unit.
 func (s *stream) unit(c *dissector.Context, b []byte) {
-	name, cause, station := types[b[6]&0x7f], b[8]&0x3f, binary.LittleEndian.Uint16(b[10:])
+	name, cause, station := types[b[6]], b[8]&0x3f, binary.LittleEndian.Uint16(b[10:])
 	if name == "" {
 		return
 	}

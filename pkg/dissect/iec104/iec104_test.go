@@ -36,10 +36,11 @@ func TestRefused(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"two bits":         unhex("680409000000"),
 		"a length":         unhex("680507000000 00"),
-		"no type":          unhex("680e00000000 30 01 0600 0d91 000000 14"),
+		"no type":          unhex("680e00000000 35 01 0600 0d91 000000 14"),
+		"no type either":   unhex("680e00000000 95 01 0600 0d91 000000 14"),
 		"no cause":         unhex("680e00000000 64 01 0000 0d91 000000 14"),
 		"rubbish after it": unhex("680407000000 99"),
-		"text":             []byte("hello"),
+		"text":             []byte("GET / HTTP"),
 	} {
 		if v := iec104.Protocol.Recognise(b, false); v != dissector.No {
 			t.Errorf("%s: %d", name, v)
