@@ -27,7 +27,7 @@ var ports = map[proto.Transport]map[uint16]string{
 		20000: "dnp3",
 		21: "ftp", 23: "telnet", 25: "smtp", 88: "kerberos", 111: "rpc", 139: "netbios", 389: "ldap",
 		514: "syslog", 515: "lpd", 554: "rtsp", 587: "smtp", 631: "ipp", 1433: "tds",
-		1521: "oracle", 1883: "mqtt", 2049: "nfs", 3306: "mysql", 3389: "rdp", 4840: "opcua", 5060: "sip", 5432: "postgresql",
+		1521: "oracle", 1883: "mqtt", 2049: "nfs", 3306: "mysql", 3389: "rdp", 5060: "sip", 5432: "postgresql",
 		5900: "vnc", 9100: "jetdirect",
 	},
 	proto.UDP: {

@@ -34,6 +34,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/radius"
 	"github.com/wardflow/wardflow/pkg/dissect/rtp"
 	"github.com/wardflow/wardflow/pkg/dissect/rtsp"
+	"github.com/wardflow/wardflow/pkg/dissect/opcua"
 	"github.com/wardflow/wardflow/pkg/dissect/profinet"
 	"github.com/wardflow/wardflow/pkg/dissect/s7comm"
 	"github.com/wardflow/wardflow/pkg/dissect/sip"
@@ -80,6 +81,7 @@ var building = []*dissector.Protocol{
 	&hartip.Protocol,
 	&fox.Protocol,
 	&profinet.Protocol,
+	&opcua.Protocol,
 }
 
 // identity are those by which devices find each other and say who they are. mDNS
