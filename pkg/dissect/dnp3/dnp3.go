@@ -58,11 +58,10 @@ const (
 	every       = 3600 * 1e9
 )
 
-// stream is one connection; silent is none, but a datagram.
+// stream is one connection.
 type stream struct {
 	half      [2]framing.Reader
 	ended     [2]bool
-	silent    bool
 	once      map[string]bool
 	controls  int
 	since     proto.Time
@@ -137,7 +136,7 @@ func (s *stream) frame(c *dissector.Context, b []byte) {
 	}
 	s.count(c, function)
 	always, tell := tells[function]
-	if !tell || !always && (s.silent || !s.first(functions[function]+strconv.Itoa(int(f.destination)))) {
+	if !tell || !always && !s.first(functions[function]+strconv.Itoa(int(f.destination))) {
 		return
 	}
 	if s.controls++; s.controls > maxControls {
@@ -190,7 +189,7 @@ func (s *stream) response(c *dissector.Context, f *frame, b []byte) {
 			list = append(list, x.name)
 		}
 	}
-	if !s.silent && s.first("station "+strconv.Itoa(int(f.source))+" "+strings.Join(list, " ")) {
+	if s.first("station " + strconv.Itoa(int(f.source)) + " " + strings.Join(list, " ")) {
 		x := s.fact(c, "station", "server", f.source)
 		x.Attributes.SetList("indications", list)
 		c.Emit(&x)
@@ -222,15 +221,12 @@ func (s *stream) attributes(c *dissector.Context, f *frame, b []byte) {
 	for _, a := range x.Attributes {
 		key += " " + a.Value
 	}
-	if s.silent || s.first(key) {
+	if s.first(key) {
 		c.Emit(&x)
 	}
 }
 
 func (s *stream) count(c *dissector.Context, function byte) {
-	if s.silent {
-		return
-	}
 	if s.since == 0 {
 		s.since = c.Headers.Time
 	}

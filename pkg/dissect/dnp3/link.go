@@ -101,14 +101,16 @@ func recognise(b []byte, _ bool) dissector.Verdict {
 	return dissector.Yes
 }
 
-// datagram takes the frames of a datagram. Without a connection to keep count of,
-// only what changes a station is told.
+// datagram takes the frames of a datagram.
 func datagram(c *dissector.Context, b []byte, _ bool) dissector.Verdict {
 	if len(b) < header || frameSize(b, false) <= 0 {
 		return dissector.No
 	}
-	var s stream
-	s.silent = true
+	s, _ := c.State.(*flow)
+	if s == nil {
+		s = new(flow)
+		c.State = s
+	}
 	for len(b) >= header {
 		n := frameSize(b, false)
 		if n <= 0 || n > len(b) {
@@ -119,3 +121,9 @@ func datagram(c *dissector.Context, b []byte, _ bool) dissector.Verdict {
 	}
 	return dissector.Yes
 }
+
+// flow is what a connection is, of datagrams.
+type flow struct{ stream }
+
+// End tells what the flow came to.
+func (s *flow) End(c *dissector.Context) { s.summary(c) }
