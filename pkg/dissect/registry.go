@@ -12,14 +12,19 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dhcpv6"
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/pkg/dissect/dnp3"
 	"github.com/wardflow/wardflow/pkg/dissect/dns"
 	"github.com/wardflow/wardflow/pkg/dissect/enip"
 	"github.com/wardflow/wardflow/pkg/dissect/ftp"
+	"github.com/wardflow/wardflow/pkg/dissect/fox"
+	"github.com/wardflow/wardflow/pkg/dissect/hartip"
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
 	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/imap"
 	"github.com/wardflow/wardflow/pkg/dissect/intellivue"
 	"github.com/wardflow/wardflow/pkg/dissect/label"
+	"github.com/wardflow/wardflow/pkg/dissect/iec104"
+	"github.com/wardflow/wardflow/pkg/dissect/knx"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
 	"github.com/wardflow/wardflow/pkg/dissect/medibus"
 	"github.com/wardflow/wardflow/pkg/dissect/mms"
@@ -34,6 +39,8 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/radius"
 	"github.com/wardflow/wardflow/pkg/dissect/rtp"
 	"github.com/wardflow/wardflow/pkg/dissect/rtsp"
+	"github.com/wardflow/wardflow/pkg/dissect/opcua"
+	"github.com/wardflow/wardflow/pkg/dissect/profinet"
 	"github.com/wardflow/wardflow/pkg/dissect/s7comm"
 	"github.com/wardflow/wardflow/pkg/dissect/sip"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
@@ -80,6 +87,13 @@ var building = []*dissector.Protocol{
 	&s7comm.Protocol,
 	&mms.Protocol,
 	&enip.Protocol,
+	&dnp3.Protocol,
+	&knx.Protocol,
+	&iec104.Protocol,
+	&hartip.Protocol,
+	&fox.Protocol,
+	&profinet.Protocol,
+	&opcua.Protocol,
 }
 
 // identity are those by which devices find each other and say who they are. mDNS

@@ -155,23 +155,29 @@ func (m *message) acknowledged(n byte) {
 }
 
 // failure reads an error (20.1.7): a class and a code. Reading what is not there
-// is many a workstation's way of finding out: that is counted, not told.
+// is many a workstation's way of finding out: that is counted for the sum of the
+// flow, not told.
 func (m *message) failure(n byte, r *reader) {
 	m.c.Count("bacnet_error")
 	switch n {
-	case readProperty, readPropertyMultiple, readRange, confirmedCOV, confirmedCOVs:
-		return
 	case addListElement, removeListElement, createObject, writePropertyMultiple, confirmedPrivate, subscribeCOVProperties:
 		r.open(0) // the error proper; which element failed follows it
 	}
 	f := m.fact("error", "server")
 	f.Attributes.Set("service", service(n))
+	what := "error"
 	class, ok := enumerated(r)
 	if ok {
 		f.Attributes.Set("error_class", errorClass(class))
 		if code, ok := enumerated(r); ok {
-			f.Attributes.Set("error_code", word("error", code))
+			what = word("error", code)
+			f.Attributes.Set("error_code", what)
 		}
+	}
+	m.refused(service(n) + " " + what)
+	switch n {
+	case readProperty, readPropertyMultiple, readRange, confirmedCOV, confirmedCOVs:
+		return
 	}
 	m.emit(&f)
 }
@@ -216,6 +222,7 @@ func (m *message) refusal(b []byte) {
 		m.c.Count("bacnet_reject")
 		f = m.fact("reject", "server")
 		f.Attributes.Set("reason", wordOf(rejectReasons[:], uint32(b[2])))
+		m.refused("reject " + f.Attributes.Get("reason"))
 	} else {
 		m.c.Count("bacnet_abort")
 		role := "client"
@@ -224,6 +231,7 @@ func (m *message) refusal(b []byte) {
 		}
 		f = m.fact("abort", role)
 		f.Attributes.Set("reason", wordOf(abortReasons[:], uint32(b[2])))
+		m.refused("abort " + f.Attributes.Get("reason"))
 	}
 	m.emit(&f)
 }

@@ -49,6 +49,7 @@ const (
 // message is what is being read, and what all facts of it have in common.
 type message struct {
 	c    *dissector.Context
+	st   *state            // of the flow; nil without one
 	who  dissector.Subject // who sent it, in BACnet's view
 	bbmd netip.Addr        // who forwarded it
 	// As the network layer has them; 0 and "" for this network.
@@ -74,8 +75,6 @@ func (m *message) fact(kind, role string) dissector.Fact {
 	}
 	return f
 }
-
-func (m *message) emit(f *dissector.Fact) { m.c.Emit(f) }
 
 func datagram(c *dissector.Context, b []byte, known bool) dissector.Verdict {
 	if len(b) < 4 || b[0] != typeIPv4 && b[0] != typeIPv6 {
@@ -133,6 +132,7 @@ func (m *message) ipv4(b []byte, known bool) dissector.Verdict {
 		m.c.Count("bacnet_npdu_malformed")
 		return dissector.Yes
 	}
+	m.st = m.state()
 	m.npdu(body)
 	return dissector.Yes
 }
@@ -176,6 +176,7 @@ func (m *message) ipv6(b []byte, known bool) dissector.Verdict {
 	if function == 8 {
 		m.forwarded(netip.AddrFrom16([16]byte(body[3:])).Unmap())
 	}
+	m.st = m.state()
 	m.npdu(body[n:])
 	return dissector.Yes
 }
@@ -201,6 +202,7 @@ func (m *message) management(function byte, body []byte, known bool) dissector.V
 	case want >= 0 && len(body) < want:
 		return dissector.Yes // cut by the capture
 	}
+	m.st = m.state()
 	var f dissector.Fact
 	switch function {
 	case bvlcResult:

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/packet"
+	"github.com/wardflow/wardflow/proto"
 )
 
 // The builders below write BACnet: each puts its header before what it carries.
@@ -77,6 +79,9 @@ func said(t *testing.T, r *dissecttest.Result) string {
 	t.Helper()
 	var out []string
 	for _, f := range r.Facts {
+		if f.Kind == "transactions" {
+			continue
+		}
 		a, err := json.Marshal(f.Attributes)
 		if err != nil {
 			t.Fatal(err)
@@ -119,7 +124,6 @@ func TestDatagrams(t *testing.T) {
 		{"model in Latin 1", property(70, unhex("73 05 5a fc")), `identity {"device_instance":"41001","model":"Zü","role":"server"}`, ""},
 		{"serial", property(372, character("A-1")), `identity {"device_instance":"41001","role":"server","serial":"A-1"}`, ""},
 		{"status", property(112, unhex("91 04")), `identity {"device_instance":"41001","role":"server","system_status":"non_operational"}`, ""},
-		{"status as ever", property(112, unhex("91 00")), "", ""},
 		{"restart", property(196, unhex("91 05")), `identity {"device_instance":"41001","restart_reason":"hardware_watchdog","role":"server"}`, ""},
 		{"uuid", property(507, unhex("65 10 00112233445566778899aabbccddeeff")), `identity {"device_instance":"41001","device_uid":"00112233445566778899aabbccddeeff","role":"server"}`, ""},
 		{"description of equipment", property(28, character("Air handling unit 2")), `identity {"description":"Air handling unit 2","device_instance":"41001","role":"server"}`, ""},
@@ -221,6 +225,39 @@ func TestFrame(t *testing.T) {
 	r := dissecttest.Play(dissect.Config{}, []packet.Headers{{LinkPayload: b, Packets: 1}, {LinkPayload: unhex("42 42 03 01 00 10 08"), Packets: 1}})
 	if len(r.Of("bacnet", "i_am")) != 1 || len(r.Facts) != 1 {
 		t.Error(r.Text())
+	}
+}
+
+// TestFlow has the sum of a flow: what each side asked for and refused, and every
+// fact once an hour.
+func TestFlow(t *testing.T) {
+	read, refused, iAm := unicast(unhex("00 04 01 0c 0c 00000001 19 4d")), unicast(unhex("50 01 0c 91 02 91 20")), unicast(unhex("10 00 c4 0200a029 22 0400 91 00 21 08"))
+	var list []packet.Headers
+	for i := range 70 {
+		for side, b := range [][]byte{read, refused, iAm} {
+			h := dissecttest.Datagram(side&1, home, b)
+			h.Time = proto.Time(i) * 60e9
+			list = append(list, h)
+		}
+	}
+	r := dissecttest.Play(dissect.Config{}, list)
+	if n := len(r.Of("bacnet", "i_am")); n != 2 {
+		t.Errorf("I-Am was told %d times in 70 minutes", n)
+	}
+	var got []string
+	for _, f := range r.Of("bacnet", "transactions") {
+		a, err := json.Marshal(f.Attributes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprintf("%d %s", f.Subject.Side, a))
+	}
+	want := []string{
+		`0 {"role":"client","services":["read_property:60"]}`, `1 {"errors":["read_property unknown_property:60"],"role":"server"}`,
+		`0 {"role":"client","services":["read_property:10"]}`, `1 {"errors":["read_property unknown_property:10"],"role":"server"}`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 

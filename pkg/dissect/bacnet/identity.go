@@ -68,9 +68,7 @@ func (m *message) answer(n byte, r *reader) {
 	if !ok {
 		m.c.Count("bacnet_incomplete") // a segment's end, most often
 	}
-	// That all is well is asked for every few seconds: it is told with other things only.
-	well := f.Attributes.Get("system_status") == systemStates[0] && len(f.Attributes) == before+2
-	if len(f.Attributes) > before && !well {
+	if len(f.Attributes) > before {
 		m.emit(&f)
 	}
 }

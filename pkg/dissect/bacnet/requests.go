@@ -7,12 +7,13 @@ import (
 )
 
 // confirmed tells who asks a device to do something. What is asked for to be read
-// is not told: workstations do little else.
+// is counted and not told: workstations do little else.
 func (m *message) confirmed(n byte, r *reader) {
 	if int(n) >= len(services) {
 		m.c.Count("bacnet_service_unknown")
 		return
 	}
+	m.asked(services[n])
 	f := m.fact(services[n], "client")
 	a := &f.Attributes
 	ok := true
