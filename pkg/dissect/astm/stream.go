@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/pkg/packet"
 )
 
 // stream is one connection between an analyser and its host.
@@ -243,8 +244,13 @@ func (s *stream) End(c *dissector.Context) {
 	}
 }
 
-// session sums up what several messages, or trouble on the line, leave to be said.
+// session sums up what several messages, or trouble on the line, leave to be said,
+// where the connection was closed: of one that nobody heard of any more it cannot be
+// said what it came to.
 func (s *stream) session(c *dissector.Context) {
+	if c.Headers.TCPFlags&(packet.FIN|packet.RST) == 0 {
+		return
+	}
 	a, b := &s.half[0], &s.half[1]
 	messages := a.messages + b.messages
 	if s.instrument == dissector.Other || messages < 2 && a.wrong+b.wrong+a.naks+b.naks+a.retries+b.retries == 0 {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/pkg/packet"
 )
 
 // Protocol is MEDIBUS.
@@ -220,8 +221,8 @@ func (s *stream) Gap(c *dissector.Context, _ int64) { s.half[c.Side&1].reset() }
 func (s *stream) End(c *dissector.Context) {
 	s.half[c.Side&1].reset()
 	s.ended[c.Side&1] = true
-	if !s.ended[1-c.Side&1] || s.device == dissector.Other {
-		return
+	if !s.ended[1-c.Side&1] || s.device == dissector.Other || c.Headers.TCPFlags&(packet.FIN|packet.RST) == 0 {
+		return // of a connection that nobody heard of any more it cannot be said what it came to
 	}
 	f := dissector.Fact{Kind: "session", Subject: dissector.Subject{Side: s.device}}
 	a := &f.Attributes

@@ -7,6 +7,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/xmlscan"
+	"github.com/wardflow/wardflow/pkg/packet"
 )
 
 const (
@@ -215,9 +216,10 @@ func (s *stream) roleOf(side dissector.Side) string {
 	return roleManager
 }
 
-// session sums up.
+// session sums up, where the connection was closed: of one that nobody heard of any
+// more it cannot be said what it came to.
 func (s *stream) session(c *dissector.Context) {
-	if s.device == dissector.Other {
+	if s.device == dissector.Other || c.Headers.TCPFlags&(packet.FIN|packet.RST) == 0 {
 		return
 	}
 	var list []string

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/pkg/packet"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -259,9 +260,10 @@ func (r *reader) subscribed(c *dissector.Context, m *soapMessage) {
 	r.emit(c, "subscribe", roleConsumer, func(a *proto.Attributes) { a.SetList("reports", m.reports) })
 }
 
-// Close sums the connection up.
+// Close sums the connection up, where it was closed: of one that nobody heard of any
+// more it cannot be said what it came to.
 func (r *reader) Close(c *dissector.Context) {
-	if !r.sdc || r.provider == dissector.Other || len(r.counts) == 0 && r.faults == 0 {
+	if c.Headers.TCPFlags&(packet.FIN|packet.RST) == 0 || !r.sdc || r.provider == dissector.Other || len(r.counts) == 0 && r.faults == 0 {
 		return
 	}
 	var counts []string
