@@ -131,7 +131,9 @@ func spoke(o *proto.Observation) bool {
 func note(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 	list, known := readings[o.Protocol]
 	if !known {
-		return false
+		if list, known = controlReadings[o.Protocol]; !known {
+			return false
+		}
 	}
 	var p *profile
 	news := false
@@ -157,6 +159,8 @@ func note(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 	switch o.Protocol {
 	case "dicom":
 		noteDICOM(o, put)
+	case "bacnet", "profinet":
+		noteControl(o, put)
 	case "dhcp":
 		if o.Attributes.Get("role") == "server" {
 			put(attrServer, "dhcp", weightContent)

@@ -43,7 +43,8 @@ var protocolBits = func() map[string]uint {
 	m := map[string]uint{}
 	for i, name := range strings.Fields(`dns dhcp ntp smb ssh http tls snmp hl7 dicom bacnet modbus ipp jetdirect lpd ldap
 		kerberos rdp vnc syslog mqtt sip rtsp telnet ftp tftp nfs tds mysql postgresql oracle radius smtp intellivue astm poct1a
-		sdc carescape opcua enip s7comm dnp3 knx netbios dhcpv6 alaris quic rpc rtp ssdp ws_discovery mdns lldp`) {
+		sdc carescape opcua enip s7comm dnp3 knx netbios dhcpv6 alaris quic rpc rtp ssdp ws_discovery mdns lldp fox
+		iec104 mms hart_ip`) {
 		m[name] = uint(i)
 	}
 	return m

@@ -15,7 +15,7 @@ import (
 )
 
 // Protocols are all of them, for the list in pkg/dissect/registry.go.
-var Protocols = slices.Concat(databases, messaging, networks, tunnels, shares)
+var Protocols = slices.Concat(databases, messaging, networks, tunnels, shares, control, old)
 
 // datagram is what knows a UDP payload.
 type datagram func(c *dissector.Context, b []byte) bool

@@ -24,6 +24,8 @@ var ours = map[string][]string{
 	"Diameter": {"diameter"}, "GTP": {"gtp"}, "GTP_C": {"gtp"}, "GTP_U": {"gtp"}, "GTP_PRIME": {"gtp"}, "PFCP": {"pfcp"}, "Syncthing": {"syncthing"}, "Dropbox": {"dropbox"}, "BitTorrent": {"bittorrent"},
 	"IPSec": {"isakmp", "esp"}, "WireGuard": {"wireguard"}, "OpenVPN": {"openvpn"}, "DTLS": {"dtls"}, "PPTP": {"pptp"}, "Teredo": {"teredo"}, "NFS": {"nfs", "rpc"}, "RSYNC": {"rsync"},
 	"Git": {"git"}, "AFP": {"afp"}, "Citrix": {"ica"}, "NoMachine": {"nomachine"}, "TeamViewer": {"teamviewer"}, "Radmin": {"radmin"}, "iSCSI": {"iscsi"},
+	"COAP": {"coap"}, "BeckhoffADS": {"ads"}, "FINS": {"fins"}, "ANSI_C1222": {"c1222"}, "CNP-IP": {"cnp_ip"}, "Ether-S-Bus": {"ether_s_bus"}, "SOMEIP": {"someip"}, "TRDP": {"trdp"},
+	"RSH": {"rsh"}, "Whois-DAS": {"whois"}, "Usenet": {"nntp"}, "Gearman": {"gearman"}, "Kismet": {"kismet"}, "Ceph": {"ceph"}, "Tacacs": {"tacacs"},
 }
 
 // differs says why we and nDPI differ about flows of a capture.

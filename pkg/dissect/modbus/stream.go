@@ -157,7 +157,9 @@ func (s *stream) response(c *dissector.Context, transaction int, unit uint8, p [
 	f := p[0] & 0x7f
 	s.answered++
 	if s.match(transaction, unit, f) == nil {
-		s.unmatched++
+		s.unmatched++ // its request was not captured: it was asked for all the same
+		s.functions[f]++
+		s.units[unit>>6] |= 1 << (unit & 63)
 	}
 	switch {
 	case p[0]&exceptionBit != 0:
