@@ -110,7 +110,9 @@ func (q *requirement) judge(checks []peers.Check) judged {
 	return j
 }
 
-func (j *judged) good() bool { return j.total > 0 && j.got >= j.least && j.equal+j.explained == j.total }
+func (j *judged) good() bool {
+	return j.total > 0 && j.got >= j.least && j.equal+j.explained == j.total
+}
 
 // write makes the tables and the lists beside them, and says what is not as it must be.
 func write(o *options, r *peers.Report, captures int) ([]string, error) {
