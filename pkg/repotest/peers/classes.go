@@ -2,46 +2,51 @@ package peers
 
 import "strings"
 
-// Classes say in words why a value of a peer's differs from ours.
-var Classes = map[string]string{
+// Conventions are the peers' own: what they count or name differently, by choice or by
+// what their tests have made of a capture.
+var Conventions = map[string]string{
 	"ah_is_a_header":             "the authentication header is a header before the transport for us (RFC 4302), and the flow is that of what it protects; the peer ends at it",
 	"alpn_not_ascii":             "an ALPN that is not ASCII: 99 was the rule before JA4's description took the hexadecimal digits",
 	"arkime_invented":            "a conversation that Arkime's tests invented, with a message that contradicts itself or its protocol; we refuse it",
-	"arkime_one_session":         "Arkime makes one session of what are several flows for us: all ICMP between two hosts, DHCP's client and server, both halves of a broadcast, or a flow and the one within its tunnel",
+	"arkime_one_session":         "Arkime makes one session of what are several flows for us: all ICMP between two hosts, all PIM to a group, DHCP's client and server, or a flow and the one within its tunnel",
 	"arkime_orientation":         "a lone SYN-ACK: Arkime puts it on the opener's side",
 	"arkime_punycode":            "Arkime shows an international name in letters; what we measure is what was sent",
 	"behind_connect":             "behind HTTP CONNECT whoever answers is not the proxy, and is not told",
-	"behind_socks":               "what a SOCKS proxy passes on is not read",
 	"damaged_on_purpose":         "a capture damaged on purpose: of headers that contradict themselves each believes another part, and a message that is no longer its protocol's we do not call so",
-	"dns_other_opcode":           "messages of DNS other than queries (NOTIFY, UPDATE) are counted, not told",
-	"dns_over_https":             "DNS within HTTP/2, which is not read",
-	"dtls_handshake":             "DTLS is recognised, its handshake is not read",
-	"fb_zero":                    "Facebook's Zero protocol is not read",
 	"fragments":                  "each fragment is a packet of its flow for us; the peer counts the datagram, or its first fragment, alone",
 	"first_of_two":               "the flow begins as one protocol and goes on as another; we name the one that it began with",
 	"gridftp_skipped":            "Zeek leaves a GridFTP data connection once it is recognised, and counts no more",
 	"icmp_as_session":            "Arkime makes one session of all ICMP between two hosts, with the Community ID of its first message",
-	"ike_certificate":            "certificates within IKE are not read",
-	"in_openvpn":                 "TLS within OpenVPN's control channel is not read",
 	"ip_length_beyond":           "nDPI leaves packets out whose IP length, or whose length on the wire, is beyond what was captured",
 	"label_by_port_only":         "too little in the packet to go by: nDPI takes the port into account, for us that is a guess and counts as none",
-	"opcua_certificate":          "certificates within OPC UA are not read",
 	"padding_in_length":          "acknowledgements with bytes that were never sent (padding within the IP length), which nDPI has a heuristic for",
 	"ports_where_there_are_none": "Arkime hashes two ports of 0 for transports without ports; the specification leaves them out",
 	"short_headers_alone":        "QUIC joined after its beginning: its short headers say nothing, and nDPI goes by the port and by lengths",
 	"role_of_manager":            "of SNMP version 3 the engine is the agent's, and told of it alone; this is a manager's message",
-	"rtp_over_tcp":               "RTP with its length before it over TCP is not recognised",
-	"sctp_content":               "what SCTP carries is not read",
 	"smb_damaged_name":           "the length of a name is damaged, and the name lies outside of the message",
-	"starttls":                   "TLS after STARTTLS is not read in this protocol",
 	"teredo_within":              "the tunnel is taken off, and its packets are those of the flow within",
-	"tls_within":                 "TLS within another protocol's negotiation is not read",
-	"vlan_apart":                 "nDPI knows one VLAN of a frame with two, and leaves the packets of the other out",
+	"fabricpath_within":          "frames within Cisco's FabricPath, which nDPI leaves out",
 	"with_the_keys":              "the peer has the keys and reads what was encrypted",
 	"zeek_orientation":           "packets whose times go back: Zeek takes the later one for the flow's first",
-	"ndpi_names_content":         "nDPI knows the protocol by the content of messages, which we leave alone: a connection that it joins midway, or an invented one",
-	"modbus_no_such_codes":       "function codes that nobody uses, a scan or fuzzing: a message with such a code alone is not taken for Modbus",
-	"modbus_unheard":             "seen in a response without its request, or beyond what is counted by name: not in the summary",
+}
+
+// Limits are ours: what is not read, or not told.
+var Limits = map[string]string{
+	"behind_socks":         "what a SOCKS proxy passes on is not read",
+	"dns_other_opcode":     "messages of DNS other than queries (NOTIFY, UPDATE) are counted, not told",
+	"dns_over_https":       "DNS within HTTP/2, which is not read",
+	"dtls_handshake":       "DTLS is recognised, its handshake is not read",
+	"fb_zero":              "Facebook's Zero protocol is not read",
+	"ike_certificate":      "certificates within IKE are not read",
+	"in_openvpn":           "TLS within OpenVPN's control channel is not read",
+	"opcua_certificate":    "certificates within OPC UA are not read",
+	"rtp_over_tcp":         "RTP with its length before it over TCP is not recognised",
+	"sctp_content":         "what SCTP carries is not read",
+	"starttls":             "TLS after STARTTLS is not read in this protocol",
+	"tls_within":           "TLS within another protocol's negotiation is not read",
+	"ndpi_names_content":   "nDPI knows the protocol by the content of messages, which we leave alone: a connection that it joins midway, or an invented one",
+	"modbus_no_such_codes": "function codes that nobody uses, a scan or fuzzing: a message with such a code alone is not taken for Modbus",
+	"modbus_unheard":       "seen in a response without its request, or beyond what is counted by name: not in the summary",
 }
 
 // classes are tried in this order; empty fields match all, others where they are a
@@ -83,7 +88,7 @@ var classes = []struct{ peer, field, capture, where, want, ours, class string }{
 	{capture: "dns_fragmented", class: "fragments"},
 	{capture: "rsh-syslog-false-positive", class: "ip_length_beyond"},
 	{capture: "telnet.pcap", field: "packets", class: "ip_length_beyond"},
-	{capture: "ajp.pcap", field: "packets", class: "vlan_apart"},
+	{capture: "ajp.pcap", field: "packets", class: "fabricpath_within"},
 	{capture: "teredo.pcap", field: "packets", class: "teredo_within"},
 	{capture: "heuristic_tcp_ack_payload", class: "padding_in_length"},
 	{capture: "single-packets", class: "arkime_orientation"},
