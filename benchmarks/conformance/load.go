@@ -37,6 +37,8 @@ type observationLine struct {
 	FlowID     string                     `json:"flow_id"`
 	Protocol   string                     `json:"protocol"`
 	Kind       string                     `json:"kind"`
+	IP         string                     `json:"ip"`
+	MAC        string                     `json:"mac"`
 	Attributes map[string]json.RawMessage `json:"attributes"`
 }
 
@@ -76,7 +78,7 @@ func load(dir, capture string) (*peers.Observed, error) {
 		if err := json.Unmarshal(b, &l); err != nil {
 			return err
 		}
-		f := &peers.Fact{Protocol: l.Protocol, Kind: l.Kind, Attributes: map[string][]string{}}
+		f := &peers.Fact{Protocol: l.Protocol, Kind: l.Kind, Attributes: map[string][]string{peers.Kind: {l.Kind}, peers.IP: {l.IP}, peers.MAC: {l.MAC}}}
 		if flow := byID[l.FlowID]; flow != nil {
 			f.Ends = flow.Ends
 		}

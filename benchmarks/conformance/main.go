@@ -8,6 +8,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/wardflow/wardflow/pkg/capfile"
 	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/repotest/peers"
 )
@@ -168,7 +170,7 @@ func tables(o options) error {
 	if err := o.dissected(captures, dir); err != nil {
 		return err
 	}
-	report, err := compare(x, captures, dir)
+	report, err := compare(x, o.captures, captures, dir)
 	if err != nil {
 		return err
 	}
@@ -188,7 +190,7 @@ func tables(o options) error {
 
 // compare reads what was written of each capture, and compares it with all that
 // peers expect.
-func compare(x *expected, captures []string, dir string) (*peers.Report, error) {
+func compare(x *expected, root string, captures []string, dir string) (*peers.Report, error) {
 	known := map[string]bool{}
 	for _, n := range append(dissect.Names(), "icmp", "icmp6", "igmp", "esp", "ah", "ospf", "pim", "vrrp", "gre") {
 		known[n] = true
@@ -228,14 +230,22 @@ func compare(x *expected, captures []string, dir string) (*peers.Report, error) 
 			r.CompareCommunityIDs(obs, ids)
 		}
 	}
+	traces := map[string][]*peers.Observed{} // of a log
 	for _, l := range x.zeek {
 		if obs := all[l.Capture]; obs != nil {
-			r.CompareZeek(obs, l, "Zeek")
+			traces[l.Path] = append(traces[l.Path], obs)
+		}
+	}
+	for _, l := range x.zeek {
+		if obs := all[l.Capture]; obs != nil {
+			r.CompareZeek(obs, l, "Zeek", func(e peers.Ends) bool {
+				return slices.ContainsFunc(traces[l.Path], func(o *peers.Observed) bool { return o != obs && len(o.Flows[e]) > 0 }) || !has(filepath.Join(root, filepath.FromSlash(l.Capture)), e)
+			})
 		}
 	}
 	for _, l := range x.icsnpp {
 		if obs := traceOf(l, captures, all); obs != nil {
-			r.CompareZeek(obs, l, "ICSNPP")
+			r.CompareZeek(obs, l, "ICSNPP", func(peers.Ends) bool { return false })
 		}
 	}
 	for i := range x.suricata {
@@ -249,6 +259,24 @@ func compare(x *expected, captures []string, dir string) (*peers.Report, error) 
 		}
 	}
 	return r, nil
+}
+
+// has reports that some packet of a capture, plain or not, is between two addresses:
+// a peer's trace is not always the one that is here under its name.
+func has(path string, e peers.Ends) bool {
+	r, err := capfile.Open(path)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = r.Close() }()
+	a, b := e.A.Addr().AsSlice(), e.B.Addr().AsSlice()
+	var p capfile.Packet
+	for r.Next(&p) == nil {
+		if bytes.Contains(p.Data, slices.Concat(a, b)) || bytes.Contains(p.Data, slices.Concat(b, a)) {
+			return true
+		}
+	}
+	return false
 }
 
 // traceOf is the capture that a log of ICSNPP is of: the one that has its flows.

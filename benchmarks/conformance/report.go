@@ -19,8 +19,7 @@ import (
 
 // tally counts comparisons.
 type tally struct {
-	total, equal, explained int
-	classes                 map[string]int
+	total, equal, conventions, limits int
 }
 
 func (t *tally) add(c *peers.Check) {
@@ -28,16 +27,21 @@ func (t *tally) add(c *peers.Check) {
 	switch {
 	case c.Equal:
 		t.equal++
-	case c.Class != "":
-		t.explained++
-		if t.classes == nil {
-			t.classes = map[string]int{}
-		}
-		t.classes[c.Class]++
+	case peers.Conventions[c.Class] != "":
+		t.conventions++
+	case peers.Limits[c.Class] != "":
+		t.limits++
 	}
 }
 
+func (t *tally) unexplained() int { return t.total - t.equal - t.conventions - t.limits }
+
 func (t *tally) share() float64 { return 100 * float64(t.equal) / float64(max(t.total, 1)) }
+
+// apart is the share of what is neither a peer's convention nor a limit of ours.
+func (t *tally) apart() float64 {
+	return 100 * float64(t.equal) / float64(max(t.total-t.conventions-t.limits, 1))
+}
 
 // tallies are by any key.
 type tallies map[string]*tally
@@ -86,8 +90,8 @@ func requirements() []requirement {
 type judged struct {
 	requirement
 	tally
-	captures int
-	got      float64
+	captures  int
+	got, rest float64 // the share of all, and of what is neither convention nor limit
 }
 
 func (q *requirement) judge(checks []peers.Check) judged {
@@ -99,18 +103,25 @@ func (q *requirement) judge(checks []peers.Check) judged {
 			by.add(c.Capture, c)
 		}
 	}
-	j.captures, j.got = len(by), j.share()
+	j.captures, j.got, j.rest = len(by), j.share(), j.apart()
 	if q.mean && len(by) > 0 {
-		sum := 0.0
+		j.got, j.rest = 0, 0
+		n := 0.0
 		for _, t := range by {
-			sum += t.share()
+			j.got += t.share() / float64(len(by))
+			if t.total > t.conventions+t.limits {
+				j.rest += t.apart()
+				n++
+			}
 		}
-		j.got = sum / float64(len(by))
+		j.rest /= max(n, 1)
 	}
 	return j
 }
 
-func (j *judged) good() bool { return j.total > 0 && j.got >= j.least && j.equal+j.explained == j.total }
+func (j *judged) good() bool {
+	return j.total > 0 && j.rest >= j.least && j.unexplained() == 0
+}
 
 // write makes the tables and the lists beside them, and says what is not as it must be.
 func write(o *options, r *peers.Report, captures int) ([]string, error) {
@@ -123,18 +134,19 @@ func write(o *options, r *peers.Report, captures int) ([]string, error) {
 		p := func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
 		p("# Conformance, %s\n", o.date)
 		p("%d captures through `%s`, commit %s, %s; what came out is compared with what the peers' own tests expect of them. Made by `go tool task conformance`.", captures, strings.Join(dissectFlags, " "), commit(), runtime.Version())
-		p("A disagreement is *explained* where it belongs to one of the classes below, each a convention of the peer's or a limit of ours that is said in words; it counts as a disagreement all the same. Every single one, with both values and its class, is in")
+		p("Every disagreement belongs to a class that is said in words below, or is unexplained. A class is a *convention* of the peer's, who counts or names something else, or a *limit* of ours. The share is that of everything that was compared;")
+		p("the last one leaves conventions and limits out. Every single disagreement, with both values and its class, is in")
 		p("[%s-conformance-differences.tsv](%s-conformance-differences.tsv), protocols by capture in [%s-conformance-captures.tsv](%s-conformance-captures.tsv).\n", o.date, o.date, o.date, o.date)
 		p("## What must be shown\n")
-		p("| what | captures | compared | equal | share | at least | explained | unexplained |\n|---|---|---|---|---|---|---|---|")
+		p("| what | captures | compared | equal | share | at least | conventions | limits | unexplained | share of the rest |\n|---|---|---|---|---|---|---|---|---|---|")
 		for _, q := range requirements() {
 			j := q.judge(r.Checks)
 			mark := ""
 			if !j.good() {
 				mark = " **short**"
-				short = append(short, fmt.Sprintf("%s: %.2f %% of %d, at least %g %%; %d not explained", q.what, j.got, j.total, q.least, j.total-j.equal-j.explained))
+				short = append(short, fmt.Sprintf("%s: %.2f %% of %d, at least %g %%; %d not explained", q.what, j.rest, j.total-j.conventions-j.limits, q.least, j.unexplained()))
 			}
-			p("| %s | %d | %d | %d | %.2f %%%s | %g %% | %d | %d |", q.what, j.captures, j.total, j.equal, j.got, mark, q.least, j.explained, j.total-j.equal-j.explained)
+			p("| %s | %d | %d | %d | %.2f %% | %g %% | %d | %d | %d | %.2f %%%s |", q.what, j.captures, j.total, j.equal, j.got, q.least, j.conventions, j.limits, j.unexplained(), j.rest, mark)
 		}
 		p("")
 		protocolTables(p, r)
@@ -188,10 +200,10 @@ func protocolTables(p func(string, ...any), r *peers.Report) {
 	}
 	p("## Application protocol against nDPI\n")
 	p("Flows that nDPI marks `Confidence: DPI`, by nDPI's name, for protocols that both know; a label by port is none.\n")
-	p("| nDPI | flows | equal | share | explained |\n|---|---|---|---|---|")
+	p("| nDPI | flows | equal | share | conventions | limits | unexplained |\n|---|---|---|---|---|---|---|")
 	for _, k := range bySize(known) {
 		t := known[k]
-		p("| %s | %d | %d | %.1f %% | %d |", k, t.total, t.equal, t.share(), t.explained)
+		p("| %s | %d | %d | %.1f %% | %d | %d | %d |", k, t.total, t.equal, t.share(), t.conventions, t.limits, t.unexplained())
 	}
 	p("\nWhat only nDPI has a name for, and what we say of it:\n")
 	p("| nDPI | flows | ours |\n|---|---|---|")
@@ -225,11 +237,11 @@ func fieldTables(p func(string, ...any), r *peers.Report) {
 		by[c.Peer].add(c.Field, c)
 	}
 	p("## Fields, by peer\n")
-	p("| peer | field | compared | equal | share | explained | unexplained |\n|---|---|---|---|---|---|---|")
+	p("| peer | field | compared | equal | share | conventions | limits | unexplained |\n|---|---|---|---|---|---|---|---|")
 	for _, peer := range slices.Sorted(maps.Keys(by)) {
 		for _, f := range slices.Sorted(maps.Keys(by[peer])) {
 			t := by[peer][f]
-			p("| %s | %s | %d | %d | %.1f %% | %d | %d |", peer, f, t.total, t.equal, t.share(), t.explained, t.total-t.equal-t.explained)
+			p("| %s | %s | %d | %d | %.1f %% | %d | %d | %d |", peer, f, t.total, t.equal, t.share(), t.conventions, t.limits, t.unexplained())
 		}
 	}
 	p("")
@@ -252,8 +264,16 @@ func classTable(p func(string, ...any), r *peers.Report) {
 	}
 	p("## Why values differ\n")
 	p("| class | disagreements | in words |\n|---|---|---|")
-	for _, k := range slices.Sorted(maps.Keys(count)) {
-		p("| %s | %d | %s |", k, count[k], peers.Classes[k])
+	for _, list := range []map[string]string{peers.Conventions, peers.Limits} {
+		kind := "convention"
+		if list["starttls"] != "" {
+			kind = "limit"
+		}
+		for _, k := range slices.Sorted(maps.Keys(list)) {
+			if count[k] > 0 {
+				p("| %s: %s | %d | %s |", kind, k, count[k], list[k])
+			}
+		}
 	}
 	p("| (none) | %d | not explained |\n", open)
 }

@@ -182,13 +182,13 @@ func (r *Report) CompareArkime(o *Observed, list []ArkimeSession) {
 		r.arkimeFields(o, e, x)
 	}
 	for _, e := range order {
-		r.packets("Arkime", o, e, *sum[e], func(ours [2]uint64) string { return arkimePackets(o, e, *sum[e], ours) })
+		r.packets("Arkime", o, e, *sum[e])
 		if id := ids[e]; id != "" {
 			var ours []string
 			for _, f := range o.Flows[e] {
 				ours = append(ours, f.CommunityID)
 			}
-			r.want("Arkime", "community_id", o, o.where(e), id, ours, func() string { return o.missing(e) })
+			r.want("Arkime", "community_id", o, o.where(e), id, ours)
 		}
 	}
 }
@@ -215,6 +215,16 @@ var arkimeFields = []struct {
 	{"smb.host", "smb", "", "computer_name", nil},
 	{"ntlm.domain", "", "", "netbios_domain", nil},
 	{"ntlm.host", "", "", "computer_name", nil},
+	{"dhcp.host", "dhcp", "", "hostname", nil},
+	{"dhcp.classId", "dhcp", "", "vendor_class", nil},
+	{"dhcp.mac", "dhcp", "", MAC, nil},
+	{"snmp.version", "snmp", "", "snmp_version", snmpVersion},
+	{"snmp.type", "snmp", "", Kind, snmpKind},
+	{"snmp.secLevel", "snmp", "", "security_level", snmpLevel},
+	{"snmp.trapOid", "snmp", "", "trap_id", nil},
+	{"snmp.engineId", "snmp", "", "engine_id", nil},
+	{"modbus.funccode", "modbus", "transactions", "functions", modbusFunction},
+	{"modbus.unitid", "modbus", "transactions", "units", nil},
 }
 
 func (r *Report) arkimeFields(o *Observed, e Ends, x *ArkimeSession) {
@@ -228,7 +238,16 @@ func (r *Report) arkimeFields(o *Observed, e Ends, x *ArkimeSession) {
 				continue
 			}
 			field := strings.TrimPrefix(f.protocol+" "+f.attribute, " ")
-			r.want("Arkime", field, o, o.where(e), v, Values(facts, f.protocol, f.kind, f.attribute), func() string { return o.arkimeClass(e, f.path) })
+			r.want("Arkime", field, o, o.where(e), v, counted(Values(facts, f.protocol, f.kind, f.attribute)))
+		}
+	}
+	for i := range x.DNS {
+		d := &x.DNS[i]
+		r.name("Arkime", o, e, d.QueryHost)
+		for attribute, v := range map[string]string{"qtype": d.QT, "rcode": dnsCode(d.Status)} {
+			if v != "" {
+				r.want("Arkime", "dns "+attribute, o, o.where(e), v, Values(facts, "dns", "", attribute))
+			}
 		}
 	}
 	r.arkimeHosts(o, e, x)
@@ -245,7 +264,7 @@ func (r *Report) arkimeHosts(o *Observed, e Ends, x *ArkimeSession) {
 			h = host
 		}
 		if h != "" {
-			r.want("Arkime", "host and sni", o, o.where(e), h, ours, func() string { return o.arkimeClass(e, "http.host") })
+			r.want("Arkime", "host and sni", o, o.where(e), h, ours)
 		}
 	}
 }
@@ -266,7 +285,7 @@ func (r *Report) arkimeCertificate(o *Observed, e Ends, x *ArkimeSession) {
 		}
 	}
 	if c == nil {
-		r.want("Arkime", "tls certificate_serial", o, o.where(e), strings.TrimPrefix(x.Cert[0].Serial, "00"), serials, func() string { return o.arkimeClass(e, "cert") })
+		r.want("Arkime", "tls certificate_serial", o, o.where(e), strings.TrimPrefix(x.Cert[0].Serial, "00"), serials)
 		return
 	}
 	same := func(attribute string, want []string) {
@@ -275,7 +294,7 @@ func (r *Report) arkimeCertificate(o *Observed, e Ends, x *ArkimeSession) {
 			for _, v := range get(attribute) {
 				ours = append(ours, strings.ToLower(v))
 			}
-			r.want("Arkime", "tls "+attribute, o, o.where(e), strings.ToLower(w), ours, func() string { return o.arkimeClass(e, "cert") })
+			r.want("Arkime", "tls "+attribute, o, o.where(e), strings.ToLower(w), ours)
 		}
 	}
 	same("certificate_subject", c.SubjectCN)
@@ -287,12 +306,5 @@ func (r *Report) arkimeCertificate(o *Observed, e Ends, x *ArkimeSession) {
 	same("certificate_not_after", []string{time.UnixMilli(c.NotAfter).UTC().Format(time.RFC3339)})
 }
 
-func (o *Observed) arkimeClass(e Ends, field string) string { return o.missing(e) }
-
-func arkimePackets(o *Observed, e Ends, want, ours [2]uint64) string { return o.missing(e) }
-
 // where names a flow, with our label of it.
 func (o *Observed) where(e Ends) string { return e.String() + " (ours: " + o.called(e) + ")" }
-
-// missing is the class of a flow that we do not have.
-func (o *Observed) missing(Ends) string { return "" }

@@ -1,4 +1,131 @@
 package peers
 
-// Classes say in words why a value of a peer's differs from ours.
-var Classes = map[string]string{}
+import "strings"
+
+// Conventions are the peers' own: what they count or name differently, by choice or by
+// what their tests have made of a capture.
+var Conventions = map[string]string{
+	"ah_is_a_header":             "the authentication header is a header before the transport for us (RFC 4302), and the flow is that of what it protects; the peer ends at it",
+	"alpn_not_ascii":             "an ALPN that is not ASCII: 99 was the rule before JA4's description took the hexadecimal digits",
+	"arkime_invented":            "a conversation that Arkime's tests invented, with a message that contradicts itself or its protocol; we refuse it",
+	"arkime_one_session":         "Arkime makes one session of what are several flows for us: all ICMP between two hosts, all PIM to a group, DHCP's client and server, or a flow and the one within its tunnel",
+	"arkime_orientation":         "a lone SYN-ACK: Arkime puts it on the opener's side",
+	"arkime_punycode":            "Arkime shows an international name in letters; what we measure is what was sent",
+	"behind_connect":             "behind HTTP CONNECT whoever answers is not the proxy, and is not told",
+	"damaged_on_purpose":         "a capture damaged on purpose: of headers that contradict themselves each believes another part, and a message that is no longer its protocol's we do not call so",
+	"fragments":                  "each fragment is a packet of its flow for us; the peer counts the datagram, or its first fragment, alone",
+	"first_of_two":               "the flow begins as one protocol and goes on as another; we name the one that it began with",
+	"gridftp_skipped":            "Zeek leaves a GridFTP data connection once it is recognised, and counts no more",
+	"icmp_as_session":            "Arkime makes one session of all ICMP between two hosts, with the Community ID of its first message",
+	"ip_length_beyond":           "nDPI leaves packets out whose IP length, or whose length on the wire, is beyond what was captured",
+	"label_by_port_only":         "too little in the packet to go by: nDPI takes the port into account, for us that is a guess and counts as none",
+	"padding_in_length":          "acknowledgements with bytes that were never sent (padding within the IP length), which nDPI has a heuristic for",
+	"ports_where_there_are_none": "Arkime hashes two ports of 0 for transports without ports; the specification leaves them out",
+	"short_headers_alone":        "QUIC joined after its beginning: its short headers say nothing, and nDPI goes by the port and by lengths",
+	"role_of_manager":            "of SNMP version 3 the engine is the agent's, and told of it alone; this is a manager's message",
+	"smb_damaged_name":           "the length of a name is damaged, and the name lies outside of the message",
+	"teredo_within":              "the tunnel is taken off, and its packets are those of the flow within",
+	"fabricpath_within":          "frames within Cisco's FabricPath, which nDPI leaves out",
+	"with_the_keys":              "the peer has the keys and reads what was encrypted",
+	"zeek_orientation":           "packets whose times go back: Zeek takes the later one for the flow's first",
+}
+
+// Limits are ours: what is not read, or not told.
+var Limits = map[string]string{
+	"behind_socks":         "what a SOCKS proxy passes on is not read",
+	"dns_other_opcode":     "messages of DNS other than queries (NOTIFY, UPDATE) are counted, not told",
+	"dns_over_https":       "DNS within HTTP/2, which is not read",
+	"dtls_handshake":       "DTLS is recognised, its handshake is not read",
+	"fb_zero":              "Facebook's Zero protocol is not read",
+	"ike_certificate":      "certificates within IKE are not read",
+	"in_openvpn":           "TLS within OpenVPN's control channel is not read",
+	"opcua_certificate":    "certificates within OPC UA are not read",
+	"rtp_over_tcp":         "RTP with its length before it over TCP is not recognised",
+	"sctp_content":         "what SCTP carries is not read",
+	"starttls":             "TLS after STARTTLS is not read in this protocol",
+	"tls_within":           "TLS within another protocol's negotiation is not read",
+	"ndpi_names_content":   "nDPI knows the protocol by the content of messages, which we leave alone: a connection that it joins midway, or an invented one",
+	"modbus_no_such_codes": "function codes that nobody uses, a scan or fuzzing: a message with such a code alone is not taken for Modbus",
+	"modbus_unheard":       "seen in a response without its request, or beyond what is counted by name: not in the summary",
+}
+
+// classes are tried in this order; empty fields match all, others where they are a
+// part of it, or with = before them all of it.
+var classes = []struct{ peer, field, capture, where, want, ours, class string }{
+	{peer: "Arkime", field: "community_id", where: "50 ", class: "ports_where_there_are_none"},
+	{peer: "Arkime", field: "community_id", where: "51 ", class: "ports_where_there_are_none"},
+	{peer: "nDPI", capture: "quic_sh.pcap", class: "short_headers_alone"},
+	{capture: "fuzz", peer: "nDPI", class: "damaged_on_purpose"},
+	{capture: "fuzz-", class: "modbus_no_such_codes", field: "modbus"},
+	{where: "51 ", field: "packets", ours: "=0", class: "ah_is_a_header"},
+	{where: "51 ", class: "ah_is_a_header"},
+	{capture: "/ah-esp", class: "ah_is_a_header"},
+	{peer: "FoxIO", capture: "non-ascii-alpn", class: "alpn_not_ascii"},
+	{capture: "socks", field: "packets", class: "fragments"},
+	{capture: "socks", class: "behind_socks"},
+	{capture: "https-connect", class: "behind_connect"},
+	{capture: "openvpn", class: "in_openvpn"},
+	{capture: "ike-cert", class: "ike_certificate"},
+	{capture: "opcua", field: "certificate", class: "opcua_certificate"},
+	{capture: "fbzero", class: "fb_zero"},
+	{capture: "sctp-www", class: "sctp_content"},
+	{capture: "smbtorture-ntlmssp-moloch-crash", class: "smb_damaged_name"},
+	{where: "ours: dtls", class: "dtls_handshake"},
+	{capture: "tls12-decryption", class: "with_the_keys"},
+	{capture: "starttls", class: "starttls"},
+	{capture: "mysql-tls", class: "starttls"},
+	{capture: "/rdp/", field: "tls", class: "tls_within"},
+	{capture: "globus-url-copy", field: "tls", class: "tls_within"},
+	{capture: "globus-url-copy", field: "packets", class: "gridftp_skipped"},
+	{capture: "misordered-ntp", class: "zeek_orientation"},
+	{capture: "dns-notify", class: "dns_other_opcode"},
+	{capture: "dns-update", class: "dns_other_opcode"},
+	{capture: "mdns-no-assoc", class: "dns_other_opcode"},
+	{capture: "dns-over-http2", class: "dns_over_https"},
+	{capture: "dns-punycode", class: "arkime_punycode"},
+	{capture: "snmpv3_synthetic", field: "engine_id", class: "role_of_manager"},
+	{capture: "modbus.pcap", field: "modbus", class: "modbus_unheard"},
+	{capture: "dns_fragmented", class: "fragments"},
+	{capture: "rsh-syslog-false-positive", class: "ip_length_beyond"},
+	{capture: "telnet.pcap", field: "packets", class: "ip_length_beyond"},
+	{capture: "ajp.pcap", field: "packets", class: "fabricpath_within"},
+	{capture: "teredo.pcap", field: "packets", class: "teredo_within"},
+	{capture: "heuristic_tcp_ack_payload", class: "padding_in_length"},
+	{capture: "single-packets", class: "arkime_orientation"},
+	{peer: "Arkime", where: "icmp", class: "icmp_as_session"},
+	{peer: "Arkime", capture: "wireshark-dhcpv6", class: "arkime_one_session"},
+	{peer: "Arkime", capture: "gre-erspan", class: "arkime_one_session"},
+	{peer: "Arkime", capture: "pim.pcap", class: "arkime_one_session"},
+	{peer: "Arkime", capture: "synthetic", field: "packets", class: "arkime_one_session"},
+	{peer: "Arkime", capture: "synthetic", class: "arkime_invented"},
+	{peer: "nDPI", field: "=protocol", want: "87/RTP", where: "tcp", class: "rtp_over_tcp"},
+	{peer: "nDPI", field: "=protocol", ours: "=stun", class: "first_of_two"},
+	{peer: "nDPI", capture: "coap_mqtt", want: "Dropbox", class: "label_by_port_only"},
+	{peer: "nDPI", capture: "collectd.pcap", ours: "port says", class: "label_by_port_only"},
+	{peer: "nDPI", capture: "sip_hello", ours: "port says", class: "label_by_port_only"},
+	{peer: "nDPI", capture: "h323.pcap", ours: "=unknown", class: "ndpi_names_content"},
+	{peer: "nDPI", capture: "jabber.pcap", ours: "=unknown", class: "ndpi_names_content"},
+	{peer: "nDPI", capture: "lru_ipv6_caches", ours: "=unknown", class: "ndpi_names_content"},
+	{peer: "nDPI", capture: "nomachine", ours: "=unknown", class: "ndpi_names_content"},
+	{peer: "nDPI", capture: "ossfuzz_seed_fake_traces_2", class: "damaged_on_purpose"},
+	{peer: "nDPI", capture: "rtmp.pcap", ours: "=unknown", class: "ndpi_names_content"},
+	{peer: "nDPI", capture: "soap.pcap", ours: "=unknown", class: "ndpi_names_content"},
+	{peer: "nDPI", capture: "teamviewer.pcap", ours: "=unknown", class: "ndpi_names_content"},
+}
+
+func classOf(c *Check) string {
+	for _, x := range classes {
+		if matches(c.Peer, x.peer) && matches(c.Field, x.field) && matches(c.Capture, x.capture) && matches(c.Where, x.where) &&
+			matches(c.Want, x.want) && matches(c.Ours, x.ours) {
+			return x.class
+		}
+	}
+	return ""
+}
+
+func matches(value, pattern string) bool {
+	if whole, ok := strings.CutPrefix(pattern, "="); ok {
+		return value == whole
+	}
+	return strings.Contains(value, pattern)
+}

@@ -47,11 +47,11 @@ func (r *Report) CompareCommunityIDs(o *Observed, ids []string) {
 	slices.Sort(ours)
 	ours = slices.Compact(ours)
 	for _, id := range ids {
-		r.want("Zeek, community-id", "community_id", o, "capture", id, ours, func() string { return "" })
+		r.want("Zeek, community-id", "community_id", o, "capture", id, ours)
 	}
 	for _, id := range ours {
 		if len(ids) > 0 {
-			r.want("Zeek, community-id", "community_id", o, "of ours", id, ids, func() string { return "" })
+			r.want("Zeek, community-id", "community_id", o, "of ours", id, ids)
 		}
 	}
 }

@@ -88,10 +88,10 @@ func (r *Report) CompareFoxIO(o *Observed, list []FoxIO) {
 	for i := range list {
 		x := &list[i]
 		facts := o.Of(x.Ends)
-		r.want("FoxIO", ja4Protocol(x.JA4)+" ja4", o, o.where(x.Ends), x.JA4, Values(facts, "", "", "ja4"), func() string { return ja4Class(o.Capture, x.JA4) })
+		r.want("FoxIO", ja4Protocol(x.JA4)+" ja4", o, o.where(x.Ends), x.JA4, Values(facts, "", "", "ja4"))
 		if x.Name != "" {
 			names := slices.Concat(Values(facts, "", "", "sni"), Values(facts, "http", "", "host"))
-			r.want("FoxIO", "host and sni", o, o.where(x.Ends), x.Name, names, func() string { return ja4Class(o.Capture, x.JA4) })
+			r.want("FoxIO", "host and sni", o, o.where(x.Ends), x.Name, names)
 		}
 	}
 }
@@ -106,5 +106,3 @@ func ja4Protocol(ja4 string) string {
 	}
 	return "tls"
 }
-
-func ja4Class(string, string) string { return "" }

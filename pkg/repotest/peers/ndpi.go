@@ -124,13 +124,8 @@ func (r *Report) ndpiProtocol(o *Observed, f *NDPIFlow, known map[string]bool) {
 		ours = "unknown (port says " + label + ")"
 	}
 	c := Check{Peer: "nDPI", Field: field, Capture: o.Capture, Where: f.Ends.String(), Want: f.Proto, Ours: ours, Equal: by != "port" && slices.Contains(words, label)}
-	if !c.Equal {
-		c.Class = r.ndpiClass(o, f, label, by)
-	}
-	r.Checks = append(r.Checks, c)
+	r.add(c)
 }
-
-func (r *Report) ndpiClass(*Observed, *NDPIFlow, string, string) string { return "" }
 
 // ndpiPackets compares packets in each direction, over all flows with the same ends.
 func (r *Report) ndpiPackets(o *Observed, flows []*NDPIFlow) {
@@ -151,12 +146,12 @@ func (r *Report) ndpiPackets(o *Observed, flows []*NDPIFlow) {
 		s[1-i] += f.Packets[1]
 	}
 	for _, e := range order {
-		r.packets("nDPI", o, e, *sum[e], func([2]uint64) string { return "" })
+		r.packets("nDPI", o, e, *sum[e])
 	}
 }
 
 // packets compares two directions, A's packets first.
-func (r *Report) packets(peer string, o *Observed, e Ends, want [2]uint64, why func(ours [2]uint64) string) {
+func (r *Report) packets(peer string, o *Observed, e Ends, want [2]uint64) {
 	var ours [2]uint64
 	for _, f := range o.Flows[e] {
 		i := 0
@@ -171,10 +166,7 @@ func (r *Report) packets(peer string, o *Observed, e Ends, want [2]uint64, why f
 			Peer: peer, Field: "packets", Capture: o.Capture, Where: e.String() + " from " + end,
 			Want: strconv.FormatUint(want[i], 10), Ours: strconv.FormatUint(ours[i], 10), Equal: want[i] == ours[i],
 		}
-		if !c.Equal {
-			c.Class = why(ours)
-		}
-		r.Checks = append(r.Checks, c)
+		r.add(c)
 	}
 }
 

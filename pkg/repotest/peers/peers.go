@@ -60,6 +60,13 @@ type Fact struct {
 	Attributes map[string][]string // a single value is a list of one
 }
 
+// What else stands among a fact's attributes.
+const (
+	Kind = "@kind"
+	IP   = "@ip"
+	MAC  = "@mac"
+)
+
 // Observed is what came out of one capture.
 type Observed struct {
 	Capture string // its path below the folder of captures, with slashes
@@ -84,11 +91,11 @@ func New(capture string, flows []*Flow, facts []*Fact) *Observed {
 func (o *Observed) Of(e Ends) []*Fact { return o.byEnds[e] }
 
 // Values are those of an attribute, of all facts of a protocol and kind; any of
-// either with "".
+// either with "". mDNS and LLMNR are DNS.
 func Values(facts []*Fact, protocol, kind, attribute string) []string {
 	var list []string
 	for _, f := range facts {
-		if (protocol == "" || f.Protocol == protocol) && (kind == "" || f.Kind == kind) {
+		if (protocol == "" || f.Protocol == protocol || protocol == "dns" && (f.Protocol == "mdns" || f.Protocol == "llmnr")) && (kind == "" || f.Kind == kind) {
 			list = append(list, f.Attributes[attribute]...)
 		}
 	}
@@ -167,16 +174,29 @@ func (c *Check) Attribute() string {
 // Report collects comparisons.
 type Report struct {
 	Checks []Check
+	seen   map[string]bool // what has been compared: a value counts once for each flow
 }
 
-// want compares a value of the peer's with those of ours; why gives the class of a
-// difference.
-func (r *Report) want(peer, field string, o *Observed, where, value string, ours []string, why func() string) {
-	c := Check{Peer: peer, Field: field, Capture: o.Capture, Where: where, Want: value, Ours: strings.Join(ours, " | "), Equal: slices.Contains(ours, value)}
+// add keeps a comparison, with the class of a difference.
+func (r *Report) add(c Check) {
 	if !c.Equal {
-		c.Class = why()
+		c.Class = classOf(&c)
 	}
 	r.Checks = append(r.Checks, c)
+}
+
+// want compares a value of the peer's with those of ours.
+func (r *Report) want(peer, field string, o *Observed, where, value string, ours []string) {
+	once := strings.Join([]string{peer, field, o.Capture, where, value}, "\x00")
+	if r.seen[once] {
+		return
+	}
+	if r.seen == nil {
+		r.seen = map[string]bool{}
+	}
+	r.seen[once] = true
+	c := Check{Peer: peer, Field: field, Capture: o.Capture, Where: where, Want: value, Ours: strings.Join(ours, " | "), Equal: slices.Contains(ours, value)}
+	r.add(c)
 }
 
 // addrPort reads 10.0.0.1:80, [::1]:80.

@@ -137,9 +137,9 @@ var zeekColumns = map[string][]zeekColumn{
 	"ssl": {
 		{"version", "tls", "server_hello", "tls_version", zeekTLSVersion},
 		{"cipher", "tls", "server_hello", "cipher", nil},
-		{"server_name", "tls", "client_hello", "sni", strings.ToLower},
+		{"server_name", "tls", "client_hello", "sni", zeekName},
 		{"next_protocol", "tls", "server_hello", "alpn", nil},
-		{"cert_chain_fps", "tls", "certificate", "certificate_sha256", first},
+		{"cert_chain_fps", "tls", "certificate", "certificate_sha256", sha256Of},
 	},
 	"http": {
 		{"host", "http", "request", "host", hostName},
@@ -148,6 +148,30 @@ var zeekColumns = map[string][]zeekColumn{
 	"ssh": {
 		{"client", "ssh", "banner", "software", sshSoftware},
 		{"server", "ssh", "banner", "software", sshSoftware},
+	},
+	"modbus": {
+		{"func", "modbus", "transactions", "functions", zeekModbus},
+		{"exception", "modbus", "exception", "exception", strings.ToLower},
+	},
+	"modbus_detailed": {
+		{"func", "modbus", "transactions", "functions", zeekModbus},
+		{"unit", "modbus", "transactions", "units", nil},
+	},
+	"dns": {
+		{"qtype_name", "dns", "", "qtype", zeekType},
+		{"rcode_name", "dns", "response", "rcode", dnsCode},
+	},
+	"snmp": {
+		{"version", "snmp", "", "snmp_version", snmpVersion},
+	},
+	"bacnet_discovery": {
+		{"pdu_service", "bacnet", "", Kind, underscored},
+		{"vendor", "bacnet", "i_am", "vendor", plainVendor},
+		{"device_id_number", "bacnet", "i_have", "device_instance", nil},
+	},
+	"bacnet_device_control": {
+		{"device_state", "bacnet", "", "state", underscored},
+		{"pdu_service", "bacnet", "", Kind, underscored},
 	},
 	"ntlm": {
 		{"hostname", "", "ntlm_authenticate", "computer_name", nil},
@@ -163,11 +187,15 @@ type zeekColumn struct {
 	convert                           func(string) string
 }
 
-// CompareZeek compares a capture's flows and facts with a log.
-func (r *Report) CompareZeek(o *Observed, l *Log, peer string) {
+// CompareZeek compares a capture's flows and facts with a log. A test may have more
+// than one trace: elsewhere tells of flows that another has.
+func (r *Report) CompareZeek(o *Observed, l *Log, peer string, elsewhere func(Ends) bool) {
 	name := l.Name()
 	if name == "conn" && l.Has("orig_pkts") && l.Has("resp_pkts") && l.Has("id.orig_h") {
-		r.zeekConn(o, l, peer)
+		r.zeekConn(o, l, peer, elsewhere)
+	}
+	if name == "dhcp" {
+		r.zeekDHCP(o, l, peer)
 	}
 	columns := zeekColumns[name]
 	if len(columns) == 0 || !l.Has("id.orig_h") {
@@ -179,6 +207,9 @@ func (r *Report) CompareZeek(o *Observed, l *Log, peer string) {
 			if !ok || len(o.Flows[e]) == 0 {
 				continue
 			}
+			if name == "dns" {
+				r.name(peer, o, e, row.Get("query"))
+			}
 			for _, c := range columns {
 				v := row.Get(c.column)
 				if c.convert != nil && v != "" {
@@ -188,19 +219,28 @@ func (r *Report) CompareZeek(o *Observed, l *Log, peer string) {
 					continue
 				}
 				field := strings.TrimPrefix(c.protocol+" "+c.attribute, " ")
-				r.want(peer, field, o, o.where(e), v, Values(o.Of(e), c.protocol, c.kind, c.attribute), func() string { return o.zeekClass(e, name, c.column) })
+				protocol := c.protocol
+				if protocol == "tls" && transport == "udp" {
+					protocol = "" // QUIC, DTLS
+				}
+				r.want(peer, field, o, o.where(e), v, ourWords(c.attribute, Values(o.Of(e), protocol, c.kind, c.attribute)))
 			}
 		}
 	}
 }
 
 // zeekConn compares packets by direction, over all connections with the same ends.
-func (r *Report) zeekConn(o *Observed, l *Log, peer string) {
+func (r *Report) zeekConn(o *Observed, l *Log, peer string, elsewhere func(Ends) bool) {
 	sum := map[Ends]*[2]uint64{}
 	var order []Ends
 	for _, row := range l.Rows() {
 		e, src, ok := row.ends("")
-		if !ok {
+		if !ok || len(o.Flows[e]) == 0 && elsewhere(e) {
+			continue
+		}
+		orig, err1 := strconv.ParseUint(row.Get("orig_pkts"), 10, 64)
+		resp, err2 := strconv.ParseUint(row.Get("resp_pkts"), 10, 64)
+		if err1 != nil || err2 != nil || orig+resp == 0 { // the test has them not counted
 			continue
 		}
 		s := sum[e]
@@ -208,11 +248,6 @@ func (r *Report) zeekConn(o *Observed, l *Log, peer string) {
 			s = new([2]uint64)
 			sum[e] = s
 			order = append(order, e)
-		}
-		orig, err1 := strconv.ParseUint(row.Get("orig_pkts"), 10, 64)
-		resp, err2 := strconv.ParseUint(row.Get("resp_pkts"), 10, 64)
-		if err1 != nil || err2 != nil {
-			continue
 		}
 		side := 0
 		if src != e.A {
@@ -222,18 +257,53 @@ func (r *Report) zeekConn(o *Observed, l *Log, peer string) {
 		s[1-side] += resp
 	}
 	for _, e := range order {
-		r.packets(peer, o, e, *sum[e], func(ours [2]uint64) string { return o.missing(e) })
+		r.packets(peer, o, e, *sum[e])
 	}
 }
 
-func (o *Observed) zeekClass(e Ends, log, column string) string { return o.missing(e) }
+// zeekDHCP compares the rows of dhcp.log, which do not say between whom.
+func (r *Report) zeekDHCP(o *Observed, l *Log, peer string) {
+	for _, row := range l.Rows() {
+		for _, c := range []zeekColumn{
+			{"mac", "dhcp", "", MAC, nil}, {"host_name", "dhcp", "", "hostname", nil}, {"domain", "dhcp", "", "domain", nil}, {"client_fqdn", "dhcp", "", "fqdn", nil},
+			{"requested_addr", "dhcp", "", "requested_ip", nil}, {"assigned_addr", "dhcp", "", "ip", nil}, {"lease_time", "dhcp", "", "lease_s", seconds},
+			{"msg_types", "dhcp", "", Kind, strings.ToLower},
+		} {
+			for _, v := range strings.Split(row.Get(c.column), ",") {
+				if c.convert != nil {
+					v = c.convert(v)
+				}
+				if v != "" {
+					r.want(peer, "dhcp "+c.attribute, o, "capture", v, Values(o.Facts, c.protocol, c.kind, c.attribute))
+				}
+			}
+		}
+	}
+}
 
 func zeekTLSVersion(v string) string {
 	return map[string]string{"TLSv10": "1.0", "TLSv11": "1.1", "TLSv12": "1.2", "TLSv13": "1.3", "SSLv3": "ssl3"}[v]
 }
 
-func first(v string) string {
-	v, _, _ = strings.Cut(v, ",")
+// sha256Of is the first hash of a chain, where it is of that kind.
+func sha256Of(v string) string {
+	if v, _, _ = strings.Cut(v, ","); len(v) != 64 {
+		return ""
+	}
+	return v
+}
+
+// zeekName is a name, without a port behind it.
+func zeekName(v string) string {
+	name, _, _ := strings.Cut(strings.ToLower(v), ":")
+	return name
+}
+
+// zeekType is ours for a type without a name.
+func zeekType(v string) string {
+	if n, ok := strings.CutPrefix(v, "query-"); ok {
+		return "TYPE" + n
+	}
 	return v
 }
 
