@@ -31,6 +31,10 @@ var ports = map[proto.Transport]map[uint16]string{
 		3389: "rdp",
 		3702: "ws_discovery",
 		9100: "jetdirect",
+		88: "kerberos", 111: "rpc",
+		389: "ldap", 514: "syslog", 1812: "radius", 1813: "radius",
+		2222: "enip", 3671: "knx", 3702: "ws_discovery", 5060: "sip", 20000: "dnp3", 24005: "intellivue", 24105: "intellivue",
+		44818: "enip", 47808: "bacnet",
 	},
 }
 

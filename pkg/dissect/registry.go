@@ -132,6 +132,7 @@ var services = []*dissector.Protocol{
 	&imap.Protocol,
 	&telnet.Protocol,
 	&ntp.Protocol,
+	&tftp.Protocol,
 }
 
 // media are known by more than one packet: all others are asked before.
