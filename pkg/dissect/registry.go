@@ -133,6 +133,7 @@ var services = []*dissector.Protocol{
 	&telnet.Protocol,
 	&ntp.Protocol,
 	&tftp.Protocol,
+	&syslog.Protocol,
 }
 
 // media are known by more than one packet: all others are asked before.
