@@ -21,10 +21,6 @@ var ports = map[proto.Transport]map[uint16]string{
 		631:  "ipp",
 		3389: "rdp",
 		9100: "jetdirect",
-		21: "ftp", 23: "telnet", 25: "smtp", 88: "kerberos", 102: "s7comm", 111: "rpc", 139: "netbios", 389: "ldap",
-		502: "modbus", 515: "lpd", 554: "rtsp", 587: "smtp", 631: "ipp", 1433: "tds",
-		1521: "oracle", 1883: "mqtt", 2049: "nfs", 3306: "mysql", 3389: "rdp", 4840: "opcua", 5060: "sip", 5432: "postgresql",
-		5900: "vnc", 9100: "jetdirect", 20000: "dnp3", 44818: "enip",
 	},
 	proto.UDP: {
 		20:   "ftp_data",
@@ -35,10 +31,6 @@ var ports = map[proto.Transport]map[uint16]string{
 		3389: "rdp",
 		3702: "ws_discovery",
 		9100: "jetdirect",
-		88: "kerberos", 111: "rpc",
-		389: "ldap", 1812: "radius", 1813: "radius",
-		2222: "enip", 3671: "knx", 3702: "ws_discovery", 5060: "sip", 20000: "dnp3", 24005: "intellivue", 24105: "intellivue",
-		44818: "enip", 47808: "bacnet",
 	},
 }
 

@@ -132,8 +132,6 @@ var services = []*dissector.Protocol{
 	&imap.Protocol,
 	&telnet.Protocol,
 	&ntp.Protocol,
-	&tftp.Protocol,
-	&syslog.Protocol,
 }
 
 // media are known by more than one packet: all others are asked before.
