@@ -17,7 +17,7 @@ var ndpiDatagrams = regexp.MustCompile(`^\s+\d+\s+UDP (\S+) (?:<->|->|<-) (\S+) 
 
 // ndpiDatagramNames are ours for nDPI's protocols over UDP.
 var ndpiDatagramNames = map[string]string{
-	"SNMP": "snmp", "NTP": "ntp", "QUIC": "quic", "DNS": "dns", "DHCP": "dhcp", "NetBIOS": "netbios", "DHCPV6": "dhcpv6", "MDNS": "mdns", "LLMNR": "llmnr", "SSDP": "ssdp",
+	"SNMP": "snmp", "NTP": "ntp", "QUIC": "quic", "DNS": "dns", "DHCP": "dhcp", "TFTP": "tftp", "NetBIOS": "netbios", "DHCPV6": "dhcpv6", "MDNS": "mdns", "LLMNR": "llmnr", "SSDP": "ssdp",
 }
 
 // TestNDPIDatagrams compares the protocols of UDP with the results that nDPI's own
@@ -54,7 +54,7 @@ func TestNDPIDatagrams(t *testing.T) {
 			label, _, _ = strings.Cut(label, ".")
 			f := o.flows[k]
 			got := "other"
-			if f != nil && f.By == proto.ByContent && ours[f.Protocol] {
+			if f != nil && f.By != proto.ByPort && ours[f.Protocol] {
 				got = f.Protocol
 			}
 			want := ndpiDatagramNames[label]

@@ -16,6 +16,7 @@ var zeekNetworkLogs = map[string]map[string]zeekColumn{
 		"requested_addr": {"dhcp", "", "requested_ip"}, "assigned_addr": {"dhcp", "", "ip"}, "lease_time": {"dhcp", "", "lease_s"}, "msg_types": {"dhcp", "", "kind"},
 		"circuit_id": {"dhcp", "", "circuit_id"}, "agent_remote_id": {"dhcp", "", "remote_id"},
 	},
+	"syslog.log": {"facility": {"syslog", "messages", "facilities"}, "severity": {"syslog", "messages", "severities"}},
 	"ntp.log": {"version": {"ntp", "", "ntp_version"}, "stratum": {"ntp", "", "stratum"}, "ref_id": {"ntp", "", "reference"}, "poll": {"ntp", "", "poll_s"}},
 }
 
@@ -74,6 +75,11 @@ func zeekOurs(facts []dissecttest.Fact, c zeekColumn) (list []string) {
 			list = append(list, strings.ToUpper(f.Kind))
 		case c.attribute == "mac":
 			list = append(list, f.Subject.MAC.String())
+		case c.protocol == "syslog":
+			for _, v := range f.Attributes.List(c.attribute) {
+				name, _, _ := strings.Cut(v, ":")
+				list = append(list, strings.ToUpper(name))
+			}
 		}
 	}
 	return append(list, values(facts, c.protocol, c.kind, c.attribute)...)
@@ -118,7 +124,7 @@ func zeekRows(log string) (rows []func(string) string) {
 // none that is told.
 func zeekNetworkValue(name string, at func(string) string) string {
 	v := at(name)
-	if v == "-" || v == "(empty)" {
+	if v == "-" || v == "(empty)" || v == "UNSPECIFIED" {
 		return ""
 	}
 	switch name {

@@ -208,12 +208,13 @@ func place(tag byte, b []byte) string {
 
 // personal holds for "Anna's printer" and for addresses of mail.
 func personal(s string) bool {
-	for _, mark := range []string{"'s ", "\u2019s ", "s' ", "s\u2019 ", "@"} {
+	for _, mark := range []string{"'s ", "\u2019s ", "s' ", "s\u2019 "} {
 		if strings.Contains(s, mark) {
 			return true
 		}
 	}
-	return strings.HasSuffix(s, "'s")
+	before, after, at := strings.Cut(s, "@")
+	return strings.HasSuffix(s, "'s") || at && before != "" && after != "" && before[len(before)-1] != ' ' && after[0] != ' '
 }
 
 // maker is the name of a maker, a model or a product.

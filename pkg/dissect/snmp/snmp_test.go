@@ -76,6 +76,11 @@ func TestMessages(t *testing.T) {
 			},
 		},
 		{
+			"a description with a sign in it", agent,
+			[]said{{0, v2("public", pdu(response, 0, bind("1.3.6.1.2.1.1.1.0", str("Linux infra01 6.18.44 #1 SMP @0 x86_64"))))}},
+			[]string{`response 0 {` + clear + `"role":"server","snmp_version":"2c","system_description":"Linux infra01 6.18.44 #1 SMP @0 x86_64"}`},
+		},
+		{
 			"a printer", agent,
 			[]said{{1, v1("secret", pdu(response, 0,
 				bind("1.3.6.1.2.1.25.3.2.1.3.1", str("HP LaserJet 4200")), bind("1.3.6.1.2.1.25.3.5.1.1.1", num(4)), bind("1.3.6.1.2.1.43.5.1.1.17.1", str("CNBX123456")),

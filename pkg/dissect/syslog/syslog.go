@@ -1,210 +1,37 @@
-// Package syslog dissects syslog (RFC 3164, 5424, 5425 framing, 6587) over UDP and TCP:
-// who reports, under which name, with which programs and how severe.
-//
-// The text of a message, its structured data and its ids never leave.
 package syslog
 
 import (
 	"bytes"
-	"slices"
-	"strconv"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
-	"github.com/wardflow/wardflow/proto"
 )
 
-// Protocol is syslog.
+// Protocol is syslog. TCP port 514 is that of the remote shell, and used for both.
 var Protocol = dissector.Protocol{
-	Name: "syslog", Ports: []uint16{514, 601},
-	Datagram: datagram, Recognise: recognise, NewStream: func() dissector.Stream { return new(stream) },
+	Name: "syslog", Ports: []uint16{port, 601}, Datagram: datagram,
+	Recognise: recognise, NewStream: func() dissector.Stream { return new(stream) },
 }
 
 const (
-	maxPriority = 191
-	maxPrograms = 16
-	maxHead     = 256 // bytes of a message that are looked at
-	maxLine     = 64 << 10
+	port = 514
+
+	maxFrame = 1 << 20 // bytes of a message with a count before it
+	maxLost  = 64 << 10
 )
 
-var severities = [8]string{"emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"}
+// state is a tally of datagrams.
+type state struct{ tally }
 
-// head is what is read of a message.
-type head struct {
-	severity  byte
-	facility  byte
-	version   string
-	timestamp bool
-	host      string
-	program   string
-}
+// End sums the flow up.
+func (s *state) End(c *dissector.Context) { s.sum(c, dissector.Src) }
 
-// priority reads "<0>" to "<191>" (RFC 5424 6.2.1); n is its length, 0 where it is none,
-// -1 where b ends before it does.
-func priority(b []byte) (p, n int) {
-	if len(b) == 0 {
-		return 0, -1
-	}
-	if b[0] != '<' {
-		return 0, 0
-	}
-	for i := 1; i < 5; i++ {
-		switch {
-		case i == len(b):
-			return 0, -1
-		case b[i] == '>' && i > 1 && p <= maxPriority:
-			return p, i + 1
-		case b[i] < '0' || b[i] > '9' || i == 4 || i == 2 && b[1] == '0':
-			return 0, 0
-		}
-		p = p*10 + int(b[i]-'0')
-	}
-	return 0, 0
-}
+// Size is about how many bytes are kept.
+func (s *state) Size() int { return s.size() }
 
-// read reads a message's head. Of the old form (RFC 3164) time and host may be missing.
-func read(b []byte) (h head, ok bool) {
-	b = b[:min(len(b), maxHead)]
-	p, n := priority(b)
-	if n <= 0 {
-		return h, false
-	}
-	h.facility, h.severity = byte(p>>3), byte(p&7)
-	b = b[n:]
-	if rest, found := bytes.CutPrefix(b, []byte("1 ")); found {
-		h.version, h.timestamp = "5424", true
-		words := bytes.SplitN(rest, []byte(" "), 5)
-		if len(words) >= 3 {
-			h.host, h.program = hostName(words[1]), programName(words[2])
-		}
-		return h, true
-	}
-	h.version = "3164"
-	if n := bsdTime(b); n > 0 {
-		h.timestamp = true
-		word, rest, _ := bytes.Cut(b[n:], []byte(" "))
-		if !bytes.HasSuffix(word, []byte(":")) {
-			h.host, b = hostName(word), rest
-		} else {
-			b = b[n:]
-		}
-	}
-	word, _, found := bytes.Cut(b, []byte(" "))
-	if i := bytes.IndexAny(word, "[:"); i > 0 && found {
-		h.program = programName(word[:i])
-	}
-	return h, true
-}
-
-// bsdTime gives the length of "Jan  2 15:04:05 " at the start of b, 0 for none.
-func bsdTime(b []byte) int {
-	const form = "Aaa 00 00:00:00 "
-	if len(b) < len(form) || !slices.Contains(months, string(b[:3])) {
-		return 0
-	}
-	for i := 3; i < len(form); i++ {
-		digit := b[i] >= '0' && b[i] <= '9'
-		switch {
-		case i == 4 && b[i] == ' ':
-		case form[i] == '0' && !digit, form[i] != '0' && b[i] != form[i]:
-			return 0
-		}
-	}
-	return len(form)
-}
-
-var months = []string{"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"}
-
-// hostName is a word that can be a host's name or address.
-func hostName(b []byte) string {
-	if len(b) == 0 || len(b) > 253 || string(b) == "-" {
-		return ""
-	}
-	for _, x := range b {
-		if (x < '0' || x > '9') && (x|0x20 < 'a' || x|0x20 > 'z') && x != '.' && x != '-' && x != '_' && x != ':' {
-			return ""
-		}
-	}
-	return string(b)
-}
-
-// programName is a word of letters, digits and a few signs, as programs have.
-func programName(b []byte) string {
-	if len(b) > 48 || len(b) == 0 || b[0] == '-' {
-		return ""
-	}
-	for _, x := range b {
-		if (x < '0' || x > '9') && (x|0x20 < 'a' || x|0x20 > 'z') && x != '.' && x != '-' && x != '_' && x != '/' && x != '%' {
-			return ""
-		}
-	}
-	return string(b)
-}
-
-// sender is what was said on a flow by one side.
-type sender struct {
-	severities [8]uint64
-	said       []string
-	more       bool
-}
-
-func (s *sender) message(c *dissector.Context, h *head) {
-	s.severities[h.severity]++
-	key := h.version + " " + h.host + " " + h.program
-	if slices.Contains(s.said, key) || s.more {
-		return
-	}
-	if len(s.said) == maxPrograms {
-		s.more = true
-		c.Count("syslog_values_skipped")
-		return
-	}
-	s.said = append(s.said, key)
-	f := dissector.Fact{Subject: dissector.Subject{Side: c.Side}, Kind: "message"}
-	a := &f.Attributes
-	a.Set("role", "client")
-	a.Set("format", "rfc"+h.version)
-	a.Set("facility", strconv.Itoa(int(h.facility)))
-	a.Set("severity", severities[h.severity])
-	a.Set("hostname", h.host)
-	a.Set("program", h.program)
-	c.Emit(&f)
-}
-
-// sum tells how many messages of each severity there were.
-func (s *sender) sum(c *dissector.Context, side dissector.Side) {
-	var list []string
-	for i, n := range s.severities {
-		if n > 0 {
-			list = append(list, severities[i]+":"+strconv.FormatUint(n, 10))
-		}
-	}
-	if len(list) == 0 {
-		return
-	}
-	f := dissector.Fact{Subject: dissector.Subject{Side: side}, Kind: "messages", Attributes: proto.Attributes{}}
-	f.Attributes.SetList("severities", list)
-	*s = sender{}
-	c.Emit(&f)
-}
-
-// state is of a flow of datagrams.
-type state struct{ sides [2]sender }
-
-// End tells the sums.
-func (s *state) End(c *dissector.Context) {
-	for i := range s.sides {
-		s.sides[i].sum(c, dissector.Side(i))
-	}
-}
-
-// Size is about what is kept.
-func (s *state) Size() int { return 300 + 48*(len(s.sides[0].said)+len(s.sides[1].said)) }
-
-// datagram knows a message by its priority and, off the well-known port, by what must
-// follow it: a version or a time.
 func datagram(c *dissector.Context, b []byte, known bool) dissector.Verdict {
-	h, ok := read(b)
-	if !ok || !known && !h.timestamp && c.Headers.DstPort != 514 && c.Headers.SrcPort != 514 {
+	m, formed, ok := parse(b[:min(len(b), maxHead)])
+	at := known || c.Headers.DstPort == port || c.Headers.SrcPort == port
+	if !ok || !formed && (m.facility < 0 || !at) || m.facility < 0 && !at {
 		return dissector.No
 	}
 	s, _ := c.State.(*state)
@@ -212,135 +39,178 @@ func datagram(c *dissector.Context, b []byte, known bool) dissector.Verdict {
 		s = new(state)
 		c.State = s
 	}
-	s.sides[c.Side&1].message(c, &h)
+	s.message(c, &m)
 	return dissector.Yes
 }
 
-// recognise wants a priority with a version or a time behind it, after a length in digits
-// where octets are counted (RFC 6587 3.4.1).
+// recognise wants a priority and a time behind it, with or without a count of
+// bytes before it. Other text begins with an angle bracket, too.
 func recognise(b []byte, _ bool) dissector.Verdict {
-	i := 0
-	for i < len(b) && i < 6 && b[i] >= '0' && b[i] <= '9' {
-		i++
-	}
-	if i > 0 {
+	for i, x := range b {
 		switch {
-		case i == len(b):
+		case x == '<':
+			return head(b[i:])
+		case x >= '0' && x <= '9' && i < 6 && (i > 0 || x != '0'):
+		case x == ' ' && i > 0 && i+1 < len(b) && b[i+1] == '<':
+			return head(b[i+1:])
+		case x == ' ' && i > 0 && i+1 == len(b):
 			return dissector.More
-		case b[0] == '0' || b[i] != ' ':
+		default:
 			return dissector.No
 		}
-		i++
 	}
-	_, n := priority(b[i:])
-	switch {
-	case n == 0:
-		return dissector.No
-	case n < 0 || len(b) < i+n+16:
-		return dissector.More
-	}
-	h, ok := read(b[i:])
-	if !ok || !h.timestamp {
-		return dissector.No
-	}
-	return dissector.Yes
+	return dissector.More
 }
 
-// stream reads messages by length or by line.
+func head(b []byte) dissector.Verdict {
+	m, formed, ok := parse(b[:min(len(b), maxHead)])
+	switch {
+	case ok && formed && m.facility >= 0:
+		return dissector.Yes
+	case len(b) > 5 && !ok || len(b) > 64 || bytes.IndexByte(b, '\n') >= 0:
+		return dissector.No
+	}
+	for i, x := range b[1:] { // at least "<n" so far
+		if x == '>' {
+			return dissector.More
+		}
+		if x < '0' || x > '9' || i > 2 {
+			return dissector.No
+		}
+	}
+	return dissector.More
+}
+
+// stream takes both directions apart into messages; one of them says all.
 type stream struct {
-	state
 	half [2]half
 }
 
+// half is one direction.
 type half struct {
-	buf  []byte // the first bytes of the message in hand
-	n    int    // its bytes so far
-	want int    // its length, where octets are counted
-	lost bool
+	tally
+	head    []byte // of the message in hand, or its count
+	left    int    // bytes of a counted message to come
+	counted bool
+	begun   bool // in a message that a newline ends
+	lost    bool
+	skipped int
 }
 
-// Data reads the next bytes of a direction.
+// Data takes messages apart: a count, a space and as many bytes, or a line (RFC
+// 6587 3.4). Some senders mix both.
 func (s *stream) Data(c *dissector.Context, b []byte) {
 	h := &s.half[c.Side&1]
+	if h.lost && recognise(b[:min(len(b), dissector.MaxPrefix)], true) == dissector.Yes {
+		h.lost = false // a segment that begins like a message is taken for one
+	}
 	for len(b) > 0 {
-		if h.lost { // until a line ends
-			i := bytes.IndexByte(b, '\n')
+		switch {
+		case h.lost:
+			b = h.find(b)
+		case h.counted:
+			n := min(h.left, len(b))
+			h.keep(b[:n])
+			b = b[n:]
+			if h.left -= n; h.left == 0 {
+				h.end(c)
+			}
+		case h.begun:
+			i := bytes.IndexAny(b, "\n\x00")
 			if i < 0 {
+				h.keep(b)
 				return
 			}
-			*h, b = half{}, b[i+1:]
-			continue
+			h.keep(b[:i])
+			b = b[i+1:]
+			h.end(c)
+		default:
+			b = h.begin(c, b)
 		}
-		b = s.step(c, h, b)
+	}
+	if h.skipped > maxLost {
+		c.Sink.Done()
 	}
 }
 
-// step takes bytes of one message.
-func (s *stream) step(c *dissector.Context, h *half, b []byte) []byte {
-	if h.want == 0 && h.n < 7 && (h.n == 0 || h.buf[0] >= '0' && h.buf[0] <= '9') { // where octets are counted, the length first
-		if rest, done := h.length(b); !done {
-			return rest
-		} else if h.want > 0 {
-			return rest
+// begin takes bytes before a message: its count, or the bracket of its priority.
+func (h *half) begin(c *dissector.Context, b []byte) []byte {
+	x := b[0]
+	switch {
+	case x == '<':
+		h.head, h.begun = h.head[:0], true
+		return b
+	case x >= '0' && x <= '9' && len(h.head) < 7:
+		h.head = append(h.head, x)
+	case x == ' ' && len(h.head) > 0:
+		n := 0
+		for _, d := range h.head {
+			n = 10*n + int(d-'0')
 		}
-	}
-	part, end := b, false
-	if h.want > 0 {
-		if k := h.want - h.n; k <= len(b) {
-			part, end = b[:k], true
+		h.head = h.head[:0]
+		if n == 0 || n > maxFrame {
+			c.Count("syslog_frame_malformed")
+			h.lost = true
+			return b[1:]
 		}
-	} else if i := bytes.IndexByte(b, '\n'); i >= 0 {
-		part, end = b[:i+1], true
+		h.left, h.counted = n, true
+	case (x == '\n' || x == '\r' || x == 0) && len(h.head) == 0:
+	default:
+		c.Count("syslog_frame_malformed")
+		h.head, h.lost = h.head[:0], true
 	}
-	h.buf = append(h.buf, part[:min(len(part), maxHead-len(h.buf))]...)
-	h.n += len(part)
-	if end || h.n > maxLine {
-		if m, ok := read(bytes.TrimRight(h.buf, "\r\n")); ok {
-			s.sides[c.Side&1].message(c, &m)
-		} else if len(bytes.TrimSpace(h.buf)) > 0 {
-			c.Count("syslog_malformed")
-		}
-		lost := !end
-		*h = half{buf: h.buf[:0], lost: lost}
-	}
-	return b[len(part):]
+	return b[1:]
 }
 
-// length reads digits and a space; done is false where b ends before they do.
-func (h *half) length(b []byte) (rest []byte, done bool) {
-	for i, x := range b {
-		switch {
-		case x >= '0' && x <= '9' && len(h.buf) < 6:
-			h.buf = append(h.buf, x)
-			h.n++
-			continue
-		case x == ' ' && len(h.buf) > 0:
-			n, err := strconv.Atoi(string(h.buf))
-			h.buf, h.n = h.buf[:0], 0
-			if err != nil || n < 3 || n > maxLine {
-				h.lost = true
-				return b[i+1:], false
-			}
-			h.want = n
-			return b[i+1:], true
-		}
-		return b[i:], true
+// find looks for the end of a line, behind which a message may begin.
+func (h *half) find(b []byte) []byte {
+	i := bytes.IndexByte(b, '\n')
+	if i < 0 {
+		h.skipped += len(b)
+		return nil
 	}
-	return nil, false
+	h.skipped += i
+	h.lost = false
+	return b[i+1:]
 }
 
-// Gap loses the message in hand.
+func (h *half) keep(b []byte) {
+	h.head = append(h.head, b[:min(len(b), maxHead-len(h.head))]...)
+}
+
+// end reads the message in hand.
+func (h *half) end(c *dissector.Context) {
+	m, _, ok := parse(h.head)
+	if ok {
+		h.message(c, &m)
+		h.skipped = 0
+	} else {
+		c.Count("syslog_malformed")
+	}
+	h.head, h.counted, h.begun = h.head[:0], false, false
+}
+
+// Gap steps over missing bytes of a counted message; else the line is lost.
 func (s *stream) Gap(c *dissector.Context, n int64) {
 	h := &s.half[c.Side&1]
-	if h.want > 0 && n > 0 && int64(h.want-h.n) > n && len(h.buf) >= maxHead {
-		h.n += int(n) // of its text
+	if n > 0 && h.counted && int64(h.left) > n && len(h.head) >= maxHead {
+		h.left -= int(n)
 		return
 	}
-	*h = half{lost: n > 0 || len(h.buf) > 0}
+	h.head, h.counted, h.begun, h.lost = h.head[:0], false, false, true
 }
 
-// End tells the sums of the direction.
-func (s *stream) End(c *dissector.Context) { s.sides[c.Side&1].sum(c, c.Side) }
+// End tells what the direction has said, with a last line that nothing ended.
+func (s *stream) End(c *dissector.Context) {
+	h := &s.half[c.Side&1]
+	if h.begun && len(h.head) > 0 {
+		h.end(c)
+	}
+	h.sum(c, c.Side)
+	h.head = nil
+}
 
-// Size is about what is kept.
-func (s *stream) Size() int { return s.state.Size() + cap(s.half[0].buf) + cap(s.half[1].buf) }
+// Size is the bytes that are kept.
+func (s *stream) Size() int {
+	return cap(s.half[0].head) + cap(s.half[1].head) + s.half[0].size() + s.half[1].size()
+}

@@ -2,7 +2,6 @@ package syslog_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -11,114 +10,177 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/packet"
+	"github.com/wardflow/wardflow/proto"
 )
 
 var (
-	secrets = []string{"canary text", "canaryuser", "CANARYID", "canarydata"}
-	modern  = `<165>1 2026-01-01T10:00:00.003Z pump-gw7.ward.example infusiond 4711 CANARYID [x@1 y="canarydata"] canary text of canaryuser`
-	old     = `<34>Oct 11 22:14:15 sw-3 %LINK-3-UPDOWN: canary text of canaryuser`
-	daemon  = `<13>Jan  2 03:04:05 ws1 sshd[99]: canary text for canaryuser`
+	home      = [2]uint16{40000, 514}
+	elsewhere = [2]uint16{40000, 40001}
 )
 
-func udp(port uint16, parts ...string) []packet.Headers {
-	var list []packet.Headers
-	for _, p := range parts {
-		list = append(list, dissecttest.Datagram(0, [2]uint16{40000, port}, []byte(p)))
+func udp(ports [2]uint16, list ...string) *dissecttest.Result {
+	var packets []packet.Headers
+	for _, s := range list {
+		packets = append(packets, dissecttest.Datagram(0, ports, []byte(s)))
+	}
+	return dissecttest.Play(dissect.Config{}, packets)
+}
+
+func lines(r *dissecttest.Result) (list []string) {
+	for _, f := range r.Facts {
+		a, err := f.Attributes.MarshalJSON()
+		if err != nil {
+			panic(err)
+		}
+		list = append(list, fmt.Sprintf("%s %d %s", f.Kind, f.Subject.Side, a))
 	}
 	return list
 }
 
-func tcp(parts ...string) (c dissecttest.Conversation) {
+const (
+	new5424 = `<165>1 2003-10-11T22:14:15.003Z pump7.hosp.example pumpd 8710 ID47 [timeQuality tzKnown="1"][origin ip="10.1.2.3" software="Pump Agent" swVersion="3.1.4" x="a]b"][nobody@32473 patient="nobody"] about nobody`
+	old3164 = `<34>Oct 11 22:14:15 mymachine su: 'su nobody' failed on /dev/pts/8`
+)
+
+func TestHeads(t *testing.T) {
+	const one = ` messages 0 {"count":"1","facilities":`
+	for _, tc := range []struct {
+		name, b, want string // want without the sum's fixed parts: facts, then facility and severity
+		home, far     string
+	}{
+		{"RFC 5424", new5424, `message 0 {"app_name":"pumpd","hostname":"pump7.hosp.example","role":"client","software":"Pump Agent","software_version":"3.1.4","syslog_version":"rfc5424"}` + one + `["local4:1"],"role":"client","severities":["notice:1"]}`, "content", "content"},
+		{"RFC 5424, all absent", "<0>1 - - - - - -", `message 0 {"role":"client","syslog_version":"rfc5424"}` + one + `["kern:1"],"role":"client","severities":["emerg:1"]}`, "content", "content"},
+		{"RFC 3164", old3164, `message 0 {"app_name":"su","hostname":"mymachine","role":"client","syslog_version":"rfc3164"}` + one + `["auth:1"],"role":"client","severities":["crit:1"]}`, "content", "content"},
+		{"with a process", "<13>Feb  5 17:32:18 10.0.0.99 sshd[712]: login of nobody", `message 0 {"app_name":"sshd","hostname":"10.0.0.99","role":"client","syslog_version":"rfc3164"}` + one + `["user:1"],"role":"client","severities":["notice:1"]}`, "content", "content"},
+		{"without a host", "<13>Feb  5 17:32:18 robin: hello nobody", `message 0 {"app_name":"robin","role":"client","syslog_version":"rfc3164"}` + one + `["user:1"],"role":"client","severities":["notice:1"]}`, "content", "content"},
+		{"with the time of RFC 3339", "<167>2016-05-24T09:50:52.926451+02:00 ldap01 slapd[34534]: nobody", `message 0 {"app_name":"slapd","hostname":"ldap01","role":"client","syslog_version":"rfc3164"}` + one + `["local4:1"],"role":"client","severities":["debug:1"]}`, "content", "content"},
+		{"a text where the host should be", "<13>Feb  5 17:32:18 Nobody in bed 7 called", `message 0 {"role":"client","syslog_version":"rfc3164"}` + one + `["user:1"],"role":"client","severities":["notice:1"]}`, "content", "content"},
+		{"a host that is none", "<13>Feb  5 17:32:18 Nobody's pump: alarm", `message 0 {"role":"client","syslog_version":"rfc3164"}` + one + `["user:1"],"role":"client","severities":["notice:1"]}`, "content", "content"},
+		{"Cisco", "<189>29: sw1: *Mar  1 18:46:11: %SYS-5-CONFIG_I: Configured by nobody", `message 0 {"app_name":"%SYS-5-CONFIG_I","role":"client","syslog_version":"cisco"}` + one + `["local7:1"],"role":"client","severities":["notice:1"]}`, "content", "content"},
+		{"a priority and a text", "<13>Nobody called", `messages 0 {"count":"1","facilities":["user:1"],"role":"client","severities":["notice:1"]}`, "content", ""},
+		{"a time alone", "Feb  5 17:32:18 mymachine su: nobody", `message 0 {"app_name":"su","hostname":"mymachine","role":"client","syslog_version":"rfc3164"} messages 0 {"count":"1","role":"client"}`, "content", ""},
+		{"priority 192", "<192>Feb  5 17:32:18 mymachine su: x", "", "port", ""},
+		{"priority 013", "<013>Feb  5 17:32:18 mymachine su: x", "", "port", ""},
+		{"no priority", "<>Feb  5 17:32:18 mymachine su: x", "", "port", ""},
+		{"HTML", "<html><body>", "", "port", ""},
+		{"text", "hello nobody", "", "port", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := udp(home, tc.b)
+			if got := strings.Join(lines(r), " "); got != tc.want || len(r.Panics) > 0 {
+				t.Errorf("%v got\n%s\nwant\n%s", r.Panics, got, tc.want)
+			}
+			for ports, want := range map[[2]uint16]string{home: tc.home, elsewhere: tc.far} {
+				r := udp(ports, tc.b)
+				if r.Flows[0].By != want || strings.Contains(string(r.Everything()), "obody") {
+					t.Errorf("to %d by %q, want %q: %s", ports[1], r.Flows[0].By, want, r.Everything())
+				}
+			}
+		})
+	}
+}
+
+func say(parts ...string) dissecttest.Conversation {
+	var c dissecttest.Conversation
 	for _, p := range parts {
 		c = append(c, dissecttest.Chunk{Data: []byte(p)})
 	}
 	return c
 }
 
-const want = `syslog message side=0 mac= ip=invalid IP equipment="" gateway=0 {"facility":"20","format":"rfc5424","hostname":"pump-gw7.ward.example","program":"infusiond","role":"client","severity":"notice"}
-syslog message side=0 mac= ip=invalid IP equipment="" gateway=0 {"facility":"4","format":"rfc3164","hostname":"sw-3","program":"%LINK-3-UPDOWN","role":"client","severity":"critical"}
-syslog message side=0 mac= ip=invalid IP equipment="" gateway=0 {"facility":"1","format":"rfc3164","hostname":"ws1","program":"sshd","role":"client","severity":"notice"}
-syslog messages side=0 mac= ip=invalid IP equipment="" gateway=0 {"severities":["critical:1","notice:3"]}
-`
-
-// The same facts over UDP, and over TCP by line and by length, however that is cut.
-func TestFacts(t *testing.T) {
-	if got := dissecttest.Play(dissect.Config{}, udp(514, modern, old, daemon, modern)).Text(); got != want {
-		t.Errorf("\n%s\nwant\n%s", got, want)
+// Both framings, mixed as some senders do it, wherever the connection is cut.
+func TestStream(t *testing.T) {
+	counted := fmt.Sprintf("%d %s", len(old3164), old3164)
+	c := say(counted, new5424+"\n", "5 <13>x", old3164+"\r\n\n", "<13>no end")
+	want := []string{
+		`message 0 {"app_name":"su","hostname":"mymachine","role":"client","syslog_version":"rfc3164"}`,
+		`message 0 {"app_name":"pumpd","hostname":"pump7.hosp.example","role":"client","software":"Pump Agent","software_version":"3.1.4","syslog_version":"rfc5424"}`,
+		`messages 0 {"count":"5","facilities":["user:2","auth:2","local4:1"],"role":"client","severities":["crit:2","notice:3"]}`,
 	}
-	counted := ""
-	for _, m := range []string{modern, old, daemon, modern} {
-		counted += fmt.Sprintf("%d %s", len(m), m)
-	}
-	for _, text := range []string{modern + "\n" + old + "\r\n" + daemon + "\n" + modern + "\n", counted} {
-		for i := range len(text) {
-			r := dissecttest.Play(dissect.Config{}, tcp(text).Cut(i).Segments(true))
-			if r.Text() != want || r.Flows[0].Protocol != "syslog" {
-				t.Fatalf("%.10s cut at %d: %q\n%s", text, i, r.Flows[0].Protocol, r.Text())
-			}
+	whole := c.Sizes()[0]
+	for cut := range whole {
+		r := dissecttest.Play(dissect.Config{}, c.Join().Cut(cut).Segments(true))
+		if got := lines(r); !slices.Equal(got, want) || len(r.Panics) > 0 || r.Flows[0].Protocol != "syslog" {
+			t.Fatalf("cut at %d: %v %s got\n%s\nwant\n%s", cut, r.Panics, r.Flows[0].Protocol, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
+	}
+	if r := dissecttest.Play(dissect.Config{}, c.Segments(false)); len(r.Of("syslog", "messages")) != 1 {
+		t.Errorf("midstream: %s", r.Everything())
 	}
 }
 
-func TestRecognised(t *testing.T) {
-	for name, tc := range map[string]struct {
-		port uint16
-		text string
-		want bool
-	}{
-		"elsewhere, with a time": {9999, old, true}, "elsewhere, without": {9999, "<13>hello there", false}, "at home, without": {514, "<13>hello there", true},
-		"too high": {514, "<192>hello", false}, "leading zero": {514, "<013>hello", false}, "XML": {9999, "<html><body>", false}, "no number": {514, "<>x", false},
+func TestStreamRefused(t *testing.T) {
+	for _, tc := range []struct{ name, text string }{
+		{"markup", "<html><head>\n"},
+		{"XML", "<?xml version=\"1.0\"?>\n"},
+		{"a priority and a text", "<13>hello there, this is not much of a message, but it is a long one\n"},
+		{"numbers", "51 messages\n"},
+		{"a shell", "0\x00root\x00root\x00ls\x00"},
+		{"HTTP", "GET / HTTP/1.1\r\n"},
+		{"a large count", "1234567 <13>Feb  5 17:32:18 h su: x"},
+		{"an address", "<nobody@hosp.example> said\n"},
 	} {
-		r := dissecttest.Play(dissect.Config{}, udp(tc.port, tc.text))
-		if got := r.Flows[0].Protocol == "syslog" && r.Flows[0].By == "content"; got != tc.want {
-			t.Errorf("%s: %v", name, got)
+		if r := dissecttest.Play(dissect.Config{}, say(tc.text).Segments(true)); r.Flows[0].Protocol == "syslog" && r.Flows[0].By == proto.ByContent {
+			t.Errorf("%s is taken for syslog", tc.name)
 		}
 	}
-}
-
-func TestBounds(t *testing.T) {
-	var parts []string
-	for i := range 100 {
-		parts = append(parts, fmt.Sprintf("<13>1 - host%d app - - - x", i))
-	}
-	if r := dissecttest.Play(dissect.Config{}, udp(514, parts...)); len(r.Facts) != 17 || r.Counters["syslog_values_skipped"] != 1 {
-		t.Errorf("%d facts, %v", len(r.Facts), r.Counters)
-	}
-	r := dissecttest.Play(dissect.Config{}, tcp(old+"\n", strings.Repeat("x", 200000), "\n"+daemon+"\nrubbish\n"+modern+"\n").Segments(true))
-	if n := len(r.Of("syslog", "message")); n != 3 || r.Counters["syslog_malformed"] != 2 {
-		t.Errorf("%d messages, %v", n, r.Counters)
+	r := dissecttest.Play(dissect.Config{}, say(old3164+"\n", "rubbish\n", old3164+"\n", "<999>x\n", "9999999 <13>x\n").Segments(true))
+	if r.Counters["syslog_frame_malformed"] != 2 || r.Counters["syslog_malformed"] != 1 || !strings.Contains(r.Text(), `"count":"2"`) {
+		t.Errorf("%s", r.Everything())
 	}
 }
 
+// No text leaves, wherever a message is cut.
 func TestCanaries(t *testing.T) {
-	s := canary.New(secrets)
-	text := modern + "\n" + old + "\n" + daemon + "\n"
-	dissecttest.Planted(t, "syslog", secrets, udp(514, modern, old, daemon, old[:40]), tcp(text).Segments(true))
-	rnd := rand.New(rand.NewPCG(1, 1))
-	for i := range len(text) {
-		list := tcp(text, text).Cut(i, i+1+rnd.IntN(50)).Segments(true)
-		damaged := []byte(modern)
-		damaged[i%len(damaged)] ^= byte(1 + rnd.IntN(255))
-		for _, r := range []*dissecttest.Result{
-			dissecttest.Play(dissect.Config{}, slices.Delete(slices.Clone(list), 3, 4)), dissecttest.Play(dissect.Config{}, udp(514, string(damaged), text[i:])),
-		} {
-			if hits := s.Search(r.Everything()); len(hits) > 0 || len(r.Panics) > 0 {
-				t.Fatalf("at %d: %v %v in\n%s", i, hits, r.Panics, r.Text())
+	s := canary.New([]string{"Canarella", "canary@home", "CanaryUser"})
+	for _, b := range []string{
+		`<165>1 2003-10-11T22:14:15.003Z host app - ID [x@1 patient="Canarella"][origin software="Canarella's" swVersion="canary@home"] Canarella`,
+		`<13>Feb  5 17:32:18 host sshd[1]: CanaryUser Canarella`, `<13>Feb  5 17:32:18 Canarella was seen`, `<13>Canarella: CanaryUser`, `<13>2016-05-24T09:50:52Z Canarella and CanaryUser`, "Canarella: x",
+		`<189>29: *Mar  1 18:46:11: %SYS-5-CONFIG_I: Configured by CanaryUser`, `<13>Feb  5 17:32:18 host canary@home: x`,
+	} {
+		for cut := range len(b) + 1 {
+			all := udp(home, b[:cut]).Everything()
+			all = append(all, dissecttest.Play(dissect.Config{}, say(old3164+"\n"+b[:cut]).Segments(true)).Everything()...)
+			if hits := s.Search(all); len(hits) > 0 {
+				t.Fatalf("%q cut at %d: %v", b, cut, hits)
 			}
 		}
 	}
 }
 
-func Fuzz(f *testing.F) {
-	f.Add(modern, true)
-	f.Add(fmt.Sprintf("%d %s", len(old), old), true)
-	f.Fuzz(func(t *testing.T, text string, stream bool) {
-		list := udp(514, text, text)
-		if stream {
-			list = tcp(text, text).Segments(true)
+// A relay of a thousand hosts tells some of them, and counts all.
+func TestBounds(t *testing.T) {
+	var list []string
+	for i := range 1000 {
+		list = append(list, fmt.Sprintf("<13>Feb  5 17:32:18 host%d app: x", i))
+	}
+	r := udp(home, list...)
+	if len(r.Facts) != 65 || !strings.Contains(r.Text(), `"count":"1000"`) {
+		t.Errorf("%d facts", len(r.Facts))
+	}
+}
+
+func FuzzDatagram(f *testing.F) {
+	f.Add(new5424)
+	f.Add(old3164)
+	f.Add("<189>29: *Mar  1 18:46:11: %SYS-5-CONFIG_I: x")
+	f.Fuzz(func(t *testing.T, b string) {
+		if r := udp(home, b, b); len(r.Panics) > 0 || len(r.Facts) > 2 {
+			t.Fatal(r.Panics, len(r.Facts))
 		}
-		if r := dissecttest.Play(dissect.Config{}, list); len(r.Panics) > 0 {
-			t.Fatal(r.Panics)
+	})
+}
+
+// FuzzStream also holds any input to the rule that cuts change nothing.
+func FuzzStream(f *testing.F) {
+	f.Add(old3164+"\n", "5 <13>x<13>y\n", 40)
+	f.Add(fmt.Sprintf("%d %s", len(new5424), new5424), old3164, 3)
+	f.Fuzz(func(t *testing.T, a, b string, cut int) {
+		c := say(a + b)
+		want := dissecttest.Play(dissect.Config{}, c.Segments(true))
+		got := dissecttest.Play(dissect.Config{}, c.Cut(cut).Segments(true))
+		if len(got.Panics) > 0 || want.Flows[0].Protocol == "syslog" && got.Text() != want.Text() {
+			t.Fatalf("%v got\n%swant\n%s", got.Panics, got.Text(), want.Text())
 		}
 	})
 }
