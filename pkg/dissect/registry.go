@@ -12,6 +12,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
 	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/imap"
+	"github.com/wardflow/wardflow/pkg/dissect/kerberos"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
 	"github.com/wardflow/wardflow/pkg/dissect/pop3"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
@@ -49,6 +50,7 @@ var identity = []*dissector.Protocol{
 	&http.Protocol,
 	&ssh.Protocol,
 	&smb.Protocol,
+	&kerberos.Protocol,
 	&ssdp.Protocol,
 	&dns.MDNS,
 	&dns.LLMNR,

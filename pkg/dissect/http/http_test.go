@@ -204,7 +204,7 @@ func TestBroken(t *testing.T) {
 
 func TestNotHTTP(t *testing.T) {
 	for _, s := range []string{"GETX / HTTP/1.1\r\n", "OPTIONS rtsp://a RTSP/1.0\r\n", "OPTIONS sip:a SIP/2.0\r\n", "GET / FTP/1.1\r\n", "HTTP/1.1 2000 OK\r\n", "HTTP/1.1 abc\r\n\r\n", "220 ftp\r\n", "PRI * HTTP/3"} {
-		if r := play(s); r.Flows[0].By == proto.ByContent {
+		if r := play(s); r.Flows[0].Protocol == "http" {
 			t.Errorf("%q is taken for HTTP", s)
 		}
 	}

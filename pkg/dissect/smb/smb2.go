@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/pkg/dissect/kerberos"
 	"github.com/wardflow/wardflow/pkg/dissect/ntlm"
 )
 
@@ -90,6 +91,9 @@ func (*stream) ntlm(c *dissector.Context, blob []byte) {
 	if m := ntlm.Find(blob); m != nil {
 		c.Sink.Inner("ntlm")
 		ntlm.Emit(c, m)
+	} else if m := kerberos.Find(blob); m != nil {
+		c.Sink.Inner("kerberos")
+		kerberos.Emit(c, m)
 	}
 }
 
