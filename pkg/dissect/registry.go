@@ -13,6 +13,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/imap"
 	"github.com/wardflow/wardflow/pkg/dissect/kerberos"
+	"github.com/wardflow/wardflow/pkg/dissect/ldap"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
 	"github.com/wardflow/wardflow/pkg/dissect/pop3"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
@@ -51,6 +52,7 @@ var identity = []*dissector.Protocol{
 	&ssh.Protocol,
 	&smb.Protocol,
 	&kerberos.Protocol,
+	&ldap.Protocol,
 	&ssdp.Protocol,
 	&dns.MDNS,
 	&dns.LLMNR,

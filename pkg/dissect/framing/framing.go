@@ -108,5 +108,8 @@ func (r *Reader) Gap(n int64) {
 	}
 }
 
+// Fresh holds where the next byte begins a message.
+func (r *Reader) Fresh() bool { return r.left == 0 && (len(r.buf) == 0 || r.given) && !r.Lost }
+
 // Size is the bytes that are kept.
 func (r *Reader) Size() int { return cap(r.buf) }
