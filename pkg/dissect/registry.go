@@ -16,6 +16,8 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/ldap"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
 	"github.com/wardflow/wardflow/pkg/dissect/pop3"
+	"github.com/wardflow/wardflow/pkg/dissect/radius"
+	"github.com/wardflow/wardflow/pkg/dissect/rdp"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
 	"github.com/wardflow/wardflow/pkg/dissect/smtp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
@@ -53,6 +55,7 @@ var identity = []*dissector.Protocol{
 	&smb.Protocol,
 	&kerberos.Protocol,
 	&ldap.Protocol,
+	&rdp.Protocol,
 	&ssdp.Protocol,
 	&dns.MDNS,
 	&dns.LLMNR,
@@ -66,4 +69,5 @@ var services = []*dissector.Protocol{
 	&pop3.Protocol,
 	&imap.Protocol,
 	&telnet.Protocol,
+	&radius.Protocol,
 }
