@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/wardflow/wardflow/pkg/dissect/arp"
+	"github.com/wardflow/wardflow/pkg/dissect/dcerpc"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcp"
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
@@ -70,4 +71,5 @@ var services = []*dissector.Protocol{
 	&imap.Protocol,
 	&telnet.Protocol,
 	&radius.Protocol,
+	&dcerpc.Protocol,
 }

@@ -14,6 +14,7 @@ type Reader struct {
 	given bool  // buf was given away
 	cut   bool  // bytes of the message in hand are missing
 	Lost  bool  // where the next message begins is not known
+	Bad   bool  // ... because what came was none: nothing will be one
 }
 
 // Status is what Next found.
@@ -46,7 +47,7 @@ func (r *Reader) Next(b []byte, limit int, size Size) (m, rest []byte, whole boo
 		case len(b) == 0:
 			return nil, nil, false, More
 		case n < 0, n == 0 && len(b) > maxHeader:
-			r.Lost = true
+			r.Lost, r.Bad = true, true
 			return nil, b, false, Bad
 		case n == 0:
 			r.buf = append(r.buf, b...)
@@ -64,7 +65,7 @@ func (r *Reader) Next(b []byte, limit int, size Size) (m, rest []byte, whole boo
 		b = b[1:]
 		switch n := size(r.buf); {
 		case n < 0, n == 0 && len(r.buf) > maxHeader:
-			r.buf, r.Lost = r.buf[:0], true
+			r.buf, r.Lost, r.Bad = r.buf[:0], true, true
 			return nil, b, false, Bad
 		case n > 0 && n <= int64(len(r.buf)):
 			r.given = true

@@ -122,7 +122,7 @@ type stream struct {
 func (s *stream) Data(c *dissector.Context, b []byte) {
 	r := &s.half[c.Side&1]
 	if r.Lost {
-		if recognise(b[:min(len(b), dissector.MaxPrefix)], true) != dissector.Yes {
+		if r.Bad || recognise(b[:min(len(b), dissector.MaxPrefix)], true) != dissector.Yes {
 			if s.lost[c.Side&1] += len(b); s.lost[c.Side&1] > maxLost {
 				c.Sink.Done()
 			}
@@ -159,18 +159,29 @@ func (s *stream) End(*dissector.Context) {}
 // Size is about the bytes that are kept.
 func (s *stream) Size() int { return 128 + s.half[0].Size() + s.half[1].Size() + 8*cap(s.told.sums) }
 
-// apToken is how an AP-REQ begins inside of a GSS-API token (RFC 4121 4.1): the
-// mechanism's id, the token's, and the application tag.
-var apToken = []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02, 0x01, 0x00, 0x6e}
+// apFields is how the fields of an AP-REQ begin: the version 5, the type 14.
+var apFields = []byte{0xa0, 0x03, 0x02, 0x01, 0x05, 0xa1, 0x03, 0x02, 0x01, 0x0e}
 
-// Find gives the AP-REQ inside of a security blob, raw or wrapped in SPNEGO; nil
-// where there is none.
+// Find gives the AP-REQ inside of a security blob, raw or wrapped in GSS-API and
+// SPNEGO; nil where there is none.
 func Find(blob []byte) []byte {
-	i := bytes.Index(blob, apToken)
+	i := bytes.Index(blob, apFields)
 	if i < 0 {
 		return nil
 	}
-	return blob[i+len(apToken)-1:]
+	// Before them stand the headers of the application tag and of the sequence.
+	const least, most = 4, 12
+	for k := least; k <= min(most, i); k++ {
+		m := blob[i-k:]
+		v, head, _, ok := ber.Header(m)
+		if !ok || !v.Is(ber.Application, apReq) || head == 0 || head >= k {
+			continue
+		}
+		if s, inner, _, ok := ber.Header(m[head:]); ok && s.Is(ber.Universal, ber.Sequence) && head+inner == k {
+			return m
+		}
+	}
+	return nil
 }
 
 // Emit tells what the AP-REQ that Find gave says: to which service its sender shows a

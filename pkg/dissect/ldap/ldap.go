@@ -159,7 +159,7 @@ func (s *stream) found(c *dissector.Context, b []byte) bool {
 		s.inTLS[side] = true
 		s.tls.Gap(c, -1)
 		return true
-	case recognise(b[:min(len(b), dissector.MaxPrefix)], true) == dissector.Yes:
+	case !s.half[side].Bad && recognise(b[:min(len(b), dissector.MaxPrefix)], true) == dissector.Yes:
 		s.half[side] = framing.Reader{}
 		return true
 	}
