@@ -19,8 +19,9 @@ const (
 	maxPDUs     = 1024
 )
 
-// Calls is what is known of one association: a connection, or a pipe of SMB.
+// Calls is what is known of an association, or of all pipes of an SMB connection.
 type Calls struct {
+	channel  uint64 // in hand: a pipe
 	contexts []context
 	counts   []call
 	client   dissector.Side
@@ -32,8 +33,9 @@ type Calls struct {
 
 // context is what a client has bound to.
 type context struct {
-	id   uint16
-	name string
+	channel uint64
+	id      uint16
+	name    string
 }
 
 // call is how often an operation was called.
@@ -50,6 +52,17 @@ func (x *Calls) Size() int { return 64 + x.size() }
 
 // Enough holds when nothing new is expected.
 func (x *Calls) Enough() bool { return x.pdus >= maxPDUs }
+
+// On says which pipe the next PDU is of.
+func (x *Calls) On(channel uint64) { x.channel = channel }
+
+// Bound holds where somebody has bound to an interface on that pipe.
+func (x *Calls) Bound(channel uint64) bool {
+	return slices.ContainsFunc(x.contexts, func(k context) bool { return k.channel == channel })
+}
+
+// IsBind holds for a PDU that binds to an interface.
+func IsBind(b []byte) bool { return len(b) > offType && b[offType] == bind }
 
 // Begins holds for data of a pipe that begin with a PDU of its own length or longer.
 func Begins(b []byte) bool {
@@ -120,14 +133,15 @@ func (x *Calls) bind(c *dissector.Context, m []byte, o binary.ByteOrder) {
 
 func (x *Calls) remember(id uint16, name string) {
 	for i := range x.contexts {
-		if x.contexts[i].id == id {
+		if x.contexts[i].id == id && x.contexts[i].channel == x.channel {
 			x.contexts[i].name = name
 			return
 		}
 	}
-	if len(x.contexts) < maxContexts {
-		x.contexts = append(x.contexts, context{id, name})
+	if len(x.contexts) == maxContexts { // pipes come and go
+		x.contexts = slices.Delete(x.contexts, 0, 1)
 	}
+	x.contexts = append(x.contexts, context{x.channel, id, name})
 }
 
 // tokens reads the authentication at the end of a PDU:
@@ -192,7 +206,7 @@ func (x *Calls) request(m []byte, o binary.ByteOrder) {
 	id, operation := o.Uint16(m[header+4:]), o.Uint16(m[header+6:])
 	who := "unknown"
 	for _, k := range x.contexts {
-		if k.id == id {
+		if k.id == id && k.channel == x.channel {
 			who = k.name
 		}
 	}
