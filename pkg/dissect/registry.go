@@ -25,6 +25,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/ssh"
 	"github.com/wardflow/wardflow/pkg/dissect/telnet"
 	"github.com/wardflow/wardflow/pkg/dissect/tls"
+	"github.com/wardflow/wardflow/pkg/dissect/vnc"
 )
 
 // protocols is the list of protocols. Where the content of two is alike, the
@@ -72,4 +73,5 @@ var services = []*dissector.Protocol{
 	&telnet.Protocol,
 	&radius.Protocol,
 	&dcerpc.Protocol,
+	&vnc.Protocol,
 }
