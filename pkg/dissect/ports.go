@@ -14,13 +14,13 @@ var ports = map[proto.Transport]map[uint16]string{
 	proto.TCP: {
 		20: "ftp_data", 102: "s7comm", 111: "rpc", 139: "netbios",
 		502: "modbus", 514: "syslog", 515: "lpd", 554: "rtsp", 631: "ipp", 1433: "tds",
-		1521: "oracle", 1883: "mqtt", 2049: "nfs", 3306: "mysql", 4840: "opcua", 5060: "sip", 5432: "postgresql",
+		1521: "oracle", 1883: "mqtt", 2049: "nfs", 3306: "mysql", 4840: "opcua", 5432: "postgresql",
 		9100: "jetdirect", 20000: "dnp3", 44818: "enip",
 	},
 	proto.UDP: {
 		69: "tftp", 111: "rpc", 123: "ntp", 137: "netbios", 138: "netbios", 161: "snmp", 162: "snmp",
 		443: "quic", 514: "syslog", 546: "dhcpv6", 547: "dhcpv6",
-		2222: "enip", 3671: "knx", 3702: "ws_discovery", 5060: "sip", 20000: "dnp3", 24005: "intellivue", 24105: "intellivue",
+		2222: "enip", 3671: "knx", 3702: "ws_discovery", 20000: "dnp3", 24005: "intellivue", 24105: "intellivue",
 		44818: "enip", 47808: "bacnet",
 	},
 }

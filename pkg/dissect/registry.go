@@ -19,6 +19,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/pop3"
 	"github.com/wardflow/wardflow/pkg/dissect/radius"
 	"github.com/wardflow/wardflow/pkg/dissect/rdp"
+	"github.com/wardflow/wardflow/pkg/dissect/sip"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
 	"github.com/wardflow/wardflow/pkg/dissect/smtp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
@@ -74,4 +75,5 @@ var services = []*dissector.Protocol{
 	&radius.Protocol,
 	&dcerpc.Protocol,
 	&vnc.Protocol,
+	&sip.Protocol,
 }
