@@ -37,7 +37,8 @@ type Flow struct {
 	isn   [2]uint32
 	syn   [2]bool
 	tries uint8
-	done  bool // nothing more to learn
+	done  bool      // nothing more to learn
+	memo  [2]uint64 // Context.Memo
 }
 
 // Packet is one packet of a flow, in capture order.
@@ -208,7 +209,7 @@ func (e *Engine) udp(p *Packet) {
 	if len(b) == 0 {
 		return
 	}
-	e.ctx.Side = sender(p)
+	e.ctx.Side, e.ctx.Memo = sender(p), &f.memo
 	if f.tries == 0 && f.proto == nil {
 		e.foresee(p)
 	}

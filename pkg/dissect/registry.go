@@ -19,11 +19,14 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/pop3"
 	"github.com/wardflow/wardflow/pkg/dissect/radius"
 	"github.com/wardflow/wardflow/pkg/dissect/rdp"
+	"github.com/wardflow/wardflow/pkg/dissect/rtp"
+	"github.com/wardflow/wardflow/pkg/dissect/rtsp"
 	"github.com/wardflow/wardflow/pkg/dissect/sip"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
 	"github.com/wardflow/wardflow/pkg/dissect/smtp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssh"
+	"github.com/wardflow/wardflow/pkg/dissect/stun"
 	"github.com/wardflow/wardflow/pkg/dissect/telnet"
 	"github.com/wardflow/wardflow/pkg/dissect/tls"
 	"github.com/wardflow/wardflow/pkg/dissect/vnc"
@@ -76,4 +79,8 @@ var services = []*dissector.Protocol{
 	&dcerpc.Protocol,
 	&vnc.Protocol,
 	&sip.Protocol,
+	&rtsp.Protocol,
+	&stun.Protocol,
+	&rtp.Control,
+	&rtp.Protocol,
 }

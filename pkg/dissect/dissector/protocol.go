@@ -88,6 +88,10 @@ type Context struct {
 	Key     []byte          // of the site's HMACs
 	Inside  func(netip.Addr) bool
 	Sink    Sink
+
+	// Memo is what a protocol of weak signature remembers of a UDP flow's datagrams
+	// while they are not recognised, one for each side; only rtp does. nil elsewhere.
+	Memo *[2]uint64
 }
 
 // Emit gives a fact away, at the time of the packet in hand.
