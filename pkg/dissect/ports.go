@@ -15,19 +15,16 @@ import (
 var ports = map[proto.Transport]map[uint16]string{
 	proto.TCP: {
 		20:   "ftp_data",
-		88:   "kerberos",
-		389:  "ldap",
 		515:  "lpd",
 		631:  "ipp",
-		3389: "rdp",
 		9100: "jetdirect",
 	},
 	proto.UDP: {
-		88:   "kerberos",
-		389:  "ldap",
+		20:   "ftp_data",
+		515:  "lpd",
 		631:  "ipp",
-		3389: "rdp",
 		3702: "ws_discovery",
+		9100: "jetdirect",
 	},
 }
 

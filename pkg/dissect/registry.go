@@ -8,6 +8,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/bacnet"
 	"github.com/wardflow/wardflow/pkg/dissect/carescape"
 	"github.com/wardflow/wardflow/pkg/dissect/cdp"
+	"github.com/wardflow/wardflow/pkg/dissect/dcerpc"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcp"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcpv6"
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
@@ -23,8 +24,10 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/iec104"
 	"github.com/wardflow/wardflow/pkg/dissect/imap"
 	"github.com/wardflow/wardflow/pkg/dissect/intellivue"
+	"github.com/wardflow/wardflow/pkg/dissect/kerberos"
 	"github.com/wardflow/wardflow/pkg/dissect/knx"
 	"github.com/wardflow/wardflow/pkg/dissect/label"
+	"github.com/wardflow/wardflow/pkg/dissect/ldap"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
 	"github.com/wardflow/wardflow/pkg/dissect/medibus"
 	"github.com/wardflow/wardflow/pkg/dissect/mms"
@@ -39,6 +42,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/profinet"
 	"github.com/wardflow/wardflow/pkg/dissect/quic"
 	"github.com/wardflow/wardflow/pkg/dissect/radius"
+	"github.com/wardflow/wardflow/pkg/dissect/rdp"
 	"github.com/wardflow/wardflow/pkg/dissect/rtp"
 	"github.com/wardflow/wardflow/pkg/dissect/rtsp"
 	"github.com/wardflow/wardflow/pkg/dissect/s7comm"
@@ -48,6 +52,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/snmp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssh"
+	"github.com/wardflow/wardflow/pkg/dissect/stun"
 	"github.com/wardflow/wardflow/pkg/dissect/syslog"
 	"github.com/wardflow/wardflow/pkg/dissect/telnet"
 	"github.com/wardflow/wardflow/pkg/dissect/tftp"
@@ -106,6 +111,9 @@ var identity = []*dissector.Protocol{
 	&http.Protocol,
 	&ssh.Protocol,
 	&smb.Protocol,
+	&kerberos.Protocol,
+	&ldap.Protocol,
+	&rdp.Protocol,
 	&ssdp.Protocol,
 	&wsdiscovery.Protocol,
 	&netbios.Protocol,
@@ -136,5 +144,7 @@ var services = []*dissector.Protocol{
 
 // media are known by more than one packet: all others are asked before.
 var media = []*dissector.Protocol{
+	&dcerpc.Protocol,
+	&stun.Protocol,
 	&rtp.Protocol,
 }

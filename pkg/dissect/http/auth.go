@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/pkg/dissect/kerberos"
 	"github.com/wardflow/wardflow/pkg/dissect/ntlm"
 )
 
@@ -117,5 +118,8 @@ func (m *message) tell(c *dissector.Context) {
 	if x := ntlm.Find(b); x != nil {
 		c.Sink.Inner("ntlm")
 		ntlm.Emit(c, x)
+	} else if x := kerberos.Find(b); x != nil {
+		c.Sink.Inner("kerberos")
+		kerberos.Emit(c, x)
 	}
 }

@@ -34,7 +34,7 @@ type Line struct {
 // Next gives the next line and what follows it; ok is false where b ends before
 // the line does.
 func (r *Reader) Next(b []byte) (line Line, rest []byte, ok bool) {
-	if b = r.skipped(b); len(b) == 0 {
+	if b = r.Pass(b); len(b) == 0 {
 		return Line{}, nil, false
 	}
 	i := bytes.IndexByte(b, '\n')
@@ -60,8 +60,8 @@ func (r *Reader) Next(b []byte) (line Line, rest []byte, ok bool) {
 	return line, b[i+1:], true
 }
 
-// skipped is b without what was to be left out.
-func (r *Reader) skipped(b []byte) []byte {
+// Pass is b without what was to be left out.
+func (r *Reader) Pass(b []byte) []byte {
 	n := min(r.skip, int64(len(b)))
 	r.skip -= n
 	return b[n:]
@@ -122,7 +122,7 @@ const (
 func (x *Conn) Data(c *dissector.Context, b []byte, h Handler) {
 	side := c.Side & 1
 	r := &x.Half[side]
-	for len(b) > 0 && !x.inTLS[side] && (!x.over || x.tls != nil) {
+	for b = r.Pass(b); len(b) > 0 && !x.inTLS[side] && (!x.over || x.tls != nil); b = r.Pass(b) {
 		if r.Fresh() && (b[0] == handshake || r.lost && x.tls != nil && b[0] >= firstRecord && b[0] <= lastRecord) {
 			x.secure(c, h)
 			if x.inTLS[side] = true; r.lost {

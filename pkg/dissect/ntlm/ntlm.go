@@ -148,6 +148,9 @@ func authenticate(c *dissector.Context, m []byte) {
 		}
 		f.Attributes.Set(attribute, s)
 	}
+	if user != "" {
+		f.Attributes.Set("account", dissector.Account([]byte(user)))
+	}
 	name("netbios_domain", 28)
 	name("computer_name", 44)
 	if flags&flagVersion != 0 && binary.LittleEndian.Uint32(m[32:]) >= 72 {

@@ -119,11 +119,11 @@ func TestMessages(t *testing.T) {
 		{"negotiate that says nothing", build(1, 16, nil, func(b []byte, _ func(int) []byte) []byte { return append(b, le32(0)...) }), ""},
 		{"challenge", challengeMessage(target), "ntlm_challenge computer_name=PACS1 dns_computer_name=pacs1.ward.example dns_domain=ward.example dns_forest=example netbios_domain=WARD os_version=10.0.19041 role=server target_name=WARD"},
 		{"challenge, no pairs", challengeMessage(pair(0, nil)), "ntlm_challenge os_version=10.0.19041 role=server target_name=WARD"},
-		{"version 2", authenticateMessage(nil, response2, "WARD", "jdoe", "WS7", ess), "ntlm_authenticate computer_name=WS7 netbios_domain=WARD ntlm_version=v2 os_version=10.0.19041 role=client"},
-		{"version 1", authenticateMessage(response, response, "WARD", "jdoe", "WS7", 0), "ntlm_authenticate computer_name=WS7 legacy=true netbios_domain=WARD ntlm_version=v1 os_version=10.0.19041 role=client"},
-		{"LAN Manager", authenticateMessage(response, nil, "", "jdoe", "WS7", 0), "ntlm_authenticate computer_name=WS7 legacy=true ntlm_version=lm os_version=10.0.19041 role=client"},
+		{"version 2", authenticateMessage(nil, response2, "WARD", "jdoe", "WS7", ess), "ntlm_authenticate account=other computer_name=WS7 netbios_domain=WARD ntlm_version=v2 os_version=10.0.19041 role=client"},
+		{"version 1", authenticateMessage(response, response, "WARD", "jdoe", "WS7", 0), "ntlm_authenticate account=other computer_name=WS7 legacy=true netbios_domain=WARD ntlm_version=v1 os_version=10.0.19041 role=client"},
+		{"LAN Manager", authenticateMessage(response, nil, "", "jdoe", "WS7", 0), "ntlm_authenticate account=other computer_name=WS7 legacy=true ntlm_version=lm os_version=10.0.19041 role=client"},
 		{"nobody", authenticateMessage([]byte{0}, nil, "", "", "WS7", 0), "ntlm_authenticate computer_name=WS7 ntlm_version=anonymous os_version=10.0.19041 role=client"},
-		{"named like the user", authenticateMessage(nil, response2, "JDoe", "jdoe", "jdoe", 0), "ntlm_authenticate ntlm_version=v2 os_version=10.0.19041 role=client"},
+		{"named like the user", authenticateMessage(nil, response2, "JDoe", "jdoe", "jdoe", 0), "ntlm_authenticate account=other ntlm_version=v2 os_version=10.0.19041 role=client"},
 		{"cut inside of the answer", authenticateMessage(nil, response2, "WARD", "jdoe", "WS7", 0)[:100], "ntlm_authenticate netbios_domain= role=client"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -58,6 +58,7 @@ type Exchange struct {
 	Mechanism string
 	account   string
 	tokens    int // of the client
+	last      bool
 }
 
 const maxToken = 6 << 10 // base64
@@ -90,7 +91,7 @@ func (x *Exchange) Text(c *dissector.Context, line []byte, client bool) {
 func (x *Exchange) Token(c *dissector.Context, b []byte, client bool) {
 	if m := ntlm.Find(b); m != nil {
 		c.Sink.Inner("ntlm")
-		ntlm.Emit(c, m)
+		x.last = ntlm.Emit(c, m)
 	}
 	if !client {
 		return
@@ -119,6 +120,9 @@ func (x *Exchange) Set(a *proto.Attributes) {
 		a.Set("legacy", "true")
 	}
 }
+
+// Last holds after the last message of NTLM.
+func (x *Exchange) Last() bool { return x.last }
 
 // Key tells logins of one connection apart.
 func (x *Exchange) Key() string { return x.Mechanism + " " + x.account }

@@ -18,11 +18,17 @@ const (
 	offStatus1     = 5
 	offFlags1      = 9
 	offFlags2      = 10
+	offMID1        = 30
 	flagReply      = 0x80
 	flag2Unicode   = 0x8000
-	flag2Extended  = 0x0800
+	flag2Status    = 0x4000
 	cmdNegotiate1  = 0x72
 	cmdSetupAndX   = 0x73
+	cmdTreeAndX    = 0x75
+	cmdWriteAndX   = 0x2f
+	cmdTransaction = 0x25
+	noCommand      = 0xff
+	maxChain       = 8
 	capExtended    = 0x80000000
 	maxDialectName = 32
 	maxString      = 128
@@ -33,46 +39,103 @@ type dialects []string
 
 func (d dialects) size() int { return len(d) * maxDialectName }
 
-// version1 reads one message.
+// version1 reads one message, which may be a chain of several (AndX).
 func (s *stream) version1(c *dissector.Context, m []byte) {
 	if len(m) < header1+3 {
 		c.Count("smb_malformed")
 		return
 	}
-	reply := m[offFlags1]&flagReply != 0
-	words := int(m[header1])
-	at := header1 + 1 + 2*words
-	if len(m) < at+2 {
-		return // an error, or cut
-	}
 	x := message1{
-		m: m, words: m[header1+1 : at], bytes: m[at+2:], at: at + 2,
-		unicode: binary.LittleEndian.Uint16(m[offFlags2:])&flag2Unicode != 0,
+		m: m, reply: m[offFlags1]&flagReply != 0, unicode: binary.LittleEndian.Uint16(m[offFlags2:])&flag2Unicode != 0,
+		status: binary.LittleEndian.Uint32(m[offStatus1:]), id: uint64(binary.LittleEndian.Uint16(m[offMID1:])),
+		nt: binary.LittleEndian.Uint16(m[offFlags2:])&flag2Status != 0,
 	}
-	x.bytes = x.bytes[:min(len(x.bytes), int(binary.LittleEndian.Uint16(m[at:])))]
-	status := binary.LittleEndian.Uint32(m[offStatus1:])
-	switch cmd := m[offCommand1]; {
-	case cmd == cmdNegotiate1 && reply:
-		s.negotiated1(c, &x)
-	case cmd == cmdNegotiate1:
-		s.negotiate1(c, &x)
-	case cmd == cmdSetupAndX && reply:
-		s.setupReply(c, &x)
-		if status == statusOK {
-			s.done = true
+	cmd, at := m[offCommand1], header1
+	for range maxChain {
+		if !x.block(at) {
+			if x.reply && x.status != statusOK {
+				s.command1(c, &x, cmd) // an error has no words
+			}
+			return
 		}
-	case cmd == cmdSetupAndX:
-		s.setup(c, &x)
-	case reply && status == statusOK && cmd != 0x2b: // but an echo
-		s.done = true
+		s.command1(c, &x, cmd)
+		next := 0
+		if andX[cmd] && len(x.words) >= 4 {
+			cmd, next = x.words[0], int(binary.LittleEndian.Uint16(x.words[2:]))
+		}
+		if next <= at || cmd == noCommand {
+			return
+		}
+		at = next
 	}
 }
 
-// message1 is a message: its words and its bytes, which begin at at.
+// block reads the words and bytes at a place of the message.
+func (x *message1) block(at int) bool {
+	x.words, x.bytes = nil, nil
+	if at+1 > len(x.m) {
+		return false
+	}
+	words := int(x.m[at])
+	end := at + 1 + 2*words
+	if len(x.m) < end+2 {
+		return false
+	}
+	x.words, x.bytes, x.at = x.m[at+1:end], x.m[end+2:], end+2
+	x.bytes = x.bytes[:min(len(x.bytes), int(binary.LittleEndian.Uint16(x.m[end:])))]
+	return true
+}
+
+// command1 acts on one command.
+func (s *stream) command1(c *dissector.Context, x *message1, cmd byte) {
+	if !x.reply {
+		s.session.count(c, command1(cmd))
+	}
+	switch {
+	case cmd == cmdNegotiate1 && x.reply:
+		s.negotiated1(c, x)
+	case cmd == cmdNegotiate1:
+		s.negotiate1(c, x)
+	case cmd == cmdSetupAndX && x.reply:
+		if x.words != nil {
+			s.setupReply(c, x)
+		}
+		s.session.setUp1(c, x)
+	case cmd == cmdSetupAndX:
+		s.setup(c, x)
+	case cmd == cmdTreeAndX:
+		s.session.tree1(c, x)
+	case cmd == cmdWriteAndX, cmd == cmdTransaction:
+		s.session.pipe1(c, x, cmd)
+	}
+}
+
+// commands1 are the commands that are counted by name (MS-CIFS 2.2.2.1).
+var commands1 = map[byte]string{
+	0x04: "close", 0x06: "delete", 0x07: "rename", 0x25: "transaction", 0x2b: "echo", 0x2e: "read", 0x2f: "write", 0x32: "transaction2", 0x71: "tree_disconnect", 0x72: "negotiate", 0x73: "session_setup",
+	0x74: "logoff", 0x75: "tree_connect", 0xa0: "nt_transaction", 0xa2: "create",
+}
+
+func command1(n byte) string {
+	if s := commands1[n]; s != "" {
+		return s
+	}
+	return "other"
+}
+
+// andX are the commands that another may follow in the same message.
+var andX = map[byte]bool{0x24: true, 0x2d: true, 0x2e: true, 0x2f: true, cmdSetupAndX: true, 0x74: true, cmdTreeAndX: true, 0xa2: true}
+
+// message1 is a message: the words and the bytes of its command in hand, which begin
+// at at.
 type message1 struct {
 	m, words, bytes []byte
 	at              int
 	unicode         bool
+	reply           bool
+	nt              bool // the status is one of NT
+	status          uint32
+	id              uint64
 }
 
 // negotiate1 reads the dialects, each a 2 and a string (MS-CIFS 2.2.4.52.1).
@@ -110,6 +173,7 @@ func (s *stream) negotiated1(c *dissector.Context, x *message1) {
 		c.Emit(&f)
 		return
 	}
+	s.session.plain = x.words[2]&2 == 0 // passwords are sent as they are
 	switch mode := x.words[2]; {
 	case mode&8 != 0:
 		a.Set("signing", "required")
@@ -151,8 +215,13 @@ func (s *stream) setup(c *dissector.Context, x *message1) {
 			c.Count("smb_malformed")
 			return
 		}
+		s.session.secret = s.session.plain && passwordIn(x.bytes[:n])
 		r = x.texts(n)
 		account, domain := r.next(), r.next()
+		s.session.account = dissector.Account([]byte(account))
+		if account == "" {
+			s.session.account = "anonymous"
+		}
 		if strings.EqualFold(account, domain) && account != "" {
 			c.Count("ntlm_identity_withheld")
 		} else {
@@ -165,6 +234,9 @@ func (s *stream) setup(c *dissector.Context, x *message1) {
 	a.Set("native_lan_manager", r.next())
 	s.once(c, &f)
 }
+
+// passwordIn holds for a password, not for a byte or two of nothing.
+func passwordIn(b []byte) bool { return len(bytes.Trim(b, "\x00")) > 0 }
 
 // setupReply reads its answer:
 //

@@ -16,7 +16,8 @@ var Protocol = dissector.Protocol{
 const (
 	frameHeader = 4
 	maxKept     = 16 << 10 // bytes of one message that are kept
-	maxMessages = 64       // of one direction, in which a session must have begun
+	maxMessages = 256      // of one direction that are read
+	maxBytes    = 4 << 20  // of one direction that are read
 	maxLost     = 256 << 10
 
 	sessionMessage   = 0x00 // RFC 1002 4.3.1
@@ -68,10 +69,13 @@ func recogniseRequest(b []byte) dissector.Verdict {
 
 // stream takes both directions apart into messages.
 type stream struct {
-	half [2]half
-	done bool
-	smb1 dialects
-	told [2]bool // what each side calls itself in an SMB1 session setup
+	half    [2]half
+	done    bool
+	ended   [2]bool
+	smb1    dialects
+	tokens  int
+	told    [2]bool // what each side calls itself in an SMB1 session setup
+	session session
 }
 
 type half struct {
@@ -80,6 +84,7 @@ type half struct {
 	left     int    // bytes of the message to come
 	buf      []byte // of the message in hand, at most maxKept
 	messages int
+	bytes    int
 	lost     bool
 	skipped  int // bytes while lost
 }
@@ -89,7 +94,7 @@ func (s *stream) Data(c *dissector.Context, b []byte) {
 	h := &s.half[c.Side&1]
 	if h.lost && !h.found(b) {
 		if h.skipped += len(b); h.skipped > maxLost {
-			c.Sink.Done()
+			s.finish(c, true)
 		}
 		return
 	}
@@ -106,8 +111,14 @@ func (s *stream) Data(c *dissector.Context, b []byte) {
 		b = s.content(c, h, b)
 	}
 	if s.done {
-		c.Sink.Done()
+		s.finish(c, true)
 	}
+}
+
+// finish sums up and ends the reading.
+func (s *stream) finish(c *dissector.Context, incomplete bool) {
+	s.session.sum(c, incomplete)
+	c.Sink.Done()
 }
 
 // found looks, where a direction was lost, whether b begins with a message.
@@ -129,9 +140,10 @@ func (s *stream) enter(c *dissector.Context, h *half) {
 	case k == sessionMessage, k >= sessionRequest && k <= keepAlive:
 	default:
 		c.Count("smb_not_a_message")
-		*h = half{lost: true, messages: h.messages}
+		*h = half{lost: true, messages: h.messages, bytes: h.bytes}
 	}
-	if h.messages++; h.messages > maxMessages {
+	h.bytes += h.left
+	if h.messages++; h.messages > maxMessages || h.bytes > maxBytes {
 		s.done = true
 	}
 }
@@ -170,7 +182,8 @@ func (s *stream) message(c *dissector.Context, kind byte, m []byte) {
 	case m[0] == 0xfe:
 		s.version2(c, m)
 	case m[0] == 0xfd:
-		s.done = true // encrypted: the session is there
+		s.session.encrypted = true // the session is there, and nothing of it can be read
+		s.done = true
 	}
 }
 
@@ -221,11 +234,19 @@ func (s *stream) Gap(c *dissector.Context, n int64) {
 		}
 		return
 	}
-	*h = half{lost: true, messages: h.messages, skipped: h.skipped}
+	*h = half{lost: true, messages: h.messages, bytes: h.bytes, skipped: h.skipped}
 }
 
-// End drops what is incomplete.
-func (s *stream) End(c *dissector.Context) { s.half[c.Side&1].buf = nil }
+// End drops what is incomplete, and sums up when both directions are over.
+func (s *stream) End(c *dissector.Context) {
+	s.half[c.Side&1].buf = nil
+	s.ended[c.Side&1] = true
+	if s.ended[0] && s.ended[1] {
+		s.session.sum(c, false)
+	}
+}
 
 // Size is the bytes that are kept.
-func (s *stream) Size() int { return cap(s.half[0].buf) + cap(s.half[1].buf) + 256 + s.smb1.size() }
+func (s *stream) Size() int {
+	return cap(s.half[0].buf) + cap(s.half[1].buf) + 512 + s.smb1.size() + s.session.size()
+}
