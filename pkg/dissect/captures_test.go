@@ -14,11 +14,14 @@ import (
 	"github.com/wardflow/wardflow/proto"
 )
 
-// clinical are the shared captures that do carry HL7 or DICOM.
+// clinical are the shared captures that do carry protocols of care.
 var clinical = regexp.MustCompile(`^(clinical|ward-a|tapirx|nDPI/pcap/(hl7|dicom))|dicom|hl7`)
 
+// careful are the protocols of care: a device that is none must not be taken for one.
+var careful = map[string]bool{"hl7": true, "dicom": true, "poct1a": true, "astm": true, "intellivue": true, "carescape": true, "medibus": true}
+
 // Every shared capture, the malformed and hostile ones included, passes without a
-// panic, and none but the clinical ones is taken for HL7 or DICOM.
+// panic, and none but the clinical ones is taken for a protocol of care.
 func TestEveryCapture(t *testing.T) {
 	root := repotest.Shared(t, "captures")
 	files, frames := 0, 0
@@ -44,7 +47,7 @@ func TestEveryCapture(t *testing.T) {
 			t.Errorf("%s: %v", name, r.Panics)
 		}
 		for _, f := range r.Flows {
-			if (f.Protocol == "hl7" || f.Protocol == "dicom") && f.By == proto.ByContent && !clinical.MatchString(filepath.ToSlash(name)) {
+			if careful[f.Protocol] && f.By == proto.ByContent && !clinical.MatchString(filepath.ToSlash(name)) {
 				t.Errorf("%s: %s:%d to %s:%d is taken for %s", name, f.SrcIP, f.SrcPort, f.DstIP, f.DstPort, f.Protocol)
 			}
 		}

@@ -130,5 +130,5 @@ const componentProduct = 8
 var labelWords = map[string]bool{
 	"BED": true, "BETT": true, "ROOM": true, "WARD": true, "STATION": true, "ZIMMER": true, "MONITOR": true, "LETTO": true, "CAMA": true, "BOX": true, "UNIT": true,
 	"NICU": true, "PICU": true, "PACU": true, "MICU": true, "SICU": true, "CVICU": true, "CICU": true, "TICU": true, "NSICU": true, "TRAUMA": true, "TRIAGE": true,
-	"RECOVERY": true, "RESUS": true, "BAY": true, "PLATZ": true, "INTENSIV": true, "STEPDOWN": true, "SAAL": true, "CHAMBRE": true, "SALLE": true, "KAMER": true,
+	"RECOVERY": true, "RESUS": true, "BAY": true, "PLATZ": true, "INTENSIV": true, "STEPDOWN": true, "SAAL": true, "SALLE": true, "KAMER": true,
 }

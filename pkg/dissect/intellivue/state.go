@@ -32,7 +32,6 @@ type state struct {
 	first    proto.Time // of the results
 	last     proto.Time
 	exports  []string
-	measures string
 }
 
 func newState() *state {

@@ -50,7 +50,7 @@ func readTruth(t *testing.T) *truth {
 // dissected are the sources of attributes that there are dissectors for.
 func dissected(sources []string) bool {
 	return slices.ContainsFunc(sources, func(s string) bool {
-		return slices.Contains([]string{"dicom", "dhcp", "dns", "oui", "lldp", "mdns", "ssdp", "http", "tls", "ssh", "smb"}, s) || strings.HasPrefix(s, "hl7")
+		return slices.Contains([]string{"dicom", "dhcp", "dns", "oui", "lldp", "mdns", "ssdp", "http", "tls", "ssh", "smb", "poct1a", "astm", "sdc", "intellivue", "ws-discovery"}, s) || strings.HasPrefix(s, "hl7")
 	})
 }
 
@@ -60,10 +60,6 @@ func value(f *proto.Fact) string {
 	}
 	return f.Value
 }
-
-// undecided are the hosts whose type only protocols tell that are not dissected
-// yet: the analyser by POCT1-A.
-var undecided = map[string]bool{"poct1": true}
 
 // TestDayOfDevices compares every device of the day with the sheet: categories,
 // types, addresses, and each attribute that the dissected protocols show. A value
@@ -89,8 +85,13 @@ func TestDayOfDevices(t *testing.T) {
 		for name, got := range map[string]*proto.Fact{"model": d.Model, "serial": d.Serial, "software_version": d.SoftwareVersion} {
 			compareAttribute(t, &h, name, value(got))
 		}
-		if a := h.Attributes["manufacturer"]; slices.Contains(a.VisibleOn, "dicom") || slices.Contains(a.VisibleOn, "hl7@pumpgw") {
+		if a := h.Attributes["manufacturer"]; slices.ContainsFunc(a.VisibleOn, func(s string) bool {
+			return slices.Contains([]string{"dicom", "hl7@pumpgw", "poct1a", "astm", "sdc", "intellivue"}, s)
+		}) {
 			compareAttribute(t, &h, "manufacturer", value(d.Manufacturer))
+		}
+		if a := h.Attributes["bed"]; a.Value != nil && strings.ReplaceAll(value(d.Location), "-", "^") != strings.ReplaceAll(fmt.Sprint(a.Value), "-", "^") {
+			t.Errorf("%s: location %q, want %v", h.ID, value(d.Location), a.Value)
 		}
 		if a := h.Attributes["os"]; slices.Contains(a.VisibleOn, "lldp") && !sameSystem(value(d.OS), fmt.Sprint(a.Value)) {
 			t.Errorf("%s: os %q, want %v", h.ID, value(d.OS), a.Value)
@@ -128,12 +129,6 @@ func compareKind(t *testing.T, h *truthHost, d *proto.Device) {
 		value(d.Manufacturer), value(d.Model), value(d.SoftwareVersion), value(d.OS))
 	if category != h.Expect.Category {
 		t.Errorf("%s: category %q, want %q", h.ID, category, h.Expect.Category)
-	}
-	if undecided[h.ID] {
-		if kind != "" {
-			t.Errorf("%s: type %q, which nothing that is dissected says", h.ID, kind)
-		}
-		return
 	}
 	if !slices.Contains(h.Expect.AcceptedTypes, kind) {
 		t.Errorf("%s: type %q, want one of %v", h.ID, kind, h.Expect.AcceptedTypes)
