@@ -52,7 +52,6 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/snmp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssh"
-	"github.com/wardflow/wardflow/pkg/dissect/stun"
 	"github.com/wardflow/wardflow/pkg/dissect/syslog"
 	"github.com/wardflow/wardflow/pkg/dissect/telnet"
 	"github.com/wardflow/wardflow/pkg/dissect/tftp"
@@ -145,6 +144,5 @@ var services = []*dissector.Protocol{
 // media are known by more than one packet: all others are asked before.
 var media = []*dissector.Protocol{
 	&dcerpc.Protocol,
-	&stun.Protocol,
 	&rtp.Protocol,
 }
