@@ -15,7 +15,6 @@ type candidates struct {
 	list     []*dissector.Protocol
 	anywhere []*dissector.Protocol // those that are asked whatever the ports
 	byPort   map[uint16]*home
-	both     []*dissector.Protocol // room for the order of a flow between two such ports
 }
 
 // home is a port: its protocols, then all others that are asked anywhere.
@@ -54,9 +53,9 @@ func (h *home) then(b, list []*dissector.Protocol) []*dissector.Protocol {
 	return b
 }
 
-// of gives every candidate once, those of the packet's ports first. The list is valid
-// until the next call.
-func (c *candidates) of(h *packet.Headers) []*dissector.Protocol {
+// of gives every candidate once, those of the packet's ports first. The list may lie in
+// room, and is then valid until the next call.
+func (c *candidates) of(h *packet.Headers, room *[]*dissector.Protocol) []*dissector.Protocol {
 	dst, src := c.byPort[h.DstPort], c.byPort[h.SrcPort]
 	switch {
 	case dst == nil && src == nil:
@@ -66,8 +65,8 @@ func (c *candidates) of(h *packet.Headers) []*dissector.Protocol {
 	case dst == nil:
 		return src.order
 	}
-	c.both = dst.then(c.both[:0], src.order)
-	return c.both
+	*room = dst.then((*room)[:0], src.order)
+	return *room
 }
 
 func among(list []*dissector.Protocol, p *dissector.Protocol) bool {

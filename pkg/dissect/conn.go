@@ -204,7 +204,7 @@ func (e *Engine) try(c *conn, dir int, b []byte) {
 	if len(pr.prefix) > 0 {
 		prefix = slices.Concat(pr.prefix, b[:min(len(b), dissector.MaxPrefix-len(pr.prefix))])
 	}
-	known, more := e.recognise(e.streams.of(e.packet.Headers), prefix, pr.midstream)
+	known, more := e.recognise(e.streams.of(e.packet.Headers, &e.both), prefix, pr.midstream)
 	if known != nil {
 		e.activate(c, known, dir, b)
 		return

@@ -64,13 +64,10 @@ type Config struct {
 // Engine dissects the packets of one sensor. All but Counters is for one
 // goroutine.
 type Engine struct {
+	*plan
 	cfg       Config
 	pool      *reassembly.Pool
-	frames    map[uint16][]*dissector.Protocol
-	messages  map[proto.Transport]*dissector.Protocol
-	datagrams candidates
-	streams   candidates
-	names     portNames
+	both      []*dissector.Protocol // room for the order of a flow between two known ports
 	expected  expectations
 	ctx       dissector.Context
 	packet    *Packet // in hand
@@ -86,30 +83,29 @@ type Engine struct {
 }
 
 // New makes an engine with all protocols of the list.
-func New(cfg Config) *Engine { return newEngine(cfg, protocols) }
+func New(cfg Config) *Engine { return planned(cfg, allPlanned()) }
 
-func newEngine(cfg Config, list []*dissector.Protocol) *Engine {
-	if cfg.MemoryLimit <= 0 {
-		cfg.MemoryLimit = 128 << 20
-	}
-	if cfg.Inside == nil {
-		cfg.Inside = private
-	}
-	e := &Engine{
-		cfg:      cfg,
-		pool:     reassembly.NewPool(reassembly.Limits{TotalBytes: cfg.MemoryLimit / 2}),
-		frames:   map[uint16][]*dissector.Protocol{},
-		messages: map[proto.Transport]*dissector.Protocol{},
-		counters: map[string]uint64{},
-	}
-	e.ctx = dissector.Context{Key: cfg.Key, Inside: cfg.Inside, Sink: (*sink)(e)}
+// plan is what an engine looks up of a list of protocols. It does not change, so all
+// engines share that of the list that there is.
+type plan struct {
+	frames    map[uint16][]*dissector.Protocol
+	messages  map[proto.Transport]*dissector.Protocol
+	datagrams candidates
+	streams   candidates
+	names     portNames
+}
+
+var allPlanned = sync.OnceValue(func() *plan { return newPlan(protocols) })
+
+func newPlan(list []*dissector.Protocol) *plan {
+	x := &plan{frames: map[uint16][]*dissector.Protocol{}, messages: map[proto.Transport]*dissector.Protocol{}, names: namesOf(list)}
 	var datagrams, streams []*dissector.Protocol
 	for _, p := range list {
 		if p.Frame != nil {
-			e.frames[p.EtherType] = append(e.frames[p.EtherType], p)
+			x.frames[p.EtherType] = append(x.frames[p.EtherType], p)
 		}
 		if p.Message != nil {
-			e.messages[p.Transport] = p
+			x.messages[p.Transport] = p
 		}
 		if p.Datagram != nil {
 			datagrams = append(datagrams, p)
@@ -118,8 +114,26 @@ func newEngine(cfg Config, list []*dissector.Protocol) *Engine {
 			streams = append(streams, p)
 		}
 	}
-	e.datagrams, e.streams = newCandidates(datagrams), newCandidates(streams)
-	e.names = namesOf(list)
+	x.datagrams, x.streams = newCandidates(datagrams), newCandidates(streams)
+	return x
+}
+
+func newEngine(cfg Config, list []*dissector.Protocol) *Engine { return planned(cfg, newPlan(list)) }
+
+func planned(cfg Config, x *plan) *Engine {
+	if cfg.MemoryLimit <= 0 {
+		cfg.MemoryLimit = 128 << 20
+	}
+	if cfg.Inside == nil {
+		cfg.Inside = private
+	}
+	e := &Engine{
+		cfg:      cfg,
+		plan:     x,
+		pool:     reassembly.NewPool(reassembly.Limits{TotalBytes: cfg.MemoryLimit / 2}),
+		counters: map[string]uint64{},
+	}
+	e.ctx = dissector.Context{Key: cfg.Key, Inside: cfg.Inside, Sink: (*sink)(e)}
 	return e
 }
 
@@ -223,7 +237,7 @@ func (e *Engine) udp(p *Packet) {
 	if f.proto != nil && e.known(p, b) {
 		return
 	}
-	known, maybe := e.ask(e.datagrams.of(p.Headers), b)
+	known, maybe := e.ask(e.datagrams.of(p.Headers, &e.both), b)
 	if known != nil {
 		f.proto = known
 		f.recognised(known.Name)
