@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/pkg/packet"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -409,7 +410,8 @@ func (s *stream) End(c *dissector.Context) {
 	}
 	h.abandon(c)
 	h.ended = true
-	if s.half[1-c.Side&1].ended {
+	// Of a connection that nobody heard of any more it cannot be said what it came to.
+	if s.half[1-c.Side&1].ended && c.Headers.TCPFlags&(packet.FIN|packet.RST) != 0 {
 		s.sum(c)
 	}
 }
