@@ -50,7 +50,7 @@ func readTruth(t *testing.T) *truth {
 // dissected are the sources of attributes that there are dissectors for.
 func dissected(sources []string) bool {
 	return slices.ContainsFunc(sources, func(s string) bool {
-		return slices.Contains([]string{"dicom", "dhcp", "dns", "oui", "lldp", "mdns", "ssdp", "http", "tls", "ssh", "smb", "poct1a", "astm", "sdc", "intellivue", "ws-discovery"}, s) || strings.HasPrefix(s, "hl7")
+		return slices.Contains([]string{"dicom", "dhcp", "dns", "oui", "lldp", "mdns", "ssdp", "http", "tls", "ssh", "smb", "poct1a", "astm", "sdc", "intellivue", "ws-discovery", "bacnet", "modbus"}, s) || strings.HasPrefix(s, "hl7")
 	})
 }
 
