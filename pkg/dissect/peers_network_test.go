@@ -17,7 +17,7 @@ var zeekNetworkLogs = map[string]map[string]zeekColumn{
 		"circuit_id": {"dhcp", "", "circuit_id"}, "agent_remote_id": {"dhcp", "", "remote_id"},
 	},
 	"syslog.log": {"facility": {"syslog", "messages", "facilities"}, "severity": {"syslog", "messages", "severities"}},
-	"ntp.log": {"version": {"ntp", "", "ntp_version"}, "stratum": {"ntp", "", "stratum"}, "ref_id": {"ntp", "", "reference"}, "poll": {"ntp", "", "poll_s"}},
+	"ntp.log":    {"version": {"ntp", "", "ntp_version"}, "stratum": {"ntp", "", "stratum"}, "ref_id": {"ntp", "", "reference"}, "poll": {"ntp", "", "poll_s"}},
 }
 
 // TestZeekNetwork compares with the logs that Zeek's own tests expect.

@@ -115,8 +115,10 @@ func TestTcpdump(t *testing.T) {
 
 // Names of VTP domains, places and ports that somebody typed never leave.
 func TestCanaries(t *testing.T) {
-	s := canary.New([]string{"Canarella", "canary@home"})
+	secrets := []string{"Canarella", "canary@home"}
+	s := canary.New(secrets)
 	b := cisco + tlv(3, "desk of Canarella") + tlv(9, "Canarella") + tlv(23, "\x00office of Canarella") + tlv(5, "Version 1\nCompiled by canary@home") + tlv(99, "Canarella")
+	dissecttest.Planted(t, "cdp", secrets, []packet.Headers{{SrcMAC: port, DstMAC: group, LinkPayload: []byte(b)}})
 	for cut := range len(b) + 1 {
 		if hits := s.Search(run(t, b[:cut]).Everything()); len(hits) > 0 {
 			t.Fatalf("cut at %d: %v", cut, hits)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/wardflow/wardflow/pkg/canary"
 	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
@@ -131,6 +132,23 @@ func TestCaptures(t *testing.T) {
 	r = dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, repotest.Shared(t, "captures/suricata-verify/dhcp-option-52-overload-both/input.pcap")))
 	if f := r.Of("dhcp", "discover"); len(f) != 1 || f[0].Subject.MAC.String() != "00:00:6c:82:dc:4e" || f[0].Attributes.Get("lease_s") != "3600" {
 		t.Errorf("facts:\n%s", r.Text())
+	}
+}
+
+// User classes, subscribers, identifiers that are a text and lines that somebody
+// named never leave.
+func TestCanaries(t *testing.T) {
+	secrets := []string{"Canarella", "canaryclass", "canary bed"}
+	s := canary.New(secrets)
+	line := "bed of Canarella"
+	b := message(1, client, opt(53, "\x01"), opt(61, "\x00Canarella"), opt(77, "canaryclass"), opt(67, "Canarella.cfg"), opt(82, "\x01\x10"+line+"\x02\x0c\x01\x0acanary bed\x06\x09Canarella"), opt(125, "\x00\x00\x0d\xe9\x0b\x02\x09Canarella"))
+	dissecttest.Planted(t, "dhcp", secrets, []packet.Headers{dissecttest.Datagram(0, ports, b)})
+	for cut := range len(b) + 1 {
+		h := dissecttest.Datagram(0, ports, b[:cut])
+		h.PayloadLen = len(b)
+		if hits := s.Search(dissecttest.Play(dissect.Config{}, []packet.Headers{h}).Everything()); len(hits) > 0 {
+			t.Fatalf("cut at %d: %v", cut, hits)
+		}
 	}
 }
 

@@ -172,9 +172,11 @@ func TestTcpdump(t *testing.T) {
 // User classes, subscribers, messages of a status and texts of a line or a DUID
 // never leave.
 func TestCanaries(t *testing.T) {
-	s := canary.New([]string{"Canarella", "canary"})
-	inner := message(1, opt(1, "\x00\x02\x00\x00\x00\x09Canarella"), opt(15, "\x00\x09Canarella"), opt(13, "\x00\x01Canarella"), opt(17, "\x00\x00\x00\x09", opt(1, "canary, Canarella")), opt(16, "\x00\x00\x00\x09\x00\x01"), opt(3, iaHead, opt(13, "\x00\x01canary")))
+	secrets := []string{"Canarella", "canary, maker"}
+	s := canary.New(secrets)
+	inner := message(1, opt(1, "\x00\x02\x00\x00\x00\x09Canarella"), opt(15, "\x00\x09Canarella"), opt(13, "\x00\x01Canarella"), opt(17, "\x00\x00\x00\x09", opt(1, "canary, maker")), opt(16, "\x00\x00\x00\x09\x00\x01"), opt(3, iaHead, opt(13, "\x00\x01Canarella")))
 	b := relay(12, "::", "fe80::2", opt(18, "bed of Canarella"), opt(37, "\x00\x00\x00\x09\x01\x09Canarella"), opt(38, "Canarella"), opt(9, inner))
+	dissecttest.Planted(t, "dhcpv6", secrets, []packet.Headers{datagram(0, home, b)})
 	for cut := range len(b) + 1 {
 		h := datagram(0, home, b[:cut])
 		h.PayloadLen = len(b)

@@ -8,6 +8,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/fhir"
 	"github.com/wardflow/wardflow/pkg/dissect/httpbody"
 	"github.com/wardflow/wardflow/pkg/dissect/sdc"
+	"github.com/wardflow/wardflow/pkg/dissect/upnp"
 )
 
 // kinds is the list of bodies that are read, at most 32; see pkg/dissect/httpbody.
@@ -15,6 +16,7 @@ var kinds = []*httpbody.Kind{
 	&dicomweb.Bodies,
 	&sdc.Bodies,
 	&fhir.Bodies,
+	&upnp.Bodies,
 }
 
 // inspection is the body in hand of one direction, as its readers get it.

@@ -143,8 +143,14 @@ func methodName(i int) string {
 	return "other"
 }
 
+// minorTwo stands for version 2, which has no minor one.
+const minorTwo = '!'
+
 func version(minor byte) string {
-	if !digit(minor) {
+	switch {
+	case minor == minorTwo:
+		return "2"
+	case !digit(minor):
 		return ""
 	}
 	return "1." + string(minor)
@@ -188,7 +194,7 @@ var families = map[string]string{
 	"application/pdf": "pdf", "application/octet-stream": "binary", "application/x-www-form-urlencoded": "form", "multipart/form-data": "form",
 	"application/ipp": "ipp", "application/fhir+json": "fhir", "application/fhir+xml": "fhir", "application/json+fhir": "fhir", "application/xml+fhir": "fhir",
 	"application/dicom": "dicom", "application/dicom+json": "dicom", "application/dicom+xml": "dicom", "application/hl7-v2": "hl7", "application/hl7-v2+er7": "hl7",
-	"x-application/hl7-v2+er7": "hl7",
+	"x-application/hl7-v2+er7": "hl7", "application/grpc": "grpc", "application/grpc+proto": "grpc", "application/grpc-web": "grpc", "application/grpc-web+proto": "grpc",
 }
 
 // family is the word for a content type in lower case: the table's, else its first half where
@@ -214,7 +220,7 @@ func family(b []byte) string {
 }
 
 // inners are the protocols that a content type shows.
-var inners = map[string]string{"ipp": "ipp", "fhir": "fhir", "dicom": "dicomweb", "hl7": "hl7"}
+var inners = map[string]string{"ipp": "ipp", "fhir": "fhir", "dicom": "dicomweb", "hl7": "hl7", "grpc": "grpc"}
 
 func inner(b []byte) string {
 	if len(b) == 0 {

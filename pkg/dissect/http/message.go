@@ -21,7 +21,7 @@ type message struct {
 	response bool
 	method   int
 	status   int
-	minor    byte // of the version, as written; 0 where it was not seen
+	minor    byte // of version 1, as written; 0 where it was not seen, minorTwo of version 2
 	chunked  bool
 	lengths  int   // Content-Length headers
 	length   int64 // -1 when they are wrong

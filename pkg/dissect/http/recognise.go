@@ -6,7 +6,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 )
 
-// Protocol is HTTP/1 and the preface of HTTP/2.
+// Protocol is HTTP/1 and, known by its preface, HTTP/2.
 var Protocol = dissector.Protocol{
 	Name: "http", Ports: []uint16{80, 8080},
 	Recognise: recognise, NewStream: func() dissector.Stream { return new(stream) },

@@ -225,9 +225,10 @@ func (s *stream) begin(c *dissector.Context, h *half, line []byte, long bool) {
 	h.msg.reset()
 	h.lines = 0
 	switch {
-	case string(line) == "PRI * HTTP/2.0":
+	case string(line) == preface[:len("PRI * HTTP/2.0")]:
 		c.Sink.Inner("h2c")
-		s.done = true
+		s.closeReaders(c)
+		s.tunnel = newH2(&s.seen, c.Side, len("PRI * HTTP/2.0\r\n"))
 	case statusLine(line):
 		h.msg.respond(line)
 		h.mode = header
@@ -282,8 +283,14 @@ func (s *stream) response(c *dissector.Context, h *half) {
 	s.seen.response(c, m)
 	switch {
 	case m.status == 101:
-		if in := upgrades[string(bytes.ToLower(m.upgrade))]; in != "" {
+		in := upgrades[string(bytes.ToLower(m.upgrade))]
+		if in != "" {
 			c.Sink.Inner(in)
+		}
+		if in == "h2c" { // RFC 7540 3.2: the client's preface follows
+			s.closeReaders(c)
+			s.tunnel = newH2(&s.seen, 1-c.Side, 0)
+			return
 		}
 		s.done = true
 	case of.is(methodConnect) && m.status/100 == 2:

@@ -235,13 +235,16 @@ func TestArkime(t *testing.T) {
 // Users' names, comments, names that are looked up and what logons carry never
 // leave.
 func TestCanaries(t *testing.T) {
-	s := canary.New([]string{"CANARELLA", "canary comment"})
+	secrets := []string{"CANARELLA", "canary comment"}
+	s := canary.New(secrets)
+	var packets []packet.Headers
 	user := encoded("CANARELLA", 3)
 	for ports, list := range map[[2]uint16][]string{
 		names:     {registration(5, user, 0), head(0x0110, 1, 0, 0) + question(encoded("CANARELLA", 0x20), nb), head(0x8583, 0, 1, 0) + record(encoded("CANARELLA", 0x20), 10, ""), head(0x8400, 0, 1, 0) + record(user, status, "\x01"+padded("CANARELLA", 3)+u16(0x0400)+"\x02\x00\x00\x00\x00\x07")},
 		datagrams: {mail(0x10, user, user, "MESSNGR", "CANARELLA"), mail(0x11, encoded("HOST", 0), encoded("WARD", 0x1c), "NET\\NETLOGON", "\x12CANARELLA"), mail(0x11, encoded("HOST", 0), encoded("WARD", 0x1d), "BROWSE", announcement(1, "HOST", 6, 1, 3, "canary comment of CANARELLA"))},
 	} {
 		for _, b := range list {
+			packets = append(packets, dissecttest.Datagram(0, ports, []byte(b)))
 			for cut := range len(b) + 1 {
 				h := dissecttest.Datagram(0, ports, []byte(b[:cut]))
 				h.PayloadLen = len(b)
@@ -251,6 +254,8 @@ func TestCanaries(t *testing.T) {
 			}
 		}
 	}
+	slices.SortStableFunc(packets, func(a, b packet.Headers) int { return int(a.DstPort) - int(b.DstPort) })
+	dissecttest.Planted(t, "netbios", secrets, packets)
 }
 
 func FuzzDatagram(f *testing.F) {

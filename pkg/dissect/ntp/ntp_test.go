@@ -121,11 +121,18 @@ func TestRefused(t *testing.T) {
 // Of control messages the listed variables leave, and of packets nothing that
 // could hold a text.
 func TestCanaries(t *testing.T) {
-	s := canary.New([]string{"Canarella", "canary"})
-	for _, b := range [][]byte{
-		control(0x82, `peeradr="Canarella", version="ntpd 4.2", refid=Canarella, name="canary"`), control(3, "Canarella=1"),
+	secrets := []string{"Canarella", "canary clock"}
+	s := canary.New(secrets)
+	list := [][]byte{
+		control(0x82, `peeradr="Canarella", version="ntpd 4.2", refid=Canarella, name="canary clock"`), control(3, "Canarella=1"),
 		timePacket(0x23, 0, 6, "", []byte("\x00\x00\x00\x01Canarella, canary")[:20]...), append(private(0x17, 42), "Canarella"...),
-	} {
+	}
+	var packets []packet.Headers
+	for _, b := range list {
+		packets = append(packets, dissecttest.Datagram(0, home, b))
+	}
+	dissecttest.Planted(t, "ntp", secrets, packets)
+	for _, b := range list {
 		for cut := range len(b) + 1 {
 			h := dissecttest.Datagram(0, home, b[:cut])
 			h.PayloadLen = len(b)

@@ -244,7 +244,8 @@ func TestRefused(t *testing.T) {
 
 // Only the names, the program and the fingerprint of a hello leave.
 func TestCanaries(t *testing.T) {
-	s := canary.New([]string{"Canarella", "canary_alpn"})
+	secrets := []string{"Canarella"}
+	s := canary.New(secrets)
 	hello := clientHello("patient Canarella")
 	for cut := range len(hello) {
 		r := play(web, said{0, initial(v1, 0, clientID, clientID, nil, 0, pad(crypto(0, hello[:cut]), 1200))})
@@ -253,6 +254,7 @@ func TestCanaries(t *testing.T) {
 		}
 	}
 	g := slices.Concat([]byte{0x0d}, clientID, []byte("Q034\x01"), make([]byte, 12), chlo("SNI\x00", "of Canarella", "UAID", "Canarella@home", "COPT", "Canarella"))
+	dissecttest.Planted(t, "quic", secrets, []packet.Headers{dissecttest.Datagram(0, web, g), dissecttest.Datagram(0, web, initial(v1, 0, clientID, clientID, nil, 0, pad(crypto(0, hello), 1200)))})
 	for cut := range len(g) {
 		if hits := s.Search(play(web, said{0, g[:cut]}).Everything()); len(hits) > 0 {
 			t.Fatalf("Google, cut at %d: %v", cut, hits)

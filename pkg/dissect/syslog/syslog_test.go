@@ -132,12 +132,19 @@ func TestStreamRefused(t *testing.T) {
 
 // No text leaves, wherever a message is cut.
 func TestCanaries(t *testing.T) {
-	s := canary.New([]string{"Canarella", "canary@home", "CanaryUser"})
-	for _, b := range []string{
+	secrets := []string{"Canarella", "canary@home", "CanaryUser"}
+	s := canary.New(secrets)
+	list := []string{
 		`<165>1 2003-10-11T22:14:15.003Z host app - ID [x@1 patient="Canarella"][origin software="Canarella's" swVersion="canary@home"] Canarella`,
 		`<13>Feb  5 17:32:18 host sshd[1]: CanaryUser Canarella`, `<13>Feb  5 17:32:18 Canarella was seen`, `<13>Canarella: CanaryUser`, `<13>2016-05-24T09:50:52Z Canarella and CanaryUser`, "Canarella: x",
 		`<189>29: *Mar  1 18:46:11: %SYS-5-CONFIG_I: Configured by CanaryUser`, `<13>Feb  5 17:32:18 host canary@home: x`,
-	} {
+	}
+	var packets []packet.Headers
+	for _, b := range list {
+		packets = append(packets, dissecttest.Datagram(0, home, []byte(b)))
+	}
+	dissecttest.Planted(t, "syslog", secrets, packets, say(strings.Join(list, "\n")+"\n").Segments(true))
+	for _, b := range list {
 		for cut := range len(b) + 1 {
 			all := udp(home, b[:cut]).Everything()
 			all = append(all, dissecttest.Play(dissect.Config{}, say(old3164+"\n"+b[:cut]).Segments(true)).Everything()...)

@@ -127,8 +127,14 @@ func TestCaptures(t *testing.T) {
 }
 
 func TestCanaries(t *testing.T) {
-	s := canary.New([]string{"Canarella", "canary.cfg"})
+	secrets := []string{"Canarella", "canary.cfg"}
+	s := canary.New(secrets)
 	list := []said{{0, home, request(2, "Canarella/canary.cfg", "octet", "Canarella", "canary.cfg")}, {1, transfer, "\x00\x06Canarella\x00canary.cfg\x00"}, {0, transfer, block(3, 1, "Canarella and canary.cfg")}, {1, transfer, block(5, 0, "Canarella\x00")}}
+	var packets []packet.Headers
+	for _, m := range list {
+		packets = append(packets, dissecttest.Datagram(m.side, m.ports, []byte(m.b)))
+	}
+	dissecttest.Planted(t, "tftp", secrets, packets)
 	for cut := range 40 {
 		var x []said
 		for _, m := range list {
