@@ -77,7 +77,7 @@ func run(args []string) error {
 
 // dissectFlags are how the binary is run, for the tables and to measure its speed
 // alike; the tables add --each, because their captures are runs of their own.
-var dissectFlags = []string{"wardflow", "dissect", "--site", "conformance"}
+var dissectFlags = []string{"wardflow", "dissect", "--format", "msgpack", "--site", "conformance"}
 
 // dissected runs the binary over captures, paths below the folder of captures.
 func (o *options) dissected(captures []string, dir string) error {

@@ -16,6 +16,7 @@ type dissectCmd struct {
 	Files     []string `arg:"" help:"Capture files: pcap, pcapng, compressed or not; several are merged by time."`
 	Out       string   `placeholder:"DIR" help:"Folder for the output; it is made where needed."`
 	Each      bool     `help:"Make a run of each file, in a folder of its own below the output folder, named as the file is below the folder that all of them are in."`
+	Format    string   `placeholder:"FORMAT" enum:"json,msgpack" default:"json" help:"json: JSON lines; msgpack: traffic.msgpack, batches as they go to Kafka, each after its length in 4 bytes."`
 	FlowsOnly bool     `help:"Leave the dissectors out: flows, with protocols by port alone, and no observations."`
 	Site      string   `placeholder:"SITE" help:"Name of the site; it is part of every id. Default: site of the configuration."`
 	Sensor    string   `placeholder:"NAME" help:"Name of the sensor that saw the files. Default: sensor of the configuration, else replay."`
@@ -38,6 +39,7 @@ Examples:
 
     wardflow dissect monday.pcapng --out monday/
     wardflow dissect monday.pcapng --out monday/ --flows-only
+    wardflow dissect monday.pcapng --out monday/ --format msgpack
     wardflow dissect captures/*.pcap --each --out out/      out/a.pcap/flows.jsonl, out/b.pcap/flows.jsonl, ...
 
 Where to look next: jq -r '.protocol + " " + .protocol_by' monday/flows.jsonl | sort | uniq -c; wardflow replay for devices,
@@ -124,5 +126,5 @@ func (c *dissectCmd) options(cfg *config.Config) (*dissect.Options, error) {
 	if len(problems) > 0 {
 		return nil, usageError{errors.Join(problems...)}
 	}
-	return &dissect.Options{Files: c.Files, Out: c.Out, Each: c.Each, Capture: x}, nil
+	return &dissect.Options{Files: c.Files, Out: c.Out, Format: c.Format, Each: c.Each, Capture: x}, nil
 }
