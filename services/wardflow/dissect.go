@@ -6,11 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime/debug"
 	"time"
 
 	"github.com/wardflow/wardflow/pkg/config"
 	"github.com/wardflow/wardflow/services/wardflow/internal/dissect"
 )
+
+// dissectGCPercent: what is alive is little, and nearly all else is garbage at once.
+const dissectGCPercent = 1000
 
 type dissectCmd struct {
 	Files     []string `arg:"" help:"Capture files: pcap, pcapng, compressed or not; several are merged by time."`
@@ -57,6 +61,9 @@ func (c *dissectCmd) Run(ctx context.Context, g *globals, io *streams) error {
 		return err
 	}
 	tuneCollector(io)
+	if io.getenv("GOGC") == "" {
+		debug.SetGCPercent(dissectGCPercent)
+	}
 	say := newSteps(io)
 	defer say.drop()
 	say.step("dissecting %s", counted(len(o.Files), "capture file"))
