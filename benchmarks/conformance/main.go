@@ -36,28 +36,48 @@ type options struct {
 	captures string
 	out      string
 	date     string
-	keep     string
-	strict   bool
+
+	keep   string // tables: where dissect writes
+	strict bool
+
+	cache  string // speed: where the merged capture lies
+	rounds int
+	core   int
 }
 
 func run(args []string) error {
+	what := "tables"
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		what, args = args[0], args[1:]
+	}
 	var o options
 	f := flag.NewFlagSet("conformance", flag.ContinueOnError)
 	f.StringVar(&o.binary, "binary", "bin/wardflow", "the binary that is measured")
 	f.StringVar(&o.captures, "captures", "../shared/captures", "the folder of captures")
 	f.StringVar(&o.out, "out", "benchmarks/results", "folder for tables and lists")
 	f.StringVar(&o.date, "date", today(), "the first part of their names")
-	f.BoolVar(&o.strict, "strict", false, "end with status 1 when a figure falls short of what must be shown")
-	f.StringVar(&o.keep, "keep", "", "folder for what dissect writes; a temporary one otherwise")
+	f.StringVar(&o.keep, "keep", "", "tables: folder for what dissect writes; a temporary one otherwise")
+	f.BoolVar(&o.strict, "strict", false, "tables: end with status 1 when a figure falls short of what must be shown")
+	f.StringVar(&o.cache, "cache", "", "speed: folder for the merged capture, 1.2 GB; the one for temporary files otherwise")
+	f.IntVar(&o.rounds, "rounds", 5, "speed: how often each program runs")
+	f.IntVar(&o.core, "core", 0, "speed: the core that all run on")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	return tables(o)
+	switch {
+	case f.NArg() > 0:
+		return errUsage
+	case what == "tables":
+		return tables(o)
+	case what == "speed":
+		return speed(o)
+	}
+	return errUsage
 }
 
 // dissectFlags are how the binary is run, for the tables and to measure its speed
 // alike; the tables add --each, because their captures are runs of their own.
-var dissectFlags = []string{"wardflow", "dissect", "--site", "conformance"}
+var dissectFlags = []string{"wardflow", "dissect", "--format", "msgpack", "--site", "conformance"}
 
 // dissected runs the binary over captures, paths below the folder of captures.
 func (o *options) dissected(captures []string, dir string) error {

@@ -8,11 +8,14 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/proto"
 )
 
 const (
@@ -41,14 +44,45 @@ func (s *stream) chain(c *dissector.Context, b []byte) {
 		c.Count("tls_certificate_malformed")
 		return
 	}
-	x, err := x509.ParseCertificate(der)
-	if err != nil {
-		c.Count("tls_certificate_malformed")
-		return
-	}
 	f := dissector.Fact{Protocol: "tls", Kind: "certificate", Subject: dissector.Subject{Side: c.Side}}
-	describe(&f, x)
+	sum := sha256.Sum256(der)
+	if f.Attributes = described.get(sum); f.Attributes == nil {
+		x, err := x509.ParseCertificate(der)
+		if err != nil {
+			c.Count("tls_certificate_malformed")
+			return
+		}
+		describe(&f, x)
+		described.put(sum, f.Attributes)
+	}
 	c.Emit(&f)
+}
+
+// descriptions are what certificates said that were shown before: a server shows the
+// same one to every client.
+type descriptions struct {
+	mu   sync.Mutex
+	list map[[sha256.Size]byte]proto.Attributes
+}
+
+const maxDescribed = 1024 // then all are forgotten
+
+var described descriptions
+
+// get gives a copy, nil for a certificate that is not known.
+func (d *descriptions) get(sum [sha256.Size]byte) proto.Attributes {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.list[sum])
+}
+
+func (d *descriptions) put(sum [sha256.Size]byte, a proto.Attributes) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.list == nil || len(d.list) >= maxDescribed {
+		d.list = map[[sha256.Size]byte]proto.Attributes{}
+	}
+	d.list[sum] = slices.Clone(a)
 }
 
 func describe(f *dissector.Fact, x *x509.Certificate) {

@@ -25,6 +25,8 @@ type Options struct {
 	Files []string
 	Out   string // the folder that is written
 
+	Format string // FormatJSON, which "" means, or FormatMsgpack
+
 	// Each makes a run of every file, with a folder of its own below Out; else they
 	// are one run, merged by time.
 	Each bool

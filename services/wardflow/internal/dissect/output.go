@@ -1,6 +1,7 @@
 package dissect
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,12 +11,26 @@ import (
 	"github.com/wardflow/wardflow/proto"
 )
 
+// Formats are how flows and observations are written: as JSON lines, for people and
+// their tools, or as they go to Kafka, four times as small. That is a file of
+//
+//	length 4, big endian | proto.Batch in msgpack, of that length
+//
+// which hold the flows and observations as they came, without mirrors and heartbeats.
+const (
+	FormatJSON    = "json"
+	FormatMsgpack = "msgpack"
+)
+
 // output writes one run: each file under another name first, so that an
 // interrupted run leaves the files of the last one.
 type output struct {
 	dir                 string
 	files               []*lines
 	flows, observations *lines
+	batch               *proto.BatchWriter // nil for JSON lines
+	traffic             *lines
+	head                proto.Batch
 	parts               uint64
 	err                 error
 }
@@ -29,13 +44,16 @@ type lines struct {
 
 const bufferSize = 256 << 10 // bytes that are written at once
 
-func newOutput(dir string) (*output, error) {
+func newOutput(dir, format string, head proto.Batch) (*output, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make output folder: %w", err)
 	}
-	o := &output{dir: dir}
+	o := &output{dir: dir, head: head}
 	var err error
-	if o.flows, err = o.create("flows.jsonl"); err == nil {
+	if format == FormatMsgpack {
+		o.batch = proto.NewBatchWriter()
+		o.traffic, err = o.create("traffic.msgpack")
+	} else if o.flows, err = o.create("flows.jsonl"); err == nil {
 		o.observations, err = o.create("observations.jsonl")
 	}
 	if err != nil {
@@ -64,7 +82,14 @@ func unfinished(path string) string {
 // reads lanes.
 func (o *output) item(it proto.Item) {
 	switch {
-	case o.err != nil || it.Mirror:
+	case o.err != nil || it.Mirror || it.Heartbeat != nil:
+	case o.batch != nil:
+		if it.Flow != nil {
+			o.parts++
+		}
+		if o.err = o.batch.Add(&it); o.err == nil && o.batch.Size() >= bufferSize {
+			o.err = o.finishBatch()
+		}
 	case it.Flow != nil:
 		o.parts++
 		o.flows.buf = it.Flow.AppendJSON(o.flows.buf)
@@ -73,6 +98,21 @@ func (o *output) item(it proto.Item) {
 		o.observations.buf = it.Observation.AppendJSON(o.observations.buf)
 		o.err = o.observations.end()
 	}
+}
+
+// finishBatch writes the batch at hand.
+func (o *output) finishBatch() error {
+	n := o.batch.Len()
+	if n == 0 {
+		return nil
+	}
+	b, err := o.batch.Finish(&o.head)
+	if err != nil {
+		return fmt.Errorf("encode output: %w", err)
+	}
+	o.head.FirstSeq += uint64(n)
+	o.traffic.buf = append(binary.BigEndian.AppendUint32(o.traffic.buf, uint32(len(b))), b...)
+	return o.traffic.flush()
 }
 
 // end ends a line.
@@ -108,6 +148,11 @@ func (l *lines) finish() error {
 func (o *output) close(s *Summary) error {
 	if o.err != nil {
 		return o.err
+	}
+	if o.batch != nil {
+		if err := o.finishBatch(); err != nil {
+			return err
+		}
 	}
 	b, err := json.Marshal(s)
 	if err != nil {

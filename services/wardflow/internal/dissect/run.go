@@ -49,6 +49,9 @@ type runner struct {
 
 const someReasons = 5
 
+// domain is the time domain of a run.
+const domain = "file"
+
 // each makes a run of every file, in a folder that is named as the file below
 // what all of them have in common.
 func (r *runner) each(ctx context.Context) error {
@@ -117,7 +120,9 @@ func (r *runner) run(ctx context.Context, files []string, dir string) error {
 	if len(readers) == 0 {
 		return nil
 	}
-	out, err := newOutput(dir)
+	out, err := newOutput(dir, r.o.Format, proto.Batch{
+		Version: proto.SchemaTraffic, Site: r.o.Capture.Site, Sensor: r.o.Capture.Sensor, Producer: domain, Domain: domain,
+	})
 	if err != nil {
 		return err
 	}

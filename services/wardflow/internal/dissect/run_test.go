@@ -237,3 +237,40 @@ func TestOutputThatCannotBeWritten(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestMsgpackSaysTheSame: the batches hold what the JSON lines do, in its order.
+func TestMsgpackSaysTheSame(t *testing.T) {
+	file, asJSON, asBatches := repotest.Shared(t, "captures/ward-a/incident-10-pump-silent.pcap"), t.TempDir(), t.TempDir()
+	one := dissected(t, Options{Files: []string{file}, Out: asJSON})
+	two := dissected(t, Options{Files: []string{file}, Out: asBatches, Format: FormatMsgpack})
+	if *one != *two || !bytes.Equal(read(t, asJSON, "summary.json"), read(t, asBatches, "summary.json")) {
+		t.Errorf("%+v and %+v", one, two)
+	}
+	var flows, observations []byte
+	next := uint64(0)
+	for b := read(t, asBatches, "traffic.msgpack"); len(b) > 0; {
+		n := 4 + int(binary.BigEndian.Uint32(b))
+		var batch proto.Batch
+		if err := proto.Unmarshal(b[4:n], &batch); err != nil {
+			t.Fatal(err)
+		}
+		b = b[n:]
+		if batch.FirstSeq != next || batch.Site != "ward" || batch.Sensor != DefaultSensor {
+			t.Errorf("batch %+v", batch)
+		}
+		next += uint64(len(batch.Items))
+		for _, it := range batch.Items {
+			switch {
+			case it.Flow != nil:
+				it.Flow.Site, it.Flow.Sensor = batch.Site, batch.Sensor
+				flows = append(it.Flow.AppendJSON(flows), '\n')
+			case it.Observation != nil:
+				it.Observation.Site, it.Observation.Sensor = batch.Site, batch.Sensor
+				observations = append(it.Observation.AppendJSON(observations), '\n')
+			}
+		}
+	}
+	if !bytes.Equal(flows, read(t, asJSON, "flows.jsonl")) || !bytes.Equal(observations, read(t, asJSON, "observations.jsonl")) || len(flows) == 0 || len(observations) == 0 {
+		t.Error("the batches hold something else")
+	}
+}
