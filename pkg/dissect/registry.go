@@ -9,6 +9,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/carescape"
 	"github.com/wardflow/wardflow/pkg/dissect/cdp"
 	"github.com/wardflow/wardflow/pkg/dissect/dcerpc"
+	"github.com/wardflow/wardflow/pkg/dissect/database"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcp"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcpv6"
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
@@ -140,6 +141,10 @@ var services = []*dissector.Protocol{
 	&imap.Protocol,
 	&telnet.Protocol,
 	&ntp.Protocol,
+	&database.TDS,
+	&database.MySQL,
+	&database.PostgreSQL,
+	&database.Oracle,
 }
 
 // media are known by more than one packet: all others are asked before.

@@ -24,10 +24,6 @@ func unhex(t *testing.T, s string) []byte {
 // first byte another it is unknown.
 func TestStreams(t *testing.T) {
 	for name, first := range map[string][]byte{
-		"mysql":         append(unhex(t, "4a0000000a"), "8.0.31\x00\x0b\x00\x00\x00saltsalt\x00more and more of the greeting until its end............"...),
-		"postgresql":    append(unhex(t, "0000002100030000"), "user\x00x\x00database\x00y\x00\x00"...),
-		"tds":           unhex(t, "1201002f0000010000001a00060100200001020021000103002200040400260001ff0b0000000000000100000000000000"),
-		"oracle":        append(unhex(t, "00420000010000000138012c00000800 7fff 7f08 0000 0100 0020 0022 00000000 0000"), "(DESCRIPTION=(CONNECT_DATA=x))"...),
 		"mongodb":       unhex(t, "2a0000000100000000000000dd0700000000000000150000001069736d61737465720001000000000000"),
 		"redis":         []byte("*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"),
 		"cassandra":     unhex(t, "040000000500000000"),

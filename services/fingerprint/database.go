@@ -1,0 +1,12 @@
+package fingerprint
+
+// loginReadings are what connections to databases tell of both ends: of the server
+// which program it is, of the client its computer's name.
+var loginReadings = []reading{
+	{"product", "software_product", 0.8},
+	{"computer_name", "hostname", 0.6},
+	{"os", "os", 0.5},
+}
+
+// databaseReadings are by protocol.
+var databaseReadings = map[string][]reading{"tds": loginReadings, "mysql": loginReadings, "postgresql": loginReadings, "oracle": loginReadings}
