@@ -22,9 +22,17 @@ var ports = map[proto.Transport]map[uint16]string{
 	proto.UDP: {
 		20:   "ftp_data",
 		515:  "lpd",
+		88:   "kerberos",
+		389:  "ldap",
+		631:  "ipp",
+		3389: "rdp",
+	},
+	proto.UDP: {
+		20:   "ftp_data",
+		88:   "kerberos",
+		389:  "ldap",
 		631:  "ipp",
 		3702: "ws_discovery",
-		9100: "jetdirect",
 	},
 }
 

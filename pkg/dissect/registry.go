@@ -40,10 +40,12 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/opcua"
 	"github.com/wardflow/wardflow/pkg/dissect/poct1a"
 	"github.com/wardflow/wardflow/pkg/dissect/pop3"
+	"github.com/wardflow/wardflow/pkg/dissect/printing"
 	"github.com/wardflow/wardflow/pkg/dissect/profinet"
 	"github.com/wardflow/wardflow/pkg/dissect/quic"
 	"github.com/wardflow/wardflow/pkg/dissect/radius"
 	"github.com/wardflow/wardflow/pkg/dissect/rdp"
+	"github.com/wardflow/wardflow/pkg/dissect/rpc"
 	"github.com/wardflow/wardflow/pkg/dissect/rtp"
 	"github.com/wardflow/wardflow/pkg/dissect/rtsp"
 	"github.com/wardflow/wardflow/pkg/dissect/s7comm"
@@ -145,6 +147,11 @@ var services = []*dissector.Protocol{
 	&database.MySQL,
 	&database.PostgreSQL,
 	&database.Oracle,
+	&rpc.NFS,
+	&rpc.Protocol,
+	&printing.JetDirect,
+	&printing.Raw,
+	&printing.LPD,
 }
 
 // media are known by more than one packet: all others are asked before.

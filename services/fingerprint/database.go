@@ -8,5 +8,8 @@ var loginReadings = []reading{
 	{"os", "os", 0.5},
 }
 
-// databaseReadings are by protocol.
-var databaseReadings = map[string][]reading{"tds": loginReadings, "mysql": loginReadings, "postgresql": loginReadings, "oracle": loginReadings}
+// databaseReadings are by protocol; shares and printers are spoken to in the same way.
+var databaseReadings = map[string][]reading{
+	"tds": loginReadings, "mysql": loginReadings, "postgresql": loginReadings, "oracle": loginReadings, "nfs": loginReadings, "rpc": loginReadings, "lpd": loginReadings,
+	"jetdirect": {{"model", "model", 0.85}}, // PJL: INFO ID
+}
