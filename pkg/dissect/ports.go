@@ -14,23 +14,11 @@ import (
 // documentation). Ports of the registered protocols come from themselves.
 var ports = map[proto.Transport]map[uint16]string{
 	proto.TCP: {
-		20:   "ftp_data",
-		515:  "lpd",
-		631:  "ipp",
-		9100: "jetdirect",
+		20:  "ftp_data",
+		631: "ipp",
 	},
 	proto.UDP: {
 		20:   "ftp_data",
-		515:  "lpd",
-		88:   "kerberos",
-		389:  "ldap",
-		631:  "ipp",
-		3389: "rdp",
-	},
-	proto.UDP: {
-		20:   "ftp_data",
-		88:   "kerberos",
-		389:  "ldap",
 		631:  "ipp",
 		3702: "ws_discovery",
 	},
