@@ -14,17 +14,13 @@ import (
 // documentation). Ports of the registered protocols come from themselves.
 var ports = map[proto.Transport]map[uint16]string{
 	proto.TCP: {
-		20:   "ftp_data",
-		515:  "lpd",
-		631:  "ipp",
-		9100: "jetdirect",
+		20:  "ftp_data",
+		631: "ipp",
 	},
 	proto.UDP: {
 		20:   "ftp_data",
-		515:  "lpd",
 		631:  "ipp",
 		3702: "ws_discovery",
-		9100: "jetdirect",
 	},
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/carescape"
 	"github.com/wardflow/wardflow/pkg/dissect/cdp"
 	"github.com/wardflow/wardflow/pkg/dissect/dcerpc"
+	"github.com/wardflow/wardflow/pkg/dissect/database"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcp"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcpv6"
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
@@ -39,10 +40,12 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/opcua"
 	"github.com/wardflow/wardflow/pkg/dissect/poct1a"
 	"github.com/wardflow/wardflow/pkg/dissect/pop3"
+	"github.com/wardflow/wardflow/pkg/dissect/printing"
 	"github.com/wardflow/wardflow/pkg/dissect/profinet"
 	"github.com/wardflow/wardflow/pkg/dissect/quic"
 	"github.com/wardflow/wardflow/pkg/dissect/radius"
 	"github.com/wardflow/wardflow/pkg/dissect/rdp"
+	"github.com/wardflow/wardflow/pkg/dissect/rpc"
 	"github.com/wardflow/wardflow/pkg/dissect/rtp"
 	"github.com/wardflow/wardflow/pkg/dissect/rtsp"
 	"github.com/wardflow/wardflow/pkg/dissect/s7comm"
@@ -139,6 +142,15 @@ var services = []*dissector.Protocol{
 	&imap.Protocol,
 	&telnet.Protocol,
 	&ntp.Protocol,
+	&database.TDS,
+	&database.MySQL,
+	&database.PostgreSQL,
+	&database.Oracle,
+	&rpc.NFS,
+	&rpc.Protocol,
+	&printing.JetDirect,
+	&printing.Raw,
+	&printing.LPD,
 }
 
 // media are known by more than one packet: all others are asked before.

@@ -132,7 +132,9 @@ func note(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 	list, known := readings[o.Protocol]
 	if !known {
 		if list, known = controlReadings[o.Protocol]; !known {
-			return false
+			if list, known = databaseReadings[o.Protocol]; !known {
+				return false
+			}
 		}
 	}
 	var p *profile

@@ -56,7 +56,7 @@ var (
 func (m *message) answer(n byte, r *reader) {
 	f := m.fact("identity", "server")
 	before := len(f.Attributes)
-	ok := true
+	var ok bool
 	switch n {
 	case readProperty:
 		ok = m.property(&f, r)

@@ -53,11 +53,12 @@ func TestPeer(t *testing.T) {
 	want := func(where string, ok bool, why string) {
 		t.Helper()
 		total++
-		if ok {
+		switch {
+		case ok:
 			equal++
-		} else if why == "" {
+		case why == "":
 			t.Error(where)
-		} else {
+		default:
 			t.Logf("%s: %s", where, why)
 		}
 	}

@@ -65,8 +65,8 @@ func (s *stream) Data(c *dissector.Context, b []byte) {
 	if s.done[side] {
 		return
 	}
-	buf := append(s.buf[side], b[:min(len(b), maxMessage-len(s.buf[side]))]...)
-	s.buf[side] = buf
+	s.buf[side] = append(s.buf[side], b[:min(len(b), maxMessage-len(s.buf[side]))]...)
+	buf := s.buf[side]
 	end := bytes.Index(buf, []byte("};;"))
 	if end < 0 && len(buf) < maxMessage {
 		return

@@ -106,11 +106,12 @@ func finsUDP(c *dissector.Context, b []byte) bool {
 // that fits, then one of its elements.
 func c1222(b []byte) bool {
 	n, at := int(b[1]), 2
-	if n == 0x81 {
+	switch {
+	case n == 0x81:
 		n, at = int(b[2]), 3
-	} else if n == 0x82 {
+	case n == 0x82:
 		n, at = be16(b[2:]), 4
-	} else if n > 0x82 {
+	case n > 0x82:
 		return false
 	}
 	return b[0] == 0x60 && n >= 8 && at+n <= max(len(b), dissector.MaxPrefix) && (b[at] == 0xa2 || b[at] == 0xa4 || b[at] == 0xa6 || b[at] == 0xa8)

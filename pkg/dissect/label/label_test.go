@@ -24,10 +24,6 @@ func unhex(t *testing.T, s string) []byte {
 // first byte another it is unknown.
 func TestStreams(t *testing.T) {
 	for name, first := range map[string][]byte{
-		"mysql":         append(unhex(t, "4a0000000a"), "8.0.31\x00\x0b\x00\x00\x00saltsalt\x00more and more of the greeting until its end............"...),
-		"postgresql":    append(unhex(t, "0000002100030000"), "user\x00x\x00database\x00y\x00\x00"...),
-		"tds":           unhex(t, "1201002f0000010000001a00060100200001020021000103002200040400260001ff0b0000000000000100000000000000"),
-		"oracle":        append(unhex(t, "00420000010000000138012c00000800 7fff 7f08 0000 0100 0020 0022 00000000 0000"), "(DESCRIPTION=(CONNECT_DATA=x))"...),
 		"mongodb":       unhex(t, "2a0000000100000000000000dd0700000000000000150000001069736d61737465720001000000000000"),
 		"redis":         []byte("*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"),
 		"cassandra":     unhex(t, "040000000500000000"),
@@ -49,8 +45,6 @@ func TestStreams(t *testing.T) {
 		"diameter":      unhex(t, "010000188000010100000000000000010000000200000000"),
 		"bittorrent":    []byte("\x13BitTorrent protocol"),
 		"pptp":          unhex(t, "009c00011a2b3c4d00010000"),
-		"nfs":           unhex(t, "80000028 00000001 00000000 00000002 000186a3 00000003 00000000 00000000 00000000 00000000 00000000"),
-		"rpc":           unhex(t, "80000028 00000001 00000000 00000002 000186a0 00000002 00000003 00000000 00000000 00000000 00000000"),
 		"rsync":         []byte("@RSYNCD: 31.0\n"),
 		"git":           []byte("0033git-upload-pack /project.git\x00host=x\x00"),
 		"afp":           unhex(t, "00030001 00000000 00000000 00000000"),
@@ -120,7 +114,6 @@ func TestDatagrams(t *testing.T) {
 		{"dtls", [2]uint16{4000, 4001}, "16feff 0000 000000000000 0010" + "01 000004 0000 000000 000004 00000000"},
 		{"l2tp", [2]uint16{1701, 1701}, "c802 000c 0000 0000 0000 0000"},
 		{"teredo", [2]uint16{4000, 3544}, "6000000000003b01"},
-		{"nfs", [2]uint16{4000, 4001}, "00000001 00000000 00000002 000186a5 00000003 00000000 00000000 00000000 00000000 00000000"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := unhex(t, tc.data)

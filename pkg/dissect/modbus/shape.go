@@ -177,11 +177,10 @@ func rtuLengths(b []byte) (n [2]int) {
 	return [2]int{-1, -1}
 }
 
-// checksum is the CRC-16 of RTU frames (MODBUS over Serial Line V1.02, 6.2.2).
-func checksum(b []byte) uint16 {
-	crc := uint16(0xffff)
-	for _, x := range b {
-		crc ^= uint16(x)
+// table is that of the CRC-16 of RTU frames (MODBUS over Serial Line V1.02, 6.2.2).
+var table = func() (t [256]uint16) {
+	for i := range t {
+		crc := uint16(i)
 		for range 8 {
 			if crc&1 != 0 {
 				crc = crc>>1 ^ 0xa001
@@ -189,6 +188,15 @@ func checksum(b []byte) uint16 {
 				crc >>= 1
 			}
 		}
+		t[i] = crc
+	}
+	return t
+}()
+
+func checksum(b []byte) uint16 {
+	crc := uint16(0xffff)
+	for _, x := range b {
+		crc = crc>>8 ^ table[byte(crc)^x]
 	}
 	return crc
 }

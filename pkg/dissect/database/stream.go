@@ -1,0 +1,143 @@
+package database
+
+import (
+	"encoding/binary"
+	"strings"
+	"unicode/utf16"
+
+	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/pkg/dissect/framing"
+)
+
+// The bounds of one connection.
+const (
+	maxText     = 128
+	maxKept     = 8 << 10 // bytes of a message
+	maxMessages = 24      // of a direction, in which somebody must have signed on
+)
+
+// talk is what a protocol makes of a connection's messages.
+type talk interface {
+	// message takes one; it returns true when the rest has nothing of interest.
+	message(c *dissector.Context, b []byte) (over bool)
+}
+
+// stream takes both directions apart into messages.
+type stream struct {
+	half     [2]framing.Reader
+	format   [2]*framing.Format // by direction
+	messages [2]int
+	talk     talk
+}
+
+// Data reads the next bytes of a direction.
+func (s *stream) Data(c *dissector.Context, b []byte) {
+	side := c.Side & 1
+	r := &s.half[side]
+	r.Feed(b)
+	for {
+		m, _, ok := r.Next(s.format[side])
+		if !ok {
+			return
+		}
+		if s.messages[side]++; s.messages[side] > maxMessages || s.talk.message(c, m) {
+			c.Sink.Done()
+			return
+		}
+	}
+}
+
+// Gap ends the reading: what is told is told at the beginning.
+func (s *stream) Gap(c *dissector.Context, n int64) {
+	if n != -1 { // from the middle on, the rest may still tell
+		c.Sink.Done()
+		return
+	}
+	s.half[c.Side&1].Gap()
+}
+
+// End has nothing to tell.
+func (s *stream) End(*dissector.Context) {}
+
+// Size is the bytes that are kept.
+func (s *stream) Size() int { return 256 + s.half[0].Size() + s.half[1].Size() }
+
+func fact(c *dissector.Context, kind, role string) dissector.Fact {
+	f := dissector.Fact{Kind: kind, Subject: dissector.Subject{Side: c.Side}}
+	f.Attributes.Set("role", role)
+	return f
+}
+
+// administrators are the accounts that such servers are installed with.
+var administrators = map[string]bool{
+	"sa": true, "root": true, "admin": true, "administrator": true, "postgres": true, "sys": true, "system": true, "mysql": true, "dba": true, "dbadmin": true,
+}
+
+// account says what kind of account a name is.
+func account(name string) string {
+	switch name = strings.ToLower(strings.TrimSpace(name)); {
+	case name == "":
+		return "empty"
+	case administrators[name]:
+		return "administrator"
+	case name == "guest":
+		return "guest"
+	}
+	return "other"
+}
+
+// wide makes UTF-8 of UTF-16, little endian.
+func wide(b []byte) []byte {
+	u := make([]uint16, 0, len(b)/2)
+	for ; len(b) >= 2; b = b[2:] {
+		u = append(u, binary.LittleEndian.Uint16(b))
+	}
+	return []byte(string(utf16.Decode(u)))
+}
+
+// program takes the folders off a program's name.
+func program(s string) string {
+	if i := strings.LastIndexAny(s, `\/`); i >= 0 {
+		s = s[i+1:]
+	}
+	return s
+}
+
+// yes is the verdict of a bool.
+func yes(is bool) dissector.Verdict {
+	if is {
+		return dissector.Yes
+	}
+	return dissector.No
+}
+
+// printable reports that b is ASCII text without control characters.
+func printable(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// begins asks for one of some beginnings.
+func begins(b []byte, list ...string) dissector.Verdict {
+	verdict := dissector.No
+	for _, s := range list {
+		n := min(len(b), len(s))
+		switch {
+		case string(b[:n]) != s[:n]:
+		case n == len(s):
+			return dissector.Yes
+		default:
+			verdict = dissector.More
+		}
+	}
+	return verdict
+}
+
+func be16(b []byte) int { return int(binary.BigEndian.Uint16(b)) }
+func be32(b []byte) int { return int(binary.BigEndian.Uint32(b)) }
+func le16(b []byte) int { return int(binary.LittleEndian.Uint16(b)) }
+func le32(b []byte) int { return int(binary.LittleEndian.Uint32(b)) }

@@ -1,0 +1,15 @@
+package fingerprint
+
+// loginReadings are what connections to databases tell of both ends: of the server
+// which program it is, of the client its computer's name.
+var loginReadings = []reading{
+	{"product", "software_product", 0.8},
+	{"computer_name", "hostname", 0.6},
+	{"os", "os", 0.5},
+}
+
+// databaseReadings are by protocol; shares and printers are spoken to in the same way.
+var databaseReadings = map[string][]reading{
+	"tds": loginReadings, "mysql": loginReadings, "postgresql": loginReadings, "oracle": loginReadings, "nfs": loginReadings, "rpc": loginReadings, "lpd": loginReadings,
+	"jetdirect": {{"model", "model", 0.85}}, // PJL: INFO ID
+}
