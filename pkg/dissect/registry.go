@@ -16,6 +16,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/kerberos"
 	"github.com/wardflow/wardflow/pkg/dissect/ldap"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
+	"github.com/wardflow/wardflow/pkg/dissect/mqtt"
 	"github.com/wardflow/wardflow/pkg/dissect/pop3"
 	"github.com/wardflow/wardflow/pkg/dissect/radius"
 	"github.com/wardflow/wardflow/pkg/dissect/rdp"
@@ -80,6 +81,7 @@ var services = []*dissector.Protocol{
 	&vnc.Protocol,
 	&sip.Protocol,
 	&rtsp.Protocol,
+	&mqtt.Protocol,
 	&stun.Protocol,
 	&rtp.Control,
 	&rtp.Protocol,

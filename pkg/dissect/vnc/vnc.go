@@ -82,6 +82,9 @@ const maxBuffer = 300 // the longest list of security types
 // Data reads the next bytes of a direction.
 func (s *stream) Data(c *dissector.Context, b []byte) {
 	h := &s.half[c.Side&1]
+	if h.lost && h.step == versionNext && recognise(b, true) == dissector.Yes {
+		h.lost = false // the capture began after the handshake of TCP
+	}
 	for h.step != nothing && !h.lost {
 		room := min(maxBuffer-len(h.buf), len(b))
 		h.buf = append(h.buf, b[:room]...)

@@ -98,3 +98,11 @@ func FuzzStream(f *testing.F) {
 	f.Add([]byte("RFB 003.008\n\x02"+sixteen), []byte("RFB 003.008\n\x01\x02"+sixteen+"\x00\x00\x00\x00"), 13)
 	f.Fuzz(dissecttest.FuzzCut)
 }
+
+// A capture that begins after the handshake of TCP still has both versions.
+func TestMidstream(t *testing.T) {
+	r := dissecttest.Play(dissect.Config{}, say("<RFB 003.008\n", ">RFB 003.008\n", "<\x01\x01", ">\x01", "<\x00\x00\x00\x00").Segments(false))
+	if len(r.Of("vnc", "version")) != 2 {
+		t.Error(r.Brief())
+	}
+}
