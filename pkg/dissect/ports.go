@@ -13,9 +13,9 @@ import (
 var ports = map[proto.Transport]map[uint16]string{
 	proto.TCP: {
 		20: "ftp_data", 102: "s7comm", 111: "rpc", 139: "netbios",
-		502: "modbus", 514: "syslog", 515: "lpd", 631: "ipp", 1433: "tds",
+		502: "modbus", 514: "syslog", 631: "ipp", 1433: "tds",
 		1521: "oracle", 2049: "nfs", 3306: "mysql", 4840: "opcua", 5432: "postgresql",
-		9100: "jetdirect", 20000: "dnp3", 44818: "enip",
+		20000: "dnp3", 44818: "enip",
 	},
 	proto.UDP: {
 		69: "tftp", 111: "rpc", 123: "ntp", 137: "netbios", 138: "netbios", 161: "snmp", 162: "snmp",

@@ -13,9 +13,11 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
 	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/imap"
+	"github.com/wardflow/wardflow/pkg/dissect/jetdirect"
 	"github.com/wardflow/wardflow/pkg/dissect/kerberos"
 	"github.com/wardflow/wardflow/pkg/dissect/ldap"
 	"github.com/wardflow/wardflow/pkg/dissect/lldp"
+	"github.com/wardflow/wardflow/pkg/dissect/lpd"
 	"github.com/wardflow/wardflow/pkg/dissect/mqtt"
 	"github.com/wardflow/wardflow/pkg/dissect/pop3"
 	"github.com/wardflow/wardflow/pkg/dissect/radius"
@@ -82,6 +84,8 @@ var services = []*dissector.Protocol{
 	&sip.Protocol,
 	&rtsp.Protocol,
 	&mqtt.Protocol,
+	&jetdirect.Protocol,
+	&lpd.Protocol,
 	&stun.Protocol,
 	&rtp.Control,
 	&rtp.Protocol,

@@ -59,6 +59,9 @@ type half struct {
 	bodies  int64 // bytes of bodies that were stepped over
 	skipped int   // bytes while lost
 	ended   bool
+
+	listens bool   // to the body in hand
+	body    []byte // its beginning, at most ipp.Max
 }
 
 // Data reads the next bytes of a direction.
@@ -67,7 +70,7 @@ func (s *stream) Data(c *dissector.Context, b []byte) {
 	for len(b) > 0 && !s.done && s.tunnel == nil {
 		switch h.mode {
 		case body, chunkData, untilClose:
-			b = s.skip(h, b)
+			b = s.skip(c, h, b)
 		default:
 			b = s.text(c, h, b)
 		}
@@ -83,15 +86,19 @@ func (s *stream) Data(c *dissector.Context, b []byte) {
 // skip steps over bytes of a body. After enough of them nothing new is expected
 // of the connection. That is asked for after each step, and nothing is said in a
 // body, so that it does not matter how the connection was cut.
-func (s *stream) skip(h *half, b []byte) []byte {
+func (s *stream) skip(c *dissector.Context, h *half, b []byte) []byte {
 	n := int64(len(b))
 	if h.mode != untilClose {
 		n = min(n, h.left)
 	}
 	h.bodies += n
+	s.hear(c, h, b[:n])
 	if h.mode != untilClose {
 		if h.left -= n; h.left == 0 {
 			h.mode = map[bool]mode{true: chunkEnd, false: start}[h.mode == chunkData]
+			if h.mode == start {
+				s.heard(c, h)
+			}
 		}
 	}
 	s.enough(h)
@@ -159,7 +166,9 @@ func (s *stream) take(c *dissector.Context, h *half, line []byte, long bool) {
 			h.msg.header(line)
 		}
 	case chunkSize:
-		h.chunk(c, line)
+		if h.chunk(c, line); h.mode == trailer {
+			s.heard(c, h)
+		}
 	case chunkEnd:
 		h.mode = chunkSize
 		if len(line) > 0 {
@@ -268,6 +277,7 @@ func (h *half) follow(c *dissector.Context, response bool) {
 	default:
 		h.mode = start
 	}
+	h.listen()
 }
 
 // chunk reads the size of a chunk, which extensions may follow (RFC 9112 7.1).
@@ -324,6 +334,7 @@ func (s *stream) Gap(c *dissector.Context, n int64) {
 		return
 	}
 	h := &s.half[c.Side&1]
+	h.deaf()
 	switch {
 	case h.mode == untilClose:
 	case n > 0 && (h.mode == body || h.mode == chunkData) && h.left >= n:
@@ -343,6 +354,10 @@ func (s *stream) End(c *dissector.Context) {
 		return
 	}
 	h := &s.half[c.Side&1]
+	if h.mode == untilClose {
+		s.heard(c, h)
+	}
+	h.deaf()
 	h.ended, h.line = true, nil
 	if s.half[1-c.Side&1].ended {
 		s.finish(c, false)
@@ -358,7 +373,7 @@ func (s *stream) finish(c *dissector.Context, incomplete bool) {
 func (s *stream) Size() int {
 	n := 512 + s.seen.size()
 	for i := range s.half {
-		n += cap(s.half[i].line) + s.half[i].msg.size()
+		n += cap(s.half[i].line) + cap(s.half[i].body) + s.half[i].msg.size()
 	}
 	if s.tunnel != nil {
 		n += s.tunnel.Size()
