@@ -65,7 +65,7 @@ import (
 
 // protocols is the list of protocols. Where the content of two is alike, the
 // first wins, unless the flow's port is the other's.
-var protocols = slices.Concat(link, clinical, building, identity, services, label.Protocols, media)
+var protocols = slices.Concat(link, clinical, building, identity, services, label.Protocols, last)
 
 // link are those of the segment itself, most of them without IP.
 var link = []*dissector.Protocol{
@@ -153,8 +153,8 @@ var services = []*dissector.Protocol{
 	&printing.LPD,
 }
 
-// media are known by more than one packet: all others are asked before.
-var media = []*dissector.Protocol{
+// last are those that are known by little: all others are asked before.
+var last = []*dissector.Protocol{
 	&dcerpc.Protocol,
 	&rtp.Protocol,
 }

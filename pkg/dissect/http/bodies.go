@@ -7,6 +7,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/fhir"
 	"github.com/wardflow/wardflow/pkg/dissect/httpbody"
+	"github.com/wardflow/wardflow/pkg/dissect/ipp"
 	"github.com/wardflow/wardflow/pkg/dissect/sdc"
 	"github.com/wardflow/wardflow/pkg/dissect/upnp"
 )
@@ -17,6 +18,7 @@ var kinds = []*httpbody.Kind{
 	&sdc.Bodies,
 	&fhir.Bodies,
 	&upnp.Bodies,
+	&ipp.Bodies,
 }
 
 // inspection is the body in hand of one direction, as its readers get it.

@@ -43,6 +43,9 @@ func size(b []byte) int64 {
 func (s *stream) Data(c *dissector.Context, b []byte) {
 	side := c.Side & 1
 	r := &s.half[side]
+	if r.Lost && !r.Bad && recognise(b[:min(len(b), dissector.MaxPrefix)], true) == dissector.Yes {
+		*r = sized.Reader{} // the capture began after the handshake of TCP
+	}
 	for len(b) > 0 && !s.inTLS[side] {
 		switch {
 		case s.tls != nil && r.Lost && b[0] >= 20 && b[0] <= 23:

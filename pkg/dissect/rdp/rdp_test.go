@@ -169,3 +169,11 @@ func FuzzStream(f *testing.F) {
 	f.Add(parts[0], parts[1], 40)
 	f.Fuzz(dissecttest.FuzzCut)
 }
+
+// A capture that begins after the handshake of TCP still has both sides.
+func TestMidstream(t *testing.T) {
+	r := dissecttest.Play(dissect.Config{}, old().Segments(false))
+	if k := r.Kinds(); k["rdp connect"] != 1 || k["rdp server"] != 1 {
+		t.Error(r.Brief())
+	}
+}
