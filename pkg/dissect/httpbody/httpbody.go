@@ -122,7 +122,7 @@ func (w *whole) Size() int { return cap(w.half[0]) + cap(w.half[1]) + 64 }
 // Path is the target's path: without scheme, host, query and fragment.
 func (m *Message) Path() []byte {
 	t := m.Target
-	if i := bytes.Index(t, []byte("://")); i > 0 && i < 8 {
+	if i := bytes.Index(t, []byte("://")); i > 0 && t[0] != '/' {
 		t = t[i+3:]
 		if j := bytes.IndexByte(t, '/'); j >= 0 {
 			t = t[j:]
