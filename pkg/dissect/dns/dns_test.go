@@ -82,7 +82,8 @@ func TestDatagrams(t *testing.T) {
 		{"update", to53, message(0x2800, 1, 0, 0, 0, ask("hosp.local", 6)), "dns content", []string{`dns update side=0 mac= ip=invalid IP equipment="" gateway=0 {"domain":"hosp.local","role":"client"}`}},
 		{
 			"a host registers itself", to53, message(0x2800, 1, 1, 2, 0, ask("hosp.local", 6), slices.Concat(name("pcu-1.hosp.local"), be16(5, 254, 0, 0, 0)), slices.Concat(name("pcu-1.hosp.local"), be16(1, 255, 0, 0, 0)), rr(name("pcu-1.hosp.local"), 1, []byte{10, 1, 2, 3})),
-			"dns content", []string{"dns update", `dns name side=0 mac= ip=10.1.2.3 equipment="" gateway=0 {"hostname":"pcu-1.hosp.local"}`},
+			"dns content",
+			[]string{"dns update", `dns name side=0 mac= ip=10.1.2.3 equipment="" gateway=0 {"hostname":"pcu-1.hosp.local"}`},
 		},
 		{"an update refused", to53, message(0xa805, 1, 0, 0, 0, ask("hosp.local", 6)), "dns content", []string{`dns update_response side=1 mac= ip=invalid IP equipment="" gateway=0 {"domain":"hosp.local","rcode":"REFUSED","role":"server"}`}},
 		{"notify", to53, message(0x2400, 1, 0, 0, 0, ask("hosp.local", 6)), "dns content", []string{`dns notify side=0 mac= ip=invalid IP equipment="" gateway=0 {"domain":"hosp.local","role":"client"}`}},
