@@ -16,6 +16,10 @@ var zeekNetworkLogs = map[string]map[string]zeekColumn{
 		"requested_addr": {"dhcp", "", "requested_ip"}, "assigned_addr": {"dhcp", "", "ip"}, "lease_time": {"dhcp", "", "lease_s"}, "msg_types": {"dhcp", "", "kind"},
 		"circuit_id": {"dhcp", "", "circuit_id"}, "agent_remote_id": {"dhcp", "", "remote_id"},
 	},
+	"dns.log": {
+		"qtype_name": {"dns", "", "qtype"}, "rcode_name": {"dns", "response", "rcode"}, "AA": {"dns", "response", "authoritative"}, "TC": {"dns", "response", "truncated"}, "RA": {"dns", "response", "recursion"},
+		"query": {"dns", "", "domain"},
+	},
 	"syslog.log": {"facility": {"syslog", "messages", "facilities"}, "severity": {"syslog", "messages", "severities"}},
 	"ntp.log":    {"version": {"ntp", "", "ntp_version"}, "stratum": {"ntp", "", "stratum"}, "ref_id": {"ntp", "", "reference"}, "poll": {"ntp", "", "poll_s"}},
 }
@@ -52,6 +56,11 @@ func TestZeekNetwork(t *testing.T) {
 				}
 				for name, c := range columns {
 					value := zeekNetworkValue(name, row)
+					if c.protocol == "dns" { // Zeek's log has mDNS, LLMNR and NetBIOS, too
+						if c.protocol = o.flows[k].Protocol; c.protocol != "dns" && (name != "qtype_name" && name != "rcode_name" || c.protocol == "netbios") {
+							continue
+						}
+					}
 					if value == "" {
 						continue
 					}
@@ -128,6 +137,24 @@ func zeekNetworkValue(name string, at func(string) string) string {
 		return ""
 	}
 	switch name {
+	case "AA", "TC", "RA":
+		if v != "T" {
+			return ""
+		}
+		return "true"
+	case "query":
+		labels := strings.Split(strings.ToLower(v), ".")
+		if len(labels) < 2 || strings.Trim(v, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") != "" {
+			return ""
+		}
+		return strings.Join(labels[len(labels)-2:], ".")
+	case "qtype_name":
+		if v == "*" {
+			return "ANY"
+		}
+		if n, ok := strings.CutPrefix(v, "query-"); ok {
+			return "TYPE" + n
+		}
 	case "lease_time":
 		v, _, _ = strings.Cut(v, ".")
 	case "poll":

@@ -72,8 +72,13 @@ func dissect(c *dissector.Context, b []byte, mild, whole bool, in scope) dissect
 	if !m.plausible() || !q.read(&m, &n) {
 		return dissector.No
 	}
-	if m.opcode() != 0 {
-		c.Count("dns_opcode") // update, notify, ...: no facts in them yet
+	switch op := m.opcode(); {
+	case op == opQuery:
+	case in == global && (op == opNotify || op == opUpdate):
+		q.operate(c, &m, &n, &r)
+		return dissector.Yes
+	default:
+		c.Count("dns_opcode") // inverse queries, the state of a server: nobody uses them
 		return dissector.Yes
 	}
 	var d *discovery
@@ -144,6 +149,10 @@ func (q *question) emit(c *dissector.Context, m *message, n *name, in scope, d *
 		}
 	}
 	a.SetList("service_types", d.typesOf(c))
+	if in == global {
+		flags(a, m)
+		options(a, m, q.off)
+	}
 	c.Emit(&f)
 }
 

@@ -10,9 +10,18 @@ const headerSize = 12
 
 // Flag bits and fields of the second word.
 const (
-	flagResponse = 0x8000
-	flagCut      = 0x0200
-	flagZ        = 0x0040
+	flagResponse      = 0x8000
+	flagAuthoritative = 0x0400
+	flagCut           = 0x0200
+	flagRecursion     = 0x0080 // is to be had
+	flagZ             = 0x0040
+)
+
+// Operations (RFC 1035 4.1.1, RFC 1996, RFC 2136).
+const (
+	opQuery  = 0
+	opNotify = 4
+	opUpdate = 5
 )
 
 const (
