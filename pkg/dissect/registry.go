@@ -19,6 +19,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/enip"
 	"github.com/wardflow/wardflow/pkg/dissect/fox"
 	"github.com/wardflow/wardflow/pkg/dissect/ftp"
+	"github.com/wardflow/wardflow/pkg/dissect/goose"
 	"github.com/wardflow/wardflow/pkg/dissect/hartip"
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
 	"github.com/wardflow/wardflow/pkg/dissect/http"
@@ -101,6 +102,7 @@ var building = []*dissector.Protocol{
 	&fox.Protocol,
 	&profinet.Protocol,
 	&opcua.Protocol,
+	&goose.Protocol,
 }
 
 // identity are those by which devices find each other and say who they are. mDNS

@@ -108,9 +108,20 @@ func datagram(c *dissector.Context, b []byte, _ bool) dissector.Verdict {
 	if ok, more := encapsulated(b); !ok || more || header+int(binary.LittleEndian.Uint16(b[2:])) != c.Headers.PayloadLen {
 		return dissector.No
 	}
-	list(c, b)
+	s, _ := c.State.(*lists)
+	if s == nil {
+		s = new(lists)
+		c.State = s
+	}
+	list(c, b, s.first)
 	return dissector.Yes
 }
+
+// lists is what was told of a flow of datagrams: some ask every few seconds.
+type lists struct{ stream }
+
+// End has nothing to tell.
+func (*lists) End(*dissector.Context) {}
 
 // format is the framing over TCP.
 var format = framing.Format{Keep: 4096, Length: func(b []byte, _ bool) int {
@@ -141,7 +152,7 @@ func (s *stream) Data(c *dissector.Context, b []byte) {
 		}
 		switch m[0] {
 		case listIdentity:
-			list(c, m)
+			list(c, m, s.first)
 		case sendRRData, sendUnitData:
 			s.items(c, m[header:])
 		}

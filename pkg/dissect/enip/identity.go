@@ -62,8 +62,9 @@ var deviceTypes = map[uint16]string{
 	0xc8: "embedded_component",
 }
 
-// list takes a list of identities, or the question for one.
-func list(c *dissector.Context, b []byte) {
+// list takes a list of identities, or the question for one, and tells what was not
+// told before.
+func list(c *dissector.Context, b []byte, first func(string) bool) {
 	if b[0] != listIdentity {
 		return
 	}
@@ -71,7 +72,9 @@ func list(c *dissector.Context, b []byte) {
 	if len(body) < 2 {
 		f := dissector.Fact{Kind: "list_identity", Subject: dissector.Subject{Side: c.Side}}
 		f.Attributes.Set("role", "client")
-		c.Emit(&f)
+		if first("list_identity") {
+			c.Emit(&f)
+		}
 		return
 	}
 	n := int(binary.LittleEndian.Uint16(body))
@@ -88,10 +91,11 @@ func list(c *dissector.Context, b []byte) {
 		}
 		if kind == 0x0c && size > identityAt {
 			f := dissector.Fact{Kind: "identity", Subject: dissector.Subject{Side: c.Side}}
-			if readIdentity(&f, body[identityAt:size]) {
-				c.Emit(&f)
-			} else {
+			switch {
+			case !readIdentity(&f, body[identityAt:size]):
 				c.Count("enip_malformed")
+			case first("listed " + f.Attributes.Get("serial") + f.Attributes.Get("product") + f.Attributes.Get("firmware_version")):
+				c.Emit(&f)
 			}
 		}
 		body = body[size:]
