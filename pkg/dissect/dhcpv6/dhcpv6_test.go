@@ -124,7 +124,7 @@ func TestMessages(t *testing.T) {
 	}
 	// Elsewhere all of it must be right.
 	for b, want := range map[string]string{solicit: "dhcpv6content", solicit + "\x00\x03\x00\xff": "", message(1): ""} {
-		if f := dissecttest.Play(dissect.Config{}, []packet.Headers{datagram(0, [2]uint16{4000, 4001}, b)}).Flows[0]; f.Protocol+f.By != want {
+		if f := dissecttest.Play(dissect.Config{}, []packet.Headers{datagram(0, [2]uint16{40000, 40001}, b)}).Flows[0]; f.Protocol+f.By != want {
 			t.Errorf("elsewhere %q: %s %s", b, f.Protocol, f.By)
 		}
 	}
