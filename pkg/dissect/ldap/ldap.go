@@ -6,8 +6,8 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/dissect/ber"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
-	"github.com/wardflow/wardflow/pkg/dissect/sized"
 	"github.com/wardflow/wardflow/pkg/dissect/sasl"
+	"github.com/wardflow/wardflow/pkg/dissect/sized"
 	"github.com/wardflow/wardflow/pkg/dissect/tls"
 )
 

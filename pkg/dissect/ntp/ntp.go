@@ -64,12 +64,12 @@ func datagram(c *dissector.Context, b []byte, _ bool) dissector.Verdict {
 		return dissector.No
 	}
 	var a proto.Attributes
-	switch {
-	case mode == control:
+	switch mode {
+	case control:
 		if !readControl(c, b, &a) {
 			return dissector.No
 		}
-	case mode == private:
+	case private:
 		if !readPrivate(b, &a) {
 			return dissector.No
 		}

@@ -76,7 +76,7 @@ type packet struct {
 	ip                         netip.Addr
 	accessPoint                proto.MAC
 	ssid, port, portType, vlan string
-	status, session            string
+	status                     string
 	method, eap, account       string
 	legacy                     bool
 	inputBytes, outputBytes    uint64

@@ -50,7 +50,7 @@ func FoxIOResults(captures string) ([]FoxIO, error) {
 			return nil, fmt.Errorf("read %s: %w", path, err)
 		}
 		for _, m := range rows {
-			get := func(name string) string { v, _ := m[name].(string); return v } //nolint:errcheck // "" where it is no text
+			get := func(name string) string { v, _ := m[name].(string); return v }
 			add(strings.TrimSuffix(filepath.Base(path), ".json"), ja4Transport(get("JA4.1")), get("src"), get("srcport"), get("dst"), get("dstport"), get("JA4.1"), get("domain"))
 		}
 	}
