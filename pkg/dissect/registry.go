@@ -3,7 +3,9 @@ package dissect
 import (
 	"slices"
 
+	"github.com/wardflow/wardflow/pkg/dissect/amqp"
 	"github.com/wardflow/wardflow/pkg/dissect/arp"
+	"github.com/wardflow/wardflow/pkg/dissect/chat"
 	"github.com/wardflow/wardflow/pkg/dissect/dcerpc"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcp"
 	"github.com/wardflow/wardflow/pkg/dissect/dicom"
@@ -22,11 +24,13 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/pop3"
 	"github.com/wardflow/wardflow/pkg/dissect/radius"
 	"github.com/wardflow/wardflow/pkg/dissect/rdp"
+	"github.com/wardflow/wardflow/pkg/dissect/remote"
 	"github.com/wardflow/wardflow/pkg/dissect/rtp"
 	"github.com/wardflow/wardflow/pkg/dissect/rtsp"
 	"github.com/wardflow/wardflow/pkg/dissect/sip"
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
 	"github.com/wardflow/wardflow/pkg/dissect/smtp"
+	"github.com/wardflow/wardflow/pkg/dissect/socks"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssh"
 	"github.com/wardflow/wardflow/pkg/dissect/stun"
@@ -86,6 +90,13 @@ var services = []*dissector.Protocol{
 	&mqtt.Protocol,
 	&jetdirect.Protocol,
 	&lpd.Protocol,
+	&amqp.Protocol,
+	&chat.XMPP,
+	&chat.IRC,
+	&socks.Protocol,
+	&remote.X11,
+	&remote.Login,
+	&remote.RSH,
 	&stun.Protocol,
 	&rtp.Control,
 	&rtp.Protocol,
