@@ -44,11 +44,11 @@ func recogniseIRC(b []byte, _ bool) dissector.Verdict {
 			}
 			return dissector.No
 		}
-		if line == nil || len(line) == 0 {
+		part := bytes.Fields(line)
+		if len(part) == 0 {
 			return dissector.No
 		}
 		b = rest
-		part := bytes.Fields(line)
 		if line[0] == ':' {
 			return numbered(part)
 		}
@@ -162,6 +162,9 @@ func recogniseXMPP(b []byte, midstream bool) dissector.Verdict {
 		if i < 0 {
 			return more(b)
 		}
+		if more(b[:i]) == dissector.No {
+			return dissector.No
+		}
 		b = bytes.TrimLeft(b[i+1:], " \r\n\t")
 	}
 	n := min(len(b), len(open))
@@ -172,7 +175,7 @@ func recogniseXMPP(b []byte, midstream bool) dissector.Verdict {
 	if i < 0 {
 		return more(b)
 	}
-	if !bytes.Contains(b[:i], []byte("http://etherx.jabber.org/streams")) {
+	if more(b[:i]) == dissector.No || !bytes.Contains(b[:i], []byte("http://etherx.jabber.org/streams")) {
 		return dissector.No
 	}
 	return dissector.Yes
@@ -196,6 +199,7 @@ func stanza(b []byte) bool {
 	return false
 }
 
+// more is No for what is too long for a tag, or no text.
 func more(b []byte) dissector.Verdict {
 	if len(b) > 900 || !printable(bytes.ReplaceAll(bytes.ReplaceAll(b, []byte("\n"), nil), []byte("\r"), nil)) {
 		return dissector.No

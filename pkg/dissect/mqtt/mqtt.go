@@ -78,10 +78,14 @@ var names = []struct {
 	versions string
 }{{"\x00\x04MQTT", "\x04\x05"}, {"\x00\x06MQIsdp", "\x03"}}
 
-// recognise wants a CONNECT.
-func recognise(b []byte, _ bool) dissector.Verdict {
+// recognise wants a CONNECT, or midstream a segment of whole packets that begins with a
+// PUBLISH to a plausible topic.
+func recognise(b []byte, midstream bool) dissector.Verdict {
 	if len(b) == 0 {
 		return dissector.More
+	}
+	if midstream && b[0]>>4 == publish && whole(b) && topic(b) {
+		return dissector.Yes
 	}
 	if b[0] != connect<<4 {
 		return dissector.No
@@ -108,6 +112,20 @@ func recognise(b []byte, _ bool) dissector.Verdict {
 		}
 	}
 	return dissector.No
+}
+
+// topic holds for the name that a PUBLISH begins with: printable, without wildcards.
+func topic(b []byte) bool {
+	const shortest = 3
+	_, head, _ := length(b)
+	r := reader{b: b[head:]}
+	name := r.text()
+	for _, x := range name {
+		if x < ' ' || x > '~' || x == '+' || x == '#' {
+			return false
+		}
+	}
+	return !r.bad && len(name) >= shortest
 }
 
 // stream is one connection.
