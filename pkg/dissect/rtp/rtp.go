@@ -9,6 +9,8 @@ package rtp
 import (
 	"encoding/binary"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 )
 
@@ -26,12 +28,15 @@ const (
 	version2     = 0x80
 	versionMask  = 0xc0
 	extensionBit = 0x10
-	maxStep      = 4 // packets of a source between two that are seen
+	sourcesMask  = 0x0f
+	maxStep      = 4       // packets of a source between two that are seen
+	maxTime      = 1 << 21 // of its clock, between these: 20 s of 90 kHz
+	minPicture   = 500     // bytes
+	minMixed     = 40      // of the clock: 5 ms of 8 kHz
 )
 
 // datagram wants, on a flow that was announced, one packet; else a second one whose
-// type, source and sequence fit the first one's. What it remembers of the first is
-// source (32 bits), sequence (16), type (8), and that there was one.
+// type, source, sequence and time fit the first one's.
 func datagram(c *dissector.Context, b []byte, known bool) dissector.Verdict {
 	if known && shares(b) {
 		return dissector.Yes
@@ -47,15 +52,27 @@ func datagram(c *dissector.Context, b []byte, known bool) dissector.Verdict {
 	}
 	memo := &c.Memo[c.Side&1]
 	before := *memo
-	source, sequence, kind := binary.BigEndian.Uint32(b[8:]), binary.BigEndian.Uint16(b[2:]), b[1]&0x7f
-	*memo = uint64(source)<<32 | uint64(sequence)<<16 | uint64(kind)<<8 | 1
-	if before&1 == 0 || before>>32 != uint64(source) || byte(before>>8)&0x7f != kind || source == 0 {
+	*memo = remember(b)
+	if before&1 == 0 || uint16(before)>>1 != uint16(*memo)>>1 || binary.BigEndian.Uint32(b[8:]) == 0 {
 		return dissector.No
 	}
-	if step := sequence - uint16(before>>16); step == 0 || step > maxStep {
+	if step := uint16(*memo>>48) - uint16(before>>48); step == 0 || step > maxStep {
+		return dissector.No
+	}
+	// The parts of a picture have one time. What a mixer made, with several sources,
+	// begins as BACnet does (0x81), whose numbers hardly move.
+	step := uint32(*memo>>16) - uint32(before>>16)
+	if step > maxTime || step == 0 && len(b) < minPicture || step < minMixed && b[0]&sourcesMask != 0 {
 		return dissector.No
 	}
 	return dissector.Yes
+}
+
+// remember is what is kept of a packet: sequence (16 bits) | time (32) | a hash of source
+// and type (15) | that there was one (1).
+func remember(b []byte) uint64 {
+	sum := xxhash.Sum64(append([]byte{b[1] & 0x7f}, b[8:header]...))
+	return uint64(binary.BigEndian.Uint16(b[2:]))<<48 | uint64(binary.BigEndian.Uint32(b[4:]))<<16 | sum&0xfffe | 1
 }
 
 // plausible holds for a header whose counts fit the packet, and whose type is none of

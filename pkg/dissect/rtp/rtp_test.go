@@ -14,7 +14,7 @@ import (
 
 // rtp is a packet of a source.
 func rtp(kind byte, sequence int, source uint32) []byte {
-	b := []byte{0x80, kind, byte(sequence >> 8), byte(sequence), 0, 0, 1, 2}
+	b := []byte{0x80, kind, byte(sequence >> 8), byte(sequence), byte(sequence >> 16), byte(sequence >> 8), byte(sequence), 2}
 	return append(binary.BigEndian.AppendUint32(b, source), make([]byte, 160)...)
 }
 
@@ -46,7 +46,7 @@ func TestRTP(t *testing.T) {
 		steps      []step
 	}{
 		{"two that follow", "rtp", []step{{0, rtp(8, 7, 99)}, {0, rtp(8, 8, 99)}}},
-		{"with the marker, one lost", "rtp", []step{{0, rtp(0x88, 0xffff, 99)}, {0, rtp(8, 1, 99)}}},
+		{"with the marker, one lost", "rtp", []step{{0, rtp(0x88, 0xffff, 99)}, {0, rtp(8, 0x10001, 99)}}},
 		{"both sides", "rtp", []step{{0, rtp(8, 7, 99)}, {1, rtp(8, 1000, 5)}, {0, rtp(8, 8, 99)}}},
 		{"one", "", []step{{0, rtp(8, 7, 99)}}},
 		{"one of each side", "", []step{{0, rtp(8, 7, 99)}, {1, rtp(8, 8, 99)}}},
@@ -54,6 +54,9 @@ func TestRTP(t *testing.T) {
 		{"another source", "", []step{{0, rtp(8, 7, 99)}, {0, rtp(8, 8, 98)}}},
 		{"another type", "", []step{{0, rtp(8, 7, 99)}, {0, rtp(9, 8, 99)}}},
 		{"far behind", "", []step{{0, rtp(8, 7, 99)}, {0, rtp(8, 700, 99)}}},
+		{"the same time", "", []step{{0, rtp(8, 7, 99)}, {0, slices.Concat(rtp(8, 8, 99)[:4], rtp(8, 7, 99)[4:])}}},
+		{"the same time, a picture", "rtp", []step{{0, append(rtp(8, 7, 99), make([]byte, 900)...)}, {0, append(slices.Concat(rtp(8, 8, 99)[:4], rtp(8, 7, 99)[4:]), make([]byte, 900)...)}}},
+		{"BACnet", "", []step{{0, append([]byte{0x81}, rtp(8, 7, 99)[1:]...)}, {0, append([]byte{0x81}, rtp(8, 8, 99)[1:]...)}}},
 		{"zeros", "", []step{{0, make([]byte, 100)}, {0, make([]byte, 100)}}},
 		{"more sources than bytes", "", []step{{0, append([]byte{0x8f}, rtp(8, 7, 99)[1:20]...)}, {0, append([]byte{0x8f}, rtp(8, 8, 99)[1:20]...)}}},
 		{"a sender's report", "rtcp", []step{{0, slices.Concat(rtcp(200, 6), rtcp(202, 2))}}},
