@@ -56,7 +56,7 @@ func TestRTP(t *testing.T) {
 		{"far behind", "", []step{{0, rtp(8, 7, 99)}, {0, rtp(8, 700, 99)}}},
 		{"the same time", "", []step{{0, rtp(8, 7, 99)}, {0, slices.Concat(rtp(8, 8, 99)[:4], rtp(8, 7, 99)[4:])}}},
 		{"the same time, a picture", "rtp", []step{{0, append(rtp(8, 7, 99), make([]byte, 900)...)}, {0, append(slices.Concat(rtp(8, 8, 99)[:4], rtp(8, 7, 99)[4:]), make([]byte, 900)...)}}},
-		{"BACnet", "", []step{{0, append([]byte{0x81}, rtp(8, 7, 99)[1:]...)}, {0, append([]byte{0x81}, rtp(8, 8, 99)[1:]...)}}},
+		{"BACnet", "", []step{{0, []byte("\x81\x0a\x00\x15\x01\x04\x30\x01\x0c\x0c\x02\x00\x00\x01\x19\x55\x3e\x44\x00\x00\x00")}, {0, []byte("\x81\x0a\x00\x16\x01\x04\x30\x02\x0c\x0c\x02\x00\x00\x01\x19\x55\x3e\x44\x00\x00\x00\x00")}}},
 		{"zeros", "", []step{{0, make([]byte, 100)}, {0, make([]byte, 100)}}},
 		{"more sources than bytes", "", []step{{0, append([]byte{0x8f}, rtp(8, 7, 99)[1:20]...)}, {0, append([]byte{0x8f}, rtp(8, 8, 99)[1:20]...)}}},
 		{"a sender's report", "rtcp", []step{{0, slices.Concat(rtcp(200, 6), rtcp(202, 2))}}},
