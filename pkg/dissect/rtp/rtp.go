@@ -136,10 +136,23 @@ func control(_ *dissector.Context, b []byte, known bool) dissector.Verdict {
 		return dissector.No
 	case known: // SRTCP has its index and tag behind it
 		return dissector.Yes
+	case secured(b):
+		return dissector.Yes
 	case len(rest) > 0:
 		return dissector.No
 	case first == senderReport && len(b) >= reportSize, first == receiverReport && n > 1, (first == feedback || first == payload) && n > 1:
 		return dissector.Yes
 	}
 	return dissector.No
+}
+
+// secured holds for SRTCP (RFC 3711 3.4): a report of which the head is in clear, and at
+// the end a bit that says so, a number that has not come far, and a tag of ten bytes.
+func secured(b []byte) bool {
+	const index, tag, clear = 4, 10, 8
+	if len(b) < clear+index+tag || b[1] != senderReport && b[1] != receiverReport {
+		return false
+	}
+	at := b[len(b)-index-tag:]
+	return at[0] == 0x80 && at[1] == 0 && 4+4*int(binary.BigEndian.Uint16(b[2:])) <= len(b)-index-tag
 }

@@ -62,6 +62,7 @@ func TestRTP(t *testing.T) {
 		{"a sender's report", "rtcp", []step{{0, slices.Concat(rtcp(200, 6), rtcp(202, 2))}}},
 		{"a receiver's report and more", "rtcp", []step{{0, slices.Concat(rtcp(201, 1), rtcp(202, 3))}}},
 		{"a receiver's report alone", "", []step{{0, rtcp(201, 1)}}},
+		{"SRTCP", "rtcp", []step{{0, slices.Concat(rtcp(201, 1), []byte("encrypted"), []byte{0x80, 0, 0, 7}, make([]byte, 10))}}},
 		{"a lying length", "", []step{{0, rtcp(200, 6)[:20]}}},
 		{"something behind it", "", []step{{0, append(slices.Concat(rtcp(201, 1), rtcp(202, 3)), 1, 2, 3)}}},
 	} {
