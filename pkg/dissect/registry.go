@@ -3,11 +3,13 @@ package dissect
 import (
 	"slices"
 
+	"github.com/wardflow/wardflow/pkg/dissect/amqp"
 	"github.com/wardflow/wardflow/pkg/dissect/arp"
 	"github.com/wardflow/wardflow/pkg/dissect/astm"
 	"github.com/wardflow/wardflow/pkg/dissect/bacnet"
 	"github.com/wardflow/wardflow/pkg/dissect/carescape"
 	"github.com/wardflow/wardflow/pkg/dissect/cdp"
+	"github.com/wardflow/wardflow/pkg/dissect/chat"
 	"github.com/wardflow/wardflow/pkg/dissect/database"
 	"github.com/wardflow/wardflow/pkg/dissect/dcerpc"
 	"github.com/wardflow/wardflow/pkg/dissect/dhcp"
@@ -54,6 +56,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/smb"
 	"github.com/wardflow/wardflow/pkg/dissect/smtp"
 	"github.com/wardflow/wardflow/pkg/dissect/snmp"
+	"github.com/wardflow/wardflow/pkg/dissect/socks"
 	"github.com/wardflow/wardflow/pkg/dissect/ssdp"
 	"github.com/wardflow/wardflow/pkg/dissect/ssh"
 	"github.com/wardflow/wardflow/pkg/dissect/syslog"
@@ -158,5 +161,9 @@ var services = []*dissector.Protocol{
 // last are those that are known by little: all others are asked before.
 var last = []*dissector.Protocol{
 	&dcerpc.Protocol,
+	&amqp.Protocol,
+	&chat.XMPP,
+	&chat.IRC,
+	&socks.Protocol,
 	&rtp.Protocol,
 }

@@ -7,9 +7,6 @@ import (
 )
 
 var messaging = []*dissector.Protocol{
-	tcp("amqp", amqp, 5672),
-	tcp("xmpp", xmpp, 5222, 5269),
-	tcp("irc", irc, 6667),
 	tcp("stomp", begins("CONNECT\naccept-version:", "CONNECT\nhost:", "CONNECT\nlogin:", "STOMP\n", "CONNECTED\n", "CONNECT\n\n"), 61613),
 	tcp("nats", begins("INFO {\"server_id\"", "CONNECT {\"verbose\""), 4222),
 	atHome(tcp("kafka", kafka, 9092)),
@@ -33,72 +30,6 @@ var messaging = []*dissector.Protocol{
 	tcp("rtmp", whole("\x03", 9, func(b []byte) bool { // RTMP 5.2: C0 with version 3, C1 with a time and four zeros
 		return b[0] == 3 && b[5]|b[6]|b[7]|b[8] == 0 && b[1] < 0x10
 	}), 1935),
-}
-
-// amqp knows a connection's beginning, name and version (AMQP 0-9-1 4.2.2, 1.0 2.2), and
-// midway a frame of 0-9-1: type, channel, size, a method's class, and 0xce at its end (4.2.3).
-func amqp(b []byte) dissector.Verdict {
-	if v := begins("AMQP")(b); v != dissector.No {
-		if v == dissector.Yes && len(b) >= 8 {
-			return yes(b[4] <= 3 && b[5] <= 1)
-		}
-		return dissector.More
-	}
-	if len(b) > 0 && b[0] != 1 {
-		return dissector.No
-	}
-	if len(b) < 9 {
-		return dissector.More
-	}
-	n := be32(b[3:])
-	if n < 4 || n > dissector.MaxPrefix || len(b) < 8+n {
-		return dissector.No
-	}
-	class := be16(b[7:])
-	return yes(b[7+n] == 0xce && class >= 10 && class <= 90 && class%5 == 0)
-}
-
-// xmpp knows a stream's opening tag, behind a declaration where there is one (RFC 6120
-// 4.2), and midway a stanza.
-func xmpp(b []byte) dissector.Verdict {
-	if v := begins("<?xml")(b); v != dissector.No {
-		if v == dissector.Yes {
-			b = b[:min(len(b), 256)]
-			if i := bytes.IndexByte(b, '>'); i >= 0 {
-				return begins("<stream:stream")(bytes.TrimLeft(b[i+1:], " \r\n"))
-			}
-			if len(b) == 256 {
-				return dissector.No
-			}
-			return dissector.More
-		}
-		return v
-	}
-	return begins("<stream:stream", "<presence ", "<message to='", "<message from='", "<iq type='", "<iq id='", "</stream:stream>")(b)
-}
-
-// irc knows a client's registration.
-func irc(b []byte) dissector.Verdict {
-	v := begins("NICK ", "USER ", "CAP LS", "PASS ")(b)
-	if v != dissector.Yes {
-		return v
-	}
-	// FTP and POP3 have USER and PASS as well: a second command tells.
-	line, rest, found := bytes.Cut(b, []byte("\n"))
-	if bytes.HasPrefix(line, []byte("CAP LS")) {
-		return dissector.Yes
-	}
-	if !found {
-		return dissector.More
-	}
-	other := "USER "
-	if bytes.HasPrefix(line, []byte(other)) {
-		other = "NICK "
-	}
-	if bytes.HasPrefix(line, []byte("PASS ")) {
-		return begins("NICK ", "CAP ")(rest)
-	}
-	return begins(other)(rest)
 }
 
 // kafka knows a request: length, a key and a version that exist, a number, and the

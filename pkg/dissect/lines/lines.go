@@ -102,6 +102,11 @@ type Handler interface {
 	Over(c *dissector.Context)
 }
 
+// Skipper is a Handler that wants to see what is left out.
+type Skipper interface {
+	Skipped(c *dissector.Context, b []byte)
+}
+
 // Conn is both directions of a connection.
 type Conn struct {
 	Half  [2]Reader
@@ -122,7 +127,7 @@ const (
 func (x *Conn) Data(c *dissector.Context, b []byte, h Handler) {
 	side := c.Side & 1
 	r := &x.Half[side]
-	for b = r.Pass(b); len(b) > 0 && !x.inTLS[side] && (!x.over || x.tls != nil); b = r.Pass(b) {
+	for b = x.pass(c, b, h); len(b) > 0 && !x.inTLS[side] && (!x.over || x.tls != nil); b = x.pass(c, b, h) {
 		if r.Fresh() && (b[0] == handshake || r.lost && x.tls != nil && b[0] >= firstRecord && b[0] <= lastRecord) {
 			x.secure(c, h)
 			if x.inTLS[side] = true; r.lost {
@@ -139,6 +144,18 @@ func (x *Conn) Data(c *dissector.Context, b []byte, h Handler) {
 	if x.inTLS[side] && len(b) > 0 {
 		x.tls.Data(c, b)
 	}
+}
+
+// pass is b without what was to be left out, which a Skipper gets.
+func (x *Conn) pass(c *dissector.Context, b []byte, h Handler) []byte {
+	r := &x.Half[c.Side&1]
+	rest := r.Pass(b)
+	if n := len(b) - len(rest); n > 0 {
+		if s, wants := h.(Skipper); wants {
+			s.Skipped(c, b[:n])
+		}
+	}
+	return rest
 }
 
 // secure begins TLS.

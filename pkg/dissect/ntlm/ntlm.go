@@ -99,7 +99,7 @@ func challenge(c *dissector.Context, m []byte) {
 	f.Attributes.Set("target_name", text(field(m, 12), flags))
 	f.Attributes.Set("os_version", version(m, flags, 48))
 	if flags&flagTargetInfo != 0 {
-		info(c, &f, field(m, 40))
+		info(c, &f, begun(m, 40))
 	}
 	c.Emit(&f)
 }
@@ -202,6 +202,18 @@ func field(m []byte, off int) []byte {
 		return nil
 	}
 	return m[at : at+n]
+}
+
+// begun is a field, or the beginning of one that ends outside.
+func begun(m []byte, off int) []byte {
+	if len(m) < off+8 {
+		return nil
+	}
+	n, at := uint64(binary.LittleEndian.Uint16(m[off:])), uint64(binary.LittleEndian.Uint32(m[off+4:]))
+	if at > uint64(len(m)) {
+		return nil
+	}
+	return m[at:min(at+n, uint64(len(m)))]
 }
 
 func text(b []byte, flags uint32) string {

@@ -63,6 +63,9 @@ type stream struct {
 	text    []byte // of the reply in hand
 
 	mode    mode
+	chunks  lines.Reader // of the headers in chunks
+	inside  bool         // ... they are over
+	ended   bool         // the message in chunks is over
 	pending []command
 	login   sasl.Exchange
 
@@ -76,13 +79,18 @@ type stream struct {
 func (s *stream) Data(c *dissector.Context, b []byte) { s.conn.Data(c, b, s) }
 
 // Gap loses a line, and which reply belongs to which command.
-func (s *stream) Gap(c *dissector.Context, n int64) { s.conn.Gap(c, n, s) }
+func (s *stream) Gap(c *dissector.Context, n int64) {
+	s.inside = true // of a message in chunks the headers may be over
+	s.conn.Gap(c, n, s)
+}
 
 // End says that a direction is over.
 func (s *stream) End(c *dissector.Context) { s.conn.End(c, s) }
 
 // Size is about the bytes that are kept.
-func (s *stream) Size() int { return 512 + s.conn.Size() + cap(s.text) + cap(s.pending) }
+func (s *stream) Size() int {
+	return 512 + s.conn.Size() + s.chunks.Size() + cap(s.text) + cap(s.pending)
+}
 
 // Begins holds for a reply, and for a command outside of a message.
 func (s *stream) Begins(b []byte) bool {
@@ -165,10 +173,15 @@ func (s *stream) content(c *dissector.Context, line []byte, long bool) {
 	case len(line) == 0:
 		s.mode = body
 	default:
-		name, value, ok := bytes.Cut(line, []byte(":"))
-		if ok && (bytes.EqualFold(name, []byte("X-Mailer")) || bytes.EqualFold(name, []byte("User-Agent"))) {
-			s.agent(c, bytes.TrimSpace(value))
-		}
+		s.field(c, line)
+	}
+}
+
+// field takes a header of a message.
+func (s *stream) field(c *dissector.Context, line []byte) {
+	name, value, ok := bytes.Cut(line, []byte(":"))
+	if ok && (bytes.EqualFold(name, []byte("X-Mailer")) || bytes.EqualFold(name, []byte("User-Agent"))) {
+		s.agent(c, bytes.TrimSpace(value))
 	}
 }
 
@@ -266,10 +279,29 @@ func (s *stream) chunk(c *dissector.Context, arg []byte) {
 		c.Count("smtp_malformed")
 		return
 	}
+	if s.ended {
+		s.chunks, s.inside, s.ended = lines.Reader{}, false, false
+	}
 	if bytes.EqualFold(bytes.TrimSpace(last), []byte("LAST")) {
 		s.seen.messages++
+		s.ended = true // with this chunk
 	}
 	s.conn.Half[c.Side&1].Skip(n)
+}
+
+// Skipped looks for headers in the chunks of a message.
+func (s *stream) Skipped(c *dissector.Context, b []byte) {
+	for !s.inside && len(b) > 0 {
+		line, rest, ok := s.chunks.Next(b)
+		if b = rest; !ok {
+			return
+		}
+		if len(line.Text) == 0 {
+			s.inside = true
+		} else if !line.Long {
+			s.field(c, line.Text)
+		}
+	}
 }
 
 // Over sums the connection up.

@@ -91,6 +91,7 @@ func TestOdd(t *testing.T) {
 		{"a login without an answer", "smtp login > cleartext_credential=plain mechanism=plain outcome=unknown\nsmtp session > logins=1 logins_failed=0 messages=0 messages_accepted=0 recipients=0\n", []string{"C: AUTH PLAIN"}},
 		{"a login that is given up", "smtp login > account=empty cleartext_credential=login mechanism=login outcome=failure\nsmtp session > logins=1 logins_failed=1 messages=0 messages_accepted=0 recipients=0\n", []string{"C: AUTH LOGIN", "S: 334 ", "C: *", "S: 501 cancelled"}},
 		{"an open message", "smtp session > messages=0 messages_accepted=0 recipients=0\n", []string{"C: MAIL FROM:<a@b>", "S: 250 ok", "C: DATA", "S: 354 go", "C: a", "C: b"}},
+		{"a message in chunks", "smtp mail > user_agent=Pump 2\nsmtp session > messages=1 messages_accepted=0 recipients=0\n", []string{"C: BDAT 9", "C: Subject", "S: 250 ok", "C: BDAT 36 LAST", "C: : x\r\nX-Mailer: Pump 2\r\n\r\nX-Mailer:"}},
 		{"a size that lies", "smtp session > messages=0 messages_accepted=0 recipients=0\n", []string{"C: MAIL FROM:<a@b>", "S: 250 ok", "C: BDAT 99999999999999999999 LAST", "S: 501 no", "C: BDAT 4000000000", "C: x"}},
 	} {
 		r := dissecttest.EveryCut(t, dissecttest.Lines(append([]string{"S: 220 SMTP", "C: HELO [10.1.2.3]", "S: 250 ok"}, tc.text...)...))
