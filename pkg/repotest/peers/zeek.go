@@ -265,8 +265,13 @@ func (r *Report) zeekConn(o *Observed, l *Log, peer string, elsewhere func(Ends)
 func (r *Report) zeekDHCP(o *Observed, l *Log, peer string) {
 	for _, row := range l.Rows() {
 		for _, c := range []zeekColumn{
-			{"mac", "dhcp", "", MAC, nil}, {"host_name", "dhcp", "", "hostname", nil}, {"domain", "dhcp", "", "domain", nil}, {"client_fqdn", "dhcp", "", "fqdn", nil},
-			{"requested_addr", "dhcp", "", "requested_ip", nil}, {"assigned_addr", "dhcp", "", "ip", nil}, {"lease_time", "dhcp", "", "lease_s", seconds},
+			{"mac", "dhcp", "", MAC, nil},
+			{"host_name", "dhcp", "", "hostname", nil},
+			{"domain", "dhcp", "", "domain", nil},
+			{"client_fqdn", "dhcp", "", "fqdn", nil},
+			{"requested_addr", "dhcp", "", "requested_ip", nil},
+			{"assigned_addr", "dhcp", "", "ip", nil},
+			{"lease_time", "dhcp", "", "lease_s", seconds},
 			{"msg_types", "dhcp", "", Kind, strings.ToLower},
 		} {
 			for _, v := range strings.Split(row.Get(c.column), ",") {
