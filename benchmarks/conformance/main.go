@@ -9,6 +9,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -99,11 +100,12 @@ type expected struct {
 	suricata  []peers.SuricataTest
 	foxio     []peers.FoxIO
 	community map[string][]string
+	tshark    map[string]peers.Messages // nil without tshark
 }
 
 func readExpected(captures string) (*expected, error) {
 	x := &expected{}
-	var errs [7]error
+	var errs [8]error
 	x.ndpi, errs[0] = peers.NDPIResults(captures)
 	x.arkime, errs[1] = peers.ArkimeTests(captures)
 	x.zeek, errs[2] = peers.ZeekLogs(captures)
@@ -111,6 +113,10 @@ func readExpected(captures string) (*expected, error) {
 	x.suricata, errs[4] = peers.Suricata(captures)
 	x.foxio, errs[5] = peers.FoxIOResults(captures)
 	x.community, errs[6] = peers.CommunityIDs(captures)
+	x.tshark, errs[7] = peers.Tshark(context.Background(), captures)
+	if x.tshark == nil {
+		fmt.Fprintln(os.Stderr, "tshark is not here: HL7 and DICOM are not compared with it (Debian, Ubuntu: apt-get install tshark)")
+	}
 	return x, errors.Join(errs[:]...)
 }
 
@@ -124,6 +130,9 @@ func (x *expected) captures(root string) ([]string, error) {
 		set[c] = true
 	}
 	for c := range x.community {
+		set[c] = true
+	}
+	for c := range x.tshark {
 		set[c] = true
 	}
 	for _, l := range x.zeek {
@@ -245,6 +254,9 @@ func compare(x *expected, root string, captures []string, dir string) (*peers.Re
 				return nil, err
 			}
 			r.CompareArkime(obs, list)
+		}
+		if m := x.tshark[c]; m != nil {
+			r.CompareTshark(obs, m)
 		}
 		if ids := x.community[c]; ids != nil {
 			r.CompareCommunityIDs(obs, ids)

@@ -59,6 +59,8 @@ type requirement struct {
 	least float64 // per cent
 	of    func(c *peers.Check) bool
 	mean  bool // over the captures, each counting the same
+
+	optional bool // the peer may not be installed
 }
 
 // fieldProtocols are those whose fields must agree.
@@ -82,6 +84,9 @@ func requirements() []requirement {
 	list = append(list, requirement{what: "application protocol, nDPI, mean over captures", least: 95, of: field(peers.FieldProtocol), mean: true})
 	for _, p := range fieldProtocols {
 		list = append(list, requirement{what: "fields of " + p, least: 98, of: func(c *peers.Check) bool { return c.Protocol() == p }})
+	}
+	for _, p := range []string{"hl7", "dicom"} {
+		list = append(list, requirement{what: p + " messages, tshark", least: 100, of: field(p + " messages"), optional: true})
 	}
 	return list
 }
@@ -120,7 +125,7 @@ func (q *requirement) judge(checks []peers.Check) judged {
 }
 
 func (j *judged) good() bool {
-	return j.total > 0 && j.rest >= j.least && j.unexplained() == 0
+	return (j.total > 0 || j.optional) && (j.total == 0 || j.rest >= j.least) && j.unexplained() == 0
 }
 
 // write makes the tables and the lists beside them, and says what is not as it must be.

@@ -156,6 +156,9 @@ type Check struct {
 
 // Protocol is the protocol whose field is compared, "" for flows'.
 func (c *Check) Protocol() string {
+	if c.Peer == "tshark" {
+		return ""
+	}
 	if p, _, ok := strings.Cut(c.Field, " "); ok {
 		return p
 	}
