@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
-	"github.com/wardflow/wardflow/pkg/dissect/framing"
 	"github.com/wardflow/wardflow/pkg/dissect/sasl"
+	"github.com/wardflow/wardflow/pkg/dissect/sized"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -80,7 +80,7 @@ func size(b []byte) int64 {
 
 // stream is one connection.
 type stream struct {
-	half   [2]framing.Reader
+	half   [2]sized.Reader
 	frames int
 }
 
@@ -88,15 +88,15 @@ type stream struct {
 func (s *stream) Data(c *dissector.Context, b []byte) {
 	r := &s.half[c.Side&1]
 	if r.Lost && !r.Bad && recognise(b, true) == dissector.Yes {
-		*r = framing.Reader{}
+		*r = sized.Reader{}
 	}
 	for len(b) > 0 && !r.Lost {
 		m, rest, _, status := r.Next(b, maxKept, size)
 		b = rest
 		switch status {
-		case framing.Bad:
+		case sized.Bad:
 			c.Count("amqp_malformed")
-		case framing.Message:
+		case sized.Message:
 			if s.frames++; s.frame(c, m) || s.frames == maxFrames {
 				c.Sink.Done()
 				return
