@@ -54,9 +54,9 @@ var serviceLogs = map[string]map[string]serviceColumn{
 	},
 	"ldap.log":         {"opcode": {"mechanism", translate("bind simple", "simple")}, "result": {"outcome", translate("success", "success")}},
 	"rdp.log":          {"client_name": {"computer_name", same}, "security_protocol": {"security", translate("RDP", "rdp", "HYBRID", "credssp", "HYBRID_EX", "credssp_ex", "SSL", "tls")}, "client_dig_product_id": {"product_id", same}},
-	"sip.log":          {"method": {"method", lower}, "user_agent": {"user_agent", same}, "status_code": {"status", same}},
-	"mqtt_connect.log": {"proto_version": {"mqtt_version", same}, "connect_status": {"outcome", translate("Connection Accepted", "success")}},
-	"rfb.log":          {"authentication_method": {"mechanism", translate("None", "none", "VNC", "vnc", "Apple Remote Desktop", "ard")}},
+	"sip.log":          {"method": {"method", same}, "user_agent": {"user_agent", same}, "status_code": {"status", same}},
+	"mqtt_connect.log": {"proto_version": {"mqtt_version", same}, "connect_status": {"result", translate("Connection Accepted", "accepted")}},
+	"rfb.log":          {"authentication_method": {"security", translate("None", "none", "VNC", "vnc", "Apple Remote Desktop", "apple")}},
 	"socks.log":        {"user": {"account", account}, "status": {"outcome", translate("succeeded", "success")}},
 	"ntlm.log": {
 		"hostname": {"computer_name", same}, "domainname": {"netbios_domain", same}, "username": {"account", account},
