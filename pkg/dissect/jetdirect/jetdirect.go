@@ -119,7 +119,7 @@ func (s *stream) begin(c *dissector.Context) bool {
 // read gives lines away, until the document begins.
 func (s *stream) read(c *dissector.Context, b []byte, take func(*dissector.Context, []byte)) {
 	r := &s.half[c.Side&1]
-	for b = r.Pass(b); len(b) > 0 && !(c.Side == dissector.Src && s.job); {
+	for b = r.Pass(b); len(b) > 0 && (c.Side == dissector.Dst || !s.job); {
 		line, rest, ok := r.Next(b)
 		if b = rest; ok {
 			take(c, line.Text)

@@ -184,7 +184,7 @@ func replace(b []byte, from, to string) []byte {
 func TestFind(t *testing.T) {
 	ap := message(14, field(0, num(5)), field(1, num(14)), field(2, der(3, []byte{0, 0, 0, 0, 0})), field(3, ticket(23, principal(2, "cifs", "pacs1.ward.example"))), field(4, seq(field(0, num(18)), field(2, octets("PHI-0001-CANARY")))))
 	token := der(0x60, []byte{6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 2, 1, 0}, ap)
-	if m := kerberos.Find(token); m == nil || m[0] != 0x6e || kerberos.Find([]byte("NTLMSSP")) != nil {
+	if m := kerberos.Find(token); len(m) == 0 || m[0] != 0x6e || kerberos.Find([]byte("NTLMSSP")) != nil {
 		t.Errorf("%x", m)
 	}
 	var got []dissector.Fact

@@ -105,10 +105,10 @@ func (s *stream) Begins(b []byte) bool {
 func (s *stream) Lost(c *dissector.Context) {
 	s.pending, s.text = s.pending[:0], s.text[:0]
 	s.login.End()
-	switch {
-	case s.mode == tokens:
+	switch s.mode {
+	case tokens:
 		s.mode = commands
-	case s.mode == headers: // their end may be what is missing
+	case headers: // their end may be what is missing
 		s.mode = body
 	}
 	if side := c.Side & 1; !s.decided[side] || s.server[side] {
