@@ -165,8 +165,7 @@ func serviceWhy(trace, log, name, value string) string {
 			return r.reason
 		}
 	}
-	switch {
-	case log == "smtp.log" && name == "helo":
+	if log == "smtp.log" && name == "helo" {
 		if _, err := netip.ParseAddr(value); err == nil || value == "localhost" || strings.HasPrefix(value, "localhost.") {
 			return "an address, or localhost: nobody's name"
 		}
@@ -204,8 +203,7 @@ func (o *observed) zeekLabels(s *score, trace, text string) {
 }
 
 func labelWhy(trace string) string {
-	switch {
-	case strings.Contains(trace, "connect-with-smtp"):
+	if strings.Contains(trace, "connect-with-smtp") {
 		return "SMTP behind HTTP's CONNECT: only TLS is read there"
 	}
 	return ""

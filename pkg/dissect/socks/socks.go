@@ -8,6 +8,7 @@ package socks
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strconv"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
@@ -198,7 +199,7 @@ func (s *stream) Data(c *dissector.Context, b []byte) {
 		s.buf[side] = s.buf[side][:copy(s.buf[side], s.buf[side][k:])]
 	}
 	if s.step[side] == open {
-		rest := append(s.buf[side], b[n:]...)
+		rest := slices.Concat(s.buf[side], b[n:])
 		s.buf[side] = nil
 		if s.tunnel == nil {
 			s.tunnel = tls.Tunnelled()
