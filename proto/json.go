@@ -41,7 +41,7 @@ func (d *Device) AppendJSON(b []byte) []byte {
 	return append(strconv.AppendUint(append(b, `,"version":`...), d.Version, 10), '}')
 }
 
-// AppendJSON appends the part as json.Marshal writes it, and allocates nothing:
+// AppendJSON appends the part with the keys of flows.jsonl, and allocates nothing:
 // every flow is written once.
 func (f *Flow) AppendJSON(b []byte) []byte {
 	b = appendID(append(b, `{"flow_id":`...), f.FlowID)
@@ -79,7 +79,41 @@ func (f *Flow) AppendJSON(b []byte) []byte {
 	b = appendID(append(b, `,"dst_endpoint":`...), f.DstEndpoint)
 	b = strconv.AppendBool(append(b, `,"src_inside":`...), f.SrcInside)
 	b = strconv.AppendBool(append(b, `,"dst_inside":`...), f.DstInside)
+	b = strconv.AppendUint(append(b, `,"src_retransmits":`...), uint64(f.SrcRetransmits), 10)
+	b = strconv.AppendUint(append(b, `,"dst_retransmits":`...), uint64(f.DstRetransmits), 10)
+	b = strconv.AppendUint(append(b, `,"src_resets":`...), uint64(f.SrcResets), 10)
+	b = strconv.AppendUint(append(b, `,"dst_resets":`...), uint64(f.DstResets), 10)
+	b = strconv.AppendUint(append(b, `,"src_zero_windows":`...), uint64(f.SrcZeroWindows), 10)
+	b = strconv.AppendUint(append(b, `,"dst_zero_windows":`...), uint64(f.DstZeroWindows), 10)
+	b = f.SrcRTT.appendJSON(append(b, `,"src_rtt_ms":`...))
+	b = f.DstRTT.appendJSON(append(b, `,"dst_rtt_ms":`...))
+	b = appendText(append(b, `,"first_payload":`...), f.FirstPayload)
+	b = appendList(append(b, `,"path":`...), f.Path, appendText)
+	b = f.SrcMessages.appendJSON(b, "src")
+	b = f.DstMessages.appendJSON(b, "dst")
 	return append(b, '}')
+}
+
+// appendJSON appends the five keys of a side's messages.
+func (m *Messages) appendJSON(b []byte, side string) []byte {
+	if m == nil {
+		m = &Messages{}
+	}
+	key := func(b []byte, name string) []byte {
+		return append(append(append(append(b, `,"`...), side...), name...), `":`...)
+	}
+	b = strconv.AppendUint(key(b, "_messages"), uint64(m.Count), 10)
+	b = appendTimeOrNull(key(b, "_message_first"), m.First)
+	b = appendTimeOrNull(key(b, "_message_last"), m.Last)
+	b = m.Gaps.appendJSON(key(b, "_message_gap_ms"))
+	return m.Sizes.appendJSON(key(b, "_message_bytes"))
+}
+
+func appendTimeOrNull(b []byte, t Time) []byte {
+	if t == 0 {
+		return append(b, "null"...)
+	}
+	return appendTime(b, t)
 }
 
 // AppendJSON appends the observation as json.Marshal writes it.

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
 )
@@ -22,6 +23,10 @@ func sampleFlow() *Flow {
 		DstIP: netip.MustParseAddr("2001:db8::20"), DstPort: 104, DstMAC: MAC{0x94, 0x57, 0xa5, 0x20, 0x41, 0x14}, DstPackets: 9, DstBytes: 1 << 40, DstPayloadBytes: 88,
 		VLAN: 12, VLANInner: 3, Tunnel: Strings{"gre"}, State: "SF", Protocol: "dicom", ProtocolBy: ByContent, ProtocolInner: Strings{"dicomweb"},
 		CommunityID: CommunityID{9, 9}, SrcEndpoint: ID{4}, DstEndpoint: ID{5}, SrcInside: true, DstInside: true, DuplicateOfSensor: "tap-2",
+		SrcRetransmits: 2, DstRetransmits: 1, SrcResets: 1, DstResets: 3, SrcZeroWindows: 70000, DstZeroWindows: 4, SrcRTT: 187, DstRTT: 12000,
+		FirstPayload: ByDst, Path: Strings{PathAsymmetric, PathSrcNAT},
+		SrcMessages: &Messages{Count: 12, First: 1763337600200000000, Last: 1763337601000000000, Gaps: Histogram{{0, 3}, {4608, 5}, {5120, 4}}, Sizes: Histogram{{96, 11}}},
+		DstMessages: &Messages{Count: 1, First: 7, Last: 7},
 	}
 }
 
@@ -95,6 +100,81 @@ func TestGoldenVersions(t *testing.T) {
 		if !reflect.DeepEqual(got, any(want)) {
 			t.Errorf("%s:\n got %+v\nwant %+v", name, got, want)
 		}
+	}
+}
+
+// A flow as it was before it had more than 31 fields is read as it was.
+func TestFlowOf31Fields(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("testdata", "batch-31.v1.msgpack"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got Batch
+	if err := Unmarshal(b, &got); err != nil {
+		t.Fatal(err)
+	}
+	want := sampleFlow()
+	want.Site, want.Sensor = got.Site, got.Sensor
+	want.SrcRTT, want.DstRTT, want.FirstPayload, want.Path, want.SrcMessages, want.DstMessages = 0, 0, "", nil, nil, nil
+	want.SrcRetransmits, want.DstRetransmits, want.SrcResets, want.DstResets, want.SrcZeroWindows, want.DstZeroWindows = 0, 0, 0, 0, 0, 0
+	if len(got.Items) != len(sampleBatch().Items) || !reflect.DeepEqual(got.Items[0].Flow, want) {
+		t.Errorf("%d items, flow\n got %+v\nwant %+v", len(got.Items), got.Items[0].Flow, want)
+	}
+}
+
+// A flow and its mirror are one until each is moved in time.
+func TestShift(t *testing.T) {
+	f := sampleFlow()
+	mirror := *f
+	f.Shift(time.Second)
+	mirror.Shift(time.Second)
+	want := sampleFlow()
+	for _, got := range []*Flow{f, &mirror} {
+		if got.Start != want.Start.Add(time.Second) || got.End != want.End.Add(time.Second) || got.SrcMessages.First != want.SrcMessages.First.Add(time.Second) ||
+			got.SrcMessages.Last != want.SrcMessages.Last.Add(time.Second) || got.DstMessages.Count != 1 {
+			t.Errorf("moved by a second: %+v, messages %+v, %+v", got, got.SrcMessages, got.DstMessages)
+		}
+	}
+}
+
+// The times of messages are null where there are none, and keys tell the sides.
+func TestMessagesInJSON(t *testing.T) {
+	b, err := json.Marshal(&Flow{SrcRTT: 187, DstMessages: &Messages{Count: 3, First: 1, Last: 2, Gaps: Histogram{{0, 1}, {4608, 2}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`"src_rtt_ms":0.187,"dst_rtt_ms":null,"first_payload":"","path":[],`,
+		`"src_messages":0,"src_message_first":null,"src_message_last":null,"src_message_gap_ms":{},"src_message_bytes":{},`,
+		`"dst_messages":3,"dst_message_first":"1970-01-01T00:00:00.000000001Z","dst_message_last":"1970-01-01T00:00:00.000000002Z",` +
+			`"dst_message_gap_ms":{"0":1,"4608":2},"dst_message_bytes":{}}`,
+	} {
+		if !strings.Contains(string(b), want) {
+			t.Errorf("%s is not in %s", want, b)
+		}
+	}
+}
+
+// Histograms that are cut short or hostile are refused.
+func TestHostileHistograms(t *testing.T) {
+	f := sampleFlow()
+	whole, err := Marshal(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range whole {
+		if err := Unmarshal(whole[:n], &Flow{}); err == nil {
+			t.Fatalf("%d of %d bytes were taken for a flow", n, len(whole))
+		}
+	}
+	f.SrcMessages, f.DstMessages = nil, &Messages{Gaps: Histogram{{1, 2}}}
+	b, err := Marshal(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	odd := append(b[:len(b)-4:len(b)-4], 0x91, 1, 0x90) // one number
+	if err := Unmarshal(odd, &Flow{}); err == nil {
+		t.Error("half a bin was taken")
 	}
 }
 

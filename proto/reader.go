@@ -107,6 +107,29 @@ func (r *reader) nested(f func(*reader)) {
 	}
 }
 
+// optional opens an array inside the message where there is one, nil being none;
+// whoever has read it gives it back to close.
+func (r *reader) optional() (in reader, found bool) {
+	if !r.more() {
+		return reader{}, false
+	}
+	if len(r.b) > 0 && r.b[0] == mpNil {
+		r.b = r.b[1:]
+		return reader{}, false
+	}
+	in = reader{b: r.b}
+	in.array()
+	return in, true
+}
+
+func (r *reader) close(in *reader) {
+	in.end()
+	r.b = in.b
+	if r.err == nil {
+		r.err = in.err
+	}
+}
+
 func (r *reader) more() bool {
 	if r.err != nil || r.left <= 0 {
 		return false
@@ -282,6 +305,7 @@ func init() {
 		"ssdp", "ws_discovery", "lldp", "cdp", "http", "tls", "quic", "ssh", "ftp", "telnet", "smtp", "snmp", "ntp",
 		"smb", "kerberos", "ldap", "rdp", "vnc", "syslog", "bacnet", "modbus", "hl7", "dicom", "poct1a", "astm",
 		"sdc", "intellivue", "carescape", "icmp", "reply", "request", "query", "response", "ack", "discover", "offer",
+		BySrc, ByDst, PathAsymmetric, PathTwo, PathSrcNAT, PathDstNAT,
 		LiveDomain, KindSummary, KindProgress, KindBinding, KindDevice, KindDetection, KindAlert, KindRisk, KindRollup,
 	} {
 		words[s] = s

@@ -93,12 +93,20 @@ type plan struct {
 	datagrams candidates
 	streams   candidates
 	names     portNames
+	all       []*dissector.Protocol
+	numbers   map[*dissector.Protocol]Light // in all
 }
 
 var allPlanned = sync.OnceValue(func() *plan { return newPlan(protocols) })
 
 func newPlan(list []*dissector.Protocol) *plan {
-	x := &plan{frames: map[uint16][]*dissector.Protocol{}, messages: map[proto.Transport]*dissector.Protocol{}, names: namesOf(list)}
+	x := &plan{
+		frames: map[uint16][]*dissector.Protocol{}, messages: map[proto.Transport]*dissector.Protocol{}, names: namesOf(list),
+		all: list[:min(len(list), lightProtocols)], numbers: map[*dissector.Protocol]Light{},
+	}
+	for i, p := range x.all {
+		x.numbers[p] = Light(i)
+	}
 	var datagrams, streams []*dissector.Protocol
 	for _, p := range list {
 		if p.Frame != nil {

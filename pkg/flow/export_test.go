@@ -2,8 +2,15 @@ package flow
 
 import "unsafe"
 
-// EntrySize is what a live flow costs in the slab.
-const EntrySize = unsafe.Sizeof(Entry{})
+// What a live flow costs, what there may be more of it, and its messages.
+const (
+	EntrySize  = unsafe.Sizeof(Entry{})
+	MoreSize   = unsafe.Sizeof(more{})
+	SketchSize = unsafe.Sizeof(sketch{})
+)
+
+// PacketEnds is how much of an entry a packet of a known flow touches.
+const PacketEnds = unsafe.Offsetof(Entry{}.links)
 
 // FlowIDOf is flowID with the parts that proto.HashID would get.
 var FlowIDOf = flowID

@@ -18,7 +18,7 @@ const seedPayload = 96
 // it, so two sensors agree. It equals proto.HashID("flow", site, community, seed)
 // and, for a generation above 0, with that as one more part.
 func flowID(site string, k *key, seed []byte, generation uint32) proto.ID {
-	var room [512]byte
+	var room [256]byte
 	b := appendPart(room[:0], []byte("flow"))
 	b = binary.BigEndian.AppendUint32(b, uint32(len(site)))
 	b = append(b, site...)

@@ -2,9 +2,9 @@ package flow_test
 
 import (
 	"bytes"
-	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,7 +71,7 @@ func playRandom(t *testing.T, seed uint64) []byte {
 		out.packets += f.SrcPackets + f.DstPackets
 		out.bytes += f.SrcBytes + f.DstBytes
 		out.payload += f.SrcPayloadBytes + f.DstPayloadBytes
-		fmt.Fprintf(&log, "%+v\n", *f)
+		log.Write(append(f.AppendJSON(nil), '\n'))
 	}})
 	r := rand.New(rand.NewPCG(seed, 7))
 	now := epoch
@@ -95,4 +95,63 @@ func playRandom(t *testing.T, seed uint64) []byte {
 		}
 	}
 	return log.Bytes()
+}
+
+// TestPartsAddUp: however a flow is cut into parts, together they say the same.
+func TestPartsAddUp(t *testing.T) {
+	type sums struct {
+		packets, payload            uint64
+		retransmits, resets, zeroes uint32
+		messages, gaps, sizes       uint64
+		srcRTT, dstRTT              proto.RTT
+		state, firstPayload, path   string
+	}
+	play := func(seed uint64, active time.Duration) map[proto.ID]sums {
+		all := map[proto.ID]sums{}
+		table := flow.New(flow.Config{Site: "site", Max: 2000, ActiveTimeout: active, Emit: func(_ *flow.Entry, f *proto.Flow) {
+			s := all[f.FlowID]
+			s.packets += f.SrcPackets + f.DstPackets
+			s.payload += f.SrcPayloadBytes + f.DstPayloadBytes
+			s.retransmits += f.SrcRetransmits + 1000*f.DstRetransmits
+			s.resets += f.SrcResets + 1000*f.DstResets
+			s.zeroes += f.SrcZeroWindows + 1000*f.DstZeroWindows
+			for _, m := range []*proto.Messages{f.SrcMessages, f.DstMessages} {
+				if m != nil {
+					s.messages += uint64(m.Count)
+					s.gaps += m.Gaps.Total()
+					s.sizes += m.Sizes.Total()
+				}
+			}
+			s.srcRTT, s.dstRTT, s.state, s.firstPayload, s.path = f.SrcRTT, f.DstRTT, f.State, f.FirstPayload, strings.Join(f.Path, ",")
+			all[f.FlowID] = s
+		}})
+		r := rand.New(rand.NewPCG(seed, 9))
+		now := epoch
+		for range 10000 {
+			h := randomPacket(r, &now)
+			h.SrcIP, h.DstIP, h.SrcPort, h.DstPort, h.VLAN = client, server, 8, 8, 0 // few, so that they live
+			if r.IntN(2) == 0 {
+				h.SrcIP, h.DstIP = server, client
+			}
+			h.Window, h.Header, h.TTL = uint16(r.IntN(3)), make([]byte, 20), uint8(63+r.IntN(2))
+			table.Add(h)
+		}
+		table.Flush()
+		return all
+	}
+	for seed := range uint64(4) {
+		whole, parts := play(seed, 1e6*time.Hour), play(seed, 20*time.Second)
+		var total sums
+		for id, want := range whole {
+			if got := parts[id]; got != want {
+				t.Fatalf("seed %d, flow %v: %+v, as one %+v", seed, id, got, want)
+			}
+			total.retransmits += want.retransmits
+			total.zeroes += want.zeroes
+			total.messages += want.messages
+		}
+		if len(parts) != len(whole) || total.retransmits == 0 || total.zeroes == 0 || total.messages == 0 {
+			t.Errorf("seed %d: %d flows, %d as one, %+v", seed, len(parts), len(whole), total)
+		}
+	}
 }

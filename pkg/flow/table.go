@@ -20,6 +20,7 @@ type Config struct {
 	OtherIdle     time.Duration // default 30 s
 	ClosedIdle    time.Duration // of TCP that is closed or reset; default 5 s
 	Max           int           // live flows; beyond, the one silent longest ends early; default 1,048,576
+	MaxSketches   int           // of messages; beyond, a flow has none until another ends; default an eighth of Max
 
 	// Reuse makes one Flow serve for all parts: the receiver keeps none.
 	Reuse bool
@@ -58,6 +59,9 @@ func (c *Config) setDefaults() {
 	if c.Max <= 0 {
 		c.Max = 1 << 20
 	}
+	if c.MaxSketches <= 0 {
+		c.MaxSketches = max(c.Max/8, 1)
+	}
 }
 
 // tickBits is the resolution of the idle lists: 2^30 ns, about a second.
@@ -65,21 +69,24 @@ const tickBits = 30
 
 // Table is the flow table of one sensor. It is for one goroutine.
 type Table struct {
-	cfg     Config
-	idle    [classes]time.Duration
-	now     proto.Time
-	swept   uint32 // tick of the last sweep
-	entries slab.Slab[Entry]
-	index   index
-	lists   [classes]list // by last packet
-	open    list          // entries with packets in a part that ends by time, by the part's start
-	ids     generations
-	asleep  sleepers
-	tunnels tunnels
-	due     []dueEntry
-	flows   uint64
-	evicted uint64
-	flow    proto.Flow // of the part at hand, where one serves for all
+	cfg        Config
+	idle       [classes]time.Duration
+	now        proto.Time
+	swept      uint32 // tick of the last sweep
+	entries    slab.Slab[Entry]
+	more       slab.Slab[more]
+	sketches   slab.Slab[sketch]
+	index      index
+	lists      [classes]list // by last packet
+	open       list          // entries with packets in a part that ends by time, by the part's start
+	ids        generations
+	asleep     sleepers
+	due        []dueEntry
+	flows      uint64
+	evicted    uint64
+	unsketched uint64
+	tunnels    tunnels
+	flow       proto.Flow // of the part at hand, where one serves for all
 }
 
 // dueEntry is an entry that a sweep delivers.
@@ -107,6 +114,10 @@ func (t *Table) Live() int { return t.index.count }
 
 // Evicted is how many flows ended early because the table was full.
 func (t *Table) Evicted() uint64 { return t.evicted }
+
+// Unsketched is how many messages had no sketch to go to because there were
+// MaxSketches.
+func (t *Table) Unsketched() uint64 { return t.unsketched }
 
 // Add counts a packet with IP and gives its flow, and whether the side that
 // opened it has sent it. Parts and flows that the packet's time ends are emitted
@@ -142,6 +153,15 @@ func (t *Table) Add(h *packet.Headers) (e *Entry, fromSrc bool) {
 		t.cut(r, e)
 	}
 	e.add(h, side)
+	what := nothing
+	if h.Transport == proto.TCP {
+		what = t.segment(e, h, side)
+	} else if h.PayloadLen > 0 {
+		what = novel
+	}
+	if what != nothing {
+		t.hear(e, h, side, what)
+	}
 	t.touch(r, e)
 	return e, side == 0
 }
@@ -332,7 +352,7 @@ func (t *Table) emit(e *Entry, final bool) {
 		f = new(proto.Flow)
 	}
 	*f = proto.Flow{Site: t.cfg.Site, Sensor: t.cfg.Sensor}
-	e.record(f, final)
+	t.record(e, f, final)
 	f.Tunnel = t.tunnels.text(e)
 	t.cfg.Emit(e, f)
 }
@@ -341,6 +361,12 @@ func (t *Table) emit(e *Entry, final bool) {
 func (t *Table) remove(r ref, e *Entry) {
 	t.asleep.ended(e)
 	t.tunnels.ended(e)
+	if e.more != 0 {
+		if s := t.more.At(e.more).sketch; s != 0 {
+			t.sketches.Release(s)
+		}
+		t.more.Release(e.more)
+	}
 	t.index.remove(t.index.hash(&e.key), r)
 	t.entries.Release(r)
 }

@@ -10,6 +10,7 @@ import (
 type FlowBlock struct {
 	Block
 	site, sensor, transport, tunnel, state, protocol, by, inner, duplicate words
+	firstPayload, path                                                     words
 	srcEndpoint, dstEndpoint, flowID                                       ids
 	start, end                                                             times
 	part                                                                   vec[uint32]
@@ -20,6 +21,11 @@ type FlowBlock struct {
 	srcPackets, srcBytes, srcPayload, dstPackets, dstBytes, dstPayload     vec[uint64]
 	clockOffset                                                            vec[int64]
 	community                                                              communities
+	srcRetransmits, dstRetransmits, srcResets, dstResets                   vec[uint32]
+	srcZeroWindows, dstZeroWindows, srcMessages, dstMessages               vec[uint32]
+	srcRTT, dstRTT                                                         vec[float32]
+	srcGaps, dstGaps, srcSizes, dstSizes                                   histograms
+	srcFirst, srcLast, dstFirst, dstLast                                   times
 }
 
 // NewFlowBlock makes an empty block of flows.
@@ -29,7 +35,11 @@ func NewFlowBlock() *FlowBlock {
 		&b.srcIP, &b.srcPort, &b.srcMAC, &b.srcPackets, &b.srcBytes, &b.srcPayload,
 		&b.dstIP, &b.dstPort, &b.dstMAC, &b.dstPackets, &b.dstBytes, &b.dstPayload,
 		&b.vlan, &b.vlanInner, &b.tunnel, &b.state, &b.protocol, &b.by, &b.inner, &b.community, &b.duplicate,
-		&b.dstEndpoint, &b.srcInside, &b.dstInside, &b.clockOffset)
+		&b.dstEndpoint, &b.srcInside, &b.dstInside,
+		&b.srcRetransmits, &b.dstRetransmits, &b.srcResets, &b.dstResets, &b.srcZeroWindows, &b.dstZeroWindows,
+		&b.srcRTT, &b.dstRTT, &b.firstPayload, &b.path,
+		&b.srcMessages, &b.srcFirst, &b.srcLast, &b.srcGaps, &b.srcSizes,
+		&b.dstMessages, &b.dstFirst, &b.dstLast, &b.dstGaps, &b.dstSizes, &b.clockOffset)
 	return b
 }
 
@@ -68,8 +78,45 @@ func (b *FlowBlock) Add(f *proto.Flow, at *Coordinates) {
 	b.dstEndpoint.add(f.DstEndpoint)
 	b.srcInside.add(f.SrcInside)
 	b.dstInside.add(f.DstInside)
+	b.addTCP(f)
+	b.firstPayload.add(f.FirstPayload)
+	b.path.add(strings.Join(f.Path, ","))
+	b.addMessages(f, at)
 	b.clockOffset.add(at.ClockOffset.Milliseconds())
 	b.at(at, clamped)
+}
+
+func (b *FlowBlock) addTCP(f *proto.Flow) {
+	b.srcRetransmits.add(f.SrcRetransmits)
+	b.dstRetransmits.add(f.DstRetransmits)
+	b.srcResets.add(f.SrcResets)
+	b.dstResets.add(f.DstResets)
+	b.srcZeroWindows.add(f.SrcZeroWindows)
+	b.dstZeroWindows.add(f.DstZeroWindows)
+	b.srcRTT.add(float32(f.SrcRTT.Milliseconds()))
+	b.dstRTT.add(float32(f.DstRTT.Milliseconds()))
+}
+
+var noMessages = &proto.Messages{}
+
+func (b *FlowBlock) addMessages(f *proto.Flow, at *Coordinates) {
+	src, dst := f.SrcMessages, f.DstMessages
+	if src == nil {
+		src = noMessages
+	}
+	if dst == nil {
+		dst = noMessages
+	}
+	b.srcMessages.add(src.Count)
+	b.srcFirst.addOrNone(src.First, at)
+	b.srcLast.addOrNone(src.Last, at)
+	b.srcGaps.add(src.Gaps)
+	b.srcSizes.add(src.Sizes)
+	b.dstMessages.add(dst.Count)
+	b.dstFirst.addOrNone(dst.First, at)
+	b.dstLast.addOrNone(dst.Last, at)
+	b.dstGaps.add(dst.Gaps)
+	b.dstSizes.add(dst.Sizes)
 }
 
 // ObservationBlock builds rows of observations.

@@ -180,6 +180,10 @@ func TestFlowSurvivesTheWay(t *testing.T) {
 		DstIP: netip.MustParseAddr("fd00::1"), DstPort: 104, DstMAC: proto.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, DstPackets: 4, DstBytes: 1 << 40, DstPayloadBytes: 6,
 		VLAN: 7, VLANInner: 8, Tunnel: proto.Strings{"gre", "vxlan"}, State: "SF", Protocol: "dicom", ProtocolBy: "content", ProtocolInner: proto.Strings{"dicomweb"},
 		CommunityID: proto.CommunityID{1, 2, 3, 19: 0}, DuplicateOfSensor: "tap1", SrcEndpoint: proto.HashID("e1"), DstEndpoint: proto.HashID("e2"), SrcInside: true, DstInside: true,
+		SrcRetransmits: 1, DstRetransmits: 2, SrcResets: 3, DstResets: 4, SrcZeroWindows: 5, DstZeroWindows: 6, SrcRTT: 187, DstRTT: 1_234_567,
+		FirstPayload: proto.ByDst, Path: proto.Strings{proto.PathAsymmetric, proto.PathDstNAT},
+		SrcMessages: &proto.Messages{Count: 9, First: noon + 5, Last: noon + 7, Gaps: proto.Histogram{{Low: 0, Count: 1}, {Low: 4608, Count: 2}}, Sizes: proto.Histogram{{Low: 96, Count: 3}}},
+		DstMessages: &proto.Messages{Sizes: proto.Histogram{{Low: 1 << 31, Count: 1<<32 - 1}}},
 	}
 	empty := proto.Flow{Site: "south", Start: noon, End: noon, SrcIP: netip.MustParseAddr("::"), DstIP: netip.MustParseAddr("1::ffff:2")}
 	b := store.NewFlowBlock()

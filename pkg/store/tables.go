@@ -43,9 +43,14 @@ func timeCol(name, comment string) Column {
 
 // A counter's high bytes are zero: T64 takes them out before compression.
 func countCol(name, comment string) Column { return col(name, "UInt64", "T64, ZSTD(1)", comment) }
-func portCol(name, comment string) Column  { return col(name, "UInt16", "ZSTD(1)", comment) }
-func addrCol(name, comment string) Column  { return col(name, "IPv6", "ZSTD(1)", comment) }
-func macCol(name, comment string) Column   { return col(name, "UInt64", "ZSTD(1)", comment) }
+func smallCol(name, comment string) Column { return col(name, "UInt32", "T64, ZSTD(1)", comment) }
+func rttCol(name, comment string) Column   { return col(name, "Float32", "ZSTD(1)", comment) }
+func binsCol(name, comment string) Column {
+	return col(name, "Map(UInt32, UInt32)", "ZSTD(1)", comment)
+}
+func portCol(name, comment string) Column { return col(name, "UInt16", "ZSTD(1)", comment) }
+func addrCol(name, comment string) Column { return col(name, "IPv6", "ZSTD(1)", comment) }
+func macCol(name, comment string) Column  { return col(name, "UInt64", "ZSTD(1)", comment) }
 func listCol(name, comment string) Column {
 	return col(name, "Array(String)", "ZSTD(3)", comment)
 }
@@ -115,6 +120,26 @@ var tables = []Table{
 			idCol("dst_endpoint", "the other endpoint; zero for an outside, multicast or broadcast end"),
 			boolCol("src_inside", "src is inside the site's networks"),
 			boolCol("dst_inside", "dst is inside the site's networks"),
+			smallCol("src_retransmits", "TCP segments from src whose numbers it had sent before"),
+			smallCol("dst_retransmits", "the same from dst"),
+			smallCol("src_resets", "TCP resets from src"),
+			smallCol("dst_resets", "TCP resets from dst"),
+			smallCol("src_zero_windows", "TCP segments that say that src can take no more"),
+			smallCol("dst_zero_windows", "the same of dst"),
+			rttCol("src_rtt_ms", "handshake: from the sensor to src and back, in milliseconds, 0 when not known"),
+			rttCol("dst_rtt_ms", "handshake: from the sensor to dst and back, in milliseconds, 0 when not known"),
+			wordCol("first_payload", "who sent the flow's first payload: src, dst, or empty for none yet"),
+			wordCol("path", "what is odd about the packets' way: asymmetric, two_paths, src_nat, dst_nat, joined by commas"),
+			smallCol("src_messages", "messages (runs of payload) from src that began, from the flow's eighth on"),
+			timeCol("src_message_first", "when the first of them did; 1970 for none"),
+			timeCol("src_message_last", "when the last of them did"),
+			binsCol("src_message_gap_ms", "milliseconds from one message of src to its next: lower end of a bin, count; sumMap() adds them up"),
+			binsCol("src_message_bytes", "payload of the messages from src: lower end of a bin, count"),
+			smallCol("dst_messages", "messages from dst"),
+			timeCol("dst_message_first", "when the first of them began; 1970 for none"),
+			timeCol("dst_message_last", "when the last of them did"),
+			binsCol("dst_message_gap_ms", "milliseconds from one message of dst to its next"),
+			binsCol("dst_message_bytes", "payload of the messages from dst"),
 			clockOffsetCol,
 		),
 	},

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/column"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/uuid"
 
@@ -69,6 +70,15 @@ func (c *times) add(t proto.Time, at *Coordinates) (clamped bool) {
 	return clamped
 }
 
+// addOrNone stores a time that there may not be: 1970 then.
+func (c *times) addOrNone(t proto.Time, at *Coordinates) {
+	if t == 0 {
+		c.v = append(c.v, time.Unix(0, 0).UTC())
+		return
+	}
+	c.add(t, at)
+}
+
 // words is a LowCardinality column. The library takes its values one by one and
 // boxed: each distinct word is boxed once.
 type words struct {
@@ -131,3 +141,36 @@ func (c *anything) flush(to driver.BatchColumn) error {
 	}
 	return nil
 }
+
+// histograms is a column of maps, most of which are empty.
+type histograms struct{ anything }
+
+func (c *histograms) add(h proto.Histogram) {
+	if len(h) == 0 {
+		c.v = append(c.v, nil)
+		return
+	}
+	c.v = append(c.v, bars(h))
+}
+
+// bars are a histogram as the library takes a map whose keys have an order.
+type bars proto.Histogram
+
+// Put implements column.IterableOrderedMap; nothing is read into bars.
+func (bars) Put(any, any) {}
+
+// Iterator implements column.IterableOrderedMap.
+func (b bars) Iterator() column.MapIterator { return &bar{bars: b, at: -1} }
+
+type bar struct {
+	bars bars
+	at   int
+}
+
+func (b *bar) Next() bool {
+	b.at++
+	return b.at < len(b.bars)
+}
+
+func (b *bar) Key() any   { return b.bars[b.at].Low }
+func (b *bar) Value() any { return b.bars[b.at].Count }

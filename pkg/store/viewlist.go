@@ -63,6 +63,26 @@ src_endpoint: endpoint at src, NULL for an outside end
 dst_endpoint: endpoint at dst, NULL for an outside end
 src_inside: src is inside the site's networks
 dst_inside: dst is inside the site's networks
+src_retransmits: TCP segments from src whose numbers it had sent before
+dst_retransmits: the same from dst
+src_resets: TCP resets from src
+dst_resets: TCP resets from dst
+src_zero_windows: TCP segments that say that src can take no more
+dst_zero_windows: the same of dst
+src_rtt_ms: handshake, SYN-ACK to its acknowledgement: from the sensor to src and back, NULL when not known
+dst_rtt_ms: handshake, SYN to SYN-ACK: from the sensor to dst and back, NULL when not known
+first_payload: who sent the flow's first payload, src or dst; empty while there is none
+path: what is odd about the packets' way: asymmetric, two_paths, src_nat, dst_nat
+src_messages: messages (runs of payload) from src that began in this part, from the flow's eighth on
+src_message_first: when the first of them began, NULL for none
+src_message_last: when the last of them began, NULL for none
+src_message_gap_ms: milliseconds from one message of src to its next, as lower end of a bin and count; sumMap() adds parts up
+src_message_bytes: payload of the messages from src, as lower end of a bin and count
+dst_messages: messages from dst
+dst_message_first: when the first of them began, NULL for none
+dst_message_last: when the last of them began, NULL for none
+dst_message_gap_ms: milliseconds from one message of dst to its next
+dst_message_bytes: payload of the messages from dst
 src_category: category of src_device
 src_type: type of src_device
 dst_category: category of dst_device

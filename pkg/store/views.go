@@ -20,6 +20,8 @@ func vlanNull(x string) string {
 	return "nullIf(" + x + ", 0)"
 }
 
+func timeNull(x string) string { return "nullIf(" + x + ", toDateTime64(0, 9, 'UTC'))" }
+
 func listText(x string) string {
 	return "if(" + x + " = '', [], splitByChar(',', toString(" + x + ")))"
 }
@@ -56,6 +58,13 @@ var flowsSelect = `SELECT
     ` + communityText("f.community_id") + ` AS community_id, ` + hexID("s.device") + ` AS src_device, ` + hexID("d.device") + ` AS dst_device,
     f.duplicate_of_sensor AS duplicate_of_sensor,
     ` + hexID("f.src_endpoint") + ` AS src_endpoint, ` + hexID("f.dst_endpoint") + ` AS dst_endpoint, f.src_inside AS src_inside, f.dst_inside AS dst_inside,
+    f.src_retransmits AS src_retransmits, f.dst_retransmits AS dst_retransmits, f.src_resets AS src_resets, f.dst_resets AS dst_resets,
+    f.src_zero_windows AS src_zero_windows, f.dst_zero_windows AS dst_zero_windows, nullIf(f.src_rtt_ms, 0) AS src_rtt_ms, nullIf(f.dst_rtt_ms, 0) AS dst_rtt_ms,
+    f.first_payload AS first_payload, ` + listText("f.path") + ` AS path, 
+    f.src_messages AS src_messages, ` + timeNull("f.src_message_first") + ` AS src_message_first, ` + timeNull("f.src_message_last") + ` AS src_message_last,
+    f.src_message_gap_ms AS src_message_gap_ms, f.src_message_bytes AS src_message_bytes,
+    f.dst_messages AS dst_messages, ` + timeNull("f.dst_message_first") + ` AS dst_message_first, ` + timeNull("f.dst_message_last") + ` AS dst_message_last,
+    f.dst_message_gap_ms AS dst_message_gap_ms, f.dst_message_bytes AS dst_message_bytes,
     s.category AS src_category, s.type AS src_type, d.category AS dst_category, d.type AS dst_type, f.time_clamped AS time_clamped, f.kafka_time AS kafka_time, f.clock_offset_ms AS clock_offset_ms
 FROM $flows AS f
 $global ASOF LEFT JOIN ` + bound + ` AS s ON f.src_endpoint = s.endpoint AND f.start >= s.since

@@ -154,7 +154,7 @@ func (pd *pending) shift(by time.Duration) {
 	pd.ev.Time = pd.ev.Time.Add(by)
 	switch m := pd.ev.Msg.(type) {
 	case *proto.Flow:
-		m.Start, m.End = m.Start.Add(by), m.End.Add(by)
+		m.Shift(by)
 	case *proto.Observation:
 		m.Time = m.Time.Add(by)
 	}

@@ -22,7 +22,7 @@ func (p *Processor) label(e *flow.Entry) (name, by string) {
 	} else if name := transports[t]; name != "" {
 		return name, proto.ByContent
 	}
-	if p.cfg.FlowsOnly || !e.HasPayload() || dissect.LightGuessed(e.Light) {
+	if p.cfg.FlowsOnly || !e.HasPayload() || dissect.Light(e.Light).Guessed() {
 		for _, port := range [...]uint16{e.DstPort(), e.SrcPort()} {
 			if name := dissect.PortName(e.Transport(), port); name != "" {
 				return name, proto.ByPort

@@ -132,20 +132,20 @@ func (p *Processor) Packet(link packet.LinkType, t proto.Time, frame []byte, wir
 	if e.Fresh() && !h.CarrierMAC {
 		p.segment.learn(h.VLAN, h.SrcMAC, h.SrcIP, sighting{at: p.clock, routed: routed(h.TTL)})
 	}
-	if e.Mute || p.cfg.FlowsOnly {
+	if muted(e) || p.cfg.FlowsOnly {
 		return
 	}
 	s := p.kept.of(e)
 	if s == nil {
-		if dissect.LightDone(e.Light) || !carries(e, h, fromSrc) {
+		if dissect.Light(e.Light).Done() || !carries(e, h, fromSrc) {
 			return
 		}
-		s = p.kept.open(e)
+		s = p.open(e)
 	}
 	p.current = e
 	p.packet = dissect.Packet{Headers: h, Flow: &s.Flow, FromSrc: fromSrc, Syn: e.Handshake()}
 	p.engine.Packet(&p.packet)
-	p.kept.settle(e, s)
+	p.settle(e, s)
 }
 
 // Advance moves event time to t, when it is later: parts and flows that end by
@@ -199,7 +199,7 @@ func (p *Processor) contain() {
 	}
 	p.counts.panics++
 	if p.current != nil { // whose dissectors may be in any state now: it is counted and no more
-		p.current.Mute = true
+		p.current.Light |= uint16(dissect.LightMark)
 	}
 	p.heardPanic(panicPlace())
 }
@@ -237,6 +237,8 @@ func (p *Processor) part(e *flow.Entry, f *proto.Flow) {
 		}
 		f.Protocol, f.ProtocolBy = s.Protocol, s.By
 		f.ProtocolInner = slices.Clone(s.Inner)
+	} else if name := p.engine.Protocol(dissect.Light(e.Light)); name != "" {
+		f.Protocol, f.ProtocolBy = name, proto.ByContent
 	}
 	if f.Protocol == "" {
 		f.Protocol, f.ProtocolBy = p.label(e)
@@ -253,6 +255,14 @@ func (p *Processor) part(e *flow.Entry, f *proto.Flow) {
 	}
 	f.SrcEndpoint, f.SrcInside = ends[0].id, ends[0].inside
 	f.DstEndpoint, f.DstInside = ends[1].id, ends[1].inside
+	if t := e.Transport(); t == proto.TCP || t == proto.UDP { // an outer header's hop limit may be the inner one's
+		if p.segment.translates(e.VLAN(), e.SrcMAC(), e.SrcIP(), e.SrcTTL()) {
+			f.Path = append(f.Path, proto.PathSrcNAT)
+		}
+		if p.segment.translates(e.VLAN(), e.DstMAC(), e.DstIP(), e.DstTTL()) {
+			f.Path = append(f.Path, proto.PathDstNAT)
+		}
+	}
 	if f.Final {
 		p.kept.release(e)
 	}
@@ -261,7 +271,7 @@ func (p *Processor) part(e *flow.Entry, f *proto.Flow) {
 
 // close lets the dissectors end a flow. A panic there costs what they held.
 func (p *Processor) close(e *flow.Entry, s *session) {
-	if e.Mute {
+	if muted(e) {
 		return
 	}
 	defer p.contain()

@@ -55,6 +55,7 @@ type address struct {
 	seen    proto.Time
 	claimed bool // ARP or NDP has said so
 	routed  bool // its packets had crossed a router before
+	direct  bool // some of its packets had not
 }
 
 // sighting is how an address was seen with a MAC.
@@ -90,6 +91,31 @@ func routed(ttl uint8) bool {
 	return ttl > 30
 }
 
+// behind reports that a router has taken a little off a hop limit: what hosts send
+// with, less one to three.
+func behind(ttl uint8) bool {
+	return routed(ttl) && (ttl >= 61 && ttl < 64 || ttl >= 125 && ttl < 128 || ttl >= 252)
+}
+
+// translates reports that who has ip and mac forwards for others under its own
+// address: a packet of ip, from mac, has a hop limit from which a router has taken
+// something, while others come as a host on the segment sends them. A router that
+// does not translate leaves the addresses of who is behind it (RFC 1812 5.3.1; P.
+// Phaal, Detecting NAT Devices using sFlow).
+func (g *segment) translates(vlan proto.VLAN, mac proto.MAC, ip netip.Addr, ttl uint8) bool {
+	if !behind(ttl) || mac.IsZero() || nobody(ip) {
+		return false
+	}
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	s := g.stations[mac]
+	if s == nil || s.router {
+		return false
+	}
+	i := s.find(place{ip: ip, vlan: vlan})
+	return i >= 0 && s.addresses[i].direct
+}
+
 // learn notes that ip was seen as the source behind mac.
 func (g *segment) learn(vlan proto.VLAN, mac proto.MAC, ip netip.Addr, how sighting) {
 	if mac.IsZero() || mac.IsGroup() || !ip.IsValid() || nobody(ip) {
@@ -114,6 +140,7 @@ func (g *segment) learn(vlan proto.VLAN, mac proto.MAC, ip netip.Addr, how sight
 	a := &s.addresses[i]
 	a.seen = max(a.seen, how.at)
 	a.routed = a.routed && how.routed
+	a.direct = a.direct || !how.claim && !how.routed
 	if how.claim && !a.claimed {
 		a.claimed = true
 		s.claims[family(ip)]++

@@ -17,7 +17,7 @@ import (
 //	ends | ref  of a flow without session, who its ends are
 //	ref         a session, which may name the ends in turn
 //
-// and its Light what the dissectors know of a flow without session.
+// and its Light is the dissectors' of a flow without session.
 type sessions struct {
 	flows slab.Slab[session]
 	ends  slab.Slab[[2]end]
@@ -41,9 +41,10 @@ func (s *sessions) of(e *flow.Entry) *session {
 }
 
 // open makes the session of a flow that has none.
-func (s *sessions) open(e *flow.Entry) *session {
+func (p *Processor) open(e *flow.Entry) *session {
+	s := &p.kept
 	r, v := s.flows.Alloc()
-	v.Resume(e.Light)
+	p.engine.Resume(&v.Flow, dissect.Light(e.Light))
 	if isn, known := e.ISN(); known {
 		v.Opened(dissect.Src, isn)
 	}
@@ -54,19 +55,22 @@ func (s *sessions) open(e *flow.Entry) *session {
 	return v
 }
 
-// settle gives a session back that holds no more than a byte.
-func (s *sessions) settle(e *flow.Entry, v *session) {
-	state, light := v.Light()
-	if !light {
+// settle gives a session back where the flow's Light can hold what it holds.
+func (p *Processor) settle(e *flow.Entry, v *session) {
+	light, ok := p.engine.Light(&v.Flow)
+	if !ok {
 		return
 	}
 	r := slab.Ref(e.App)
-	e.App, e.Light = 0, state
+	e.App, e.Light = 0, uint16(light)
 	if v.ends != 0 {
 		e.App = endsOnly | uint32(v.ends)
 	}
-	s.flows.Release(r)
+	p.kept.flows.Release(r)
 }
+
+// muted reports that the dissectors get no more of a flow.
+func muted(e *flow.Entry) bool { return dissect.Light(e.Light)&dissect.LightMark != 0 }
 
 // endsOf gives who the ends of a flow are by the parts of it that were sent; nil
 // before there are any.

@@ -41,6 +41,7 @@ func (c *counts) packet(t proto.Time, bytes int) {
 func (p *Processor) Summary() Summary {
 	drops := map[string]uint64{
 		"flow_table_full":  p.table.Evicted(),
+		"flow_sketch_full": p.table.Unsketched(), // messages of flows that got no sketch of them
 		"packet_panic":     p.counts.panics,
 		"packet_time_back": p.counts.late, // used, but event time does not go back
 	}

@@ -79,7 +79,7 @@ func (c *copies) mark(b *proto.Batch, r *bus.Record, it *proto.Item) time.Durati
 	switch {
 	case it.Flow != nil:
 		shift = s.Shift(b.Sensor, it.Flow.End, r.Time)
-		it.Flow.Start, it.Flow.End = it.Flow.Start.Add(shift), it.Flow.End.Add(shift)
+		it.Flow.Shift(shift)
 		it.Flow.DuplicateOfSensor = s.Flow(it.Flow, b.Sensor, it.Mirror)
 	case it.Observation != nil:
 		shift = s.Shift(b.Sensor, it.Observation.Time, r.Time)
