@@ -65,17 +65,17 @@ type Config struct {
 // goroutine.
 type Engine struct {
 	*plan
-	cfg       Config
-	pool      *reassembly.Pool
-	both      []*dissector.Protocol // room for the order of a flow between two known ports
-	expected  expectations
-	ctx       dissector.Context
-	packet    *Packet // in hand
-	speaking  string  // the protocol that has the word
-	facts     []Fact  // of the packet in hand
-	recent    list    // connections by last use
-	spare     []*conn // for the next connections
-	used      int64
+	cfg      Config
+	pool     *reassembly.Pool
+	both     []*dissector.Protocol // room for the order of a flow between two known ports
+	expected expectations
+	ctx      dissector.Context
+	packet   *Packet // in hand
+	speaking string  // the protocol that has the word
+	facts    []Fact  // of the packet in hand
+	recent   list    // connections by last use
+	spare    []*conn // for the next connections
+	used     int64
 
 	mu       sync.Mutex
 	counters map[string]uint64
