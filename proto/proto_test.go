@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -172,7 +173,7 @@ func TestHostileHistograms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	odd := append(b[:len(b)-4:len(b)-4], 0x91, 1, 0x90) // one number
+	odd := slices.Concat(b[:len(b)-4], []byte{0x91, 1, 0x90}) // one number
 	if err := Unmarshal(odd, &Flow{}); err == nil {
 		t.Error("half a bin was taken")
 	}

@@ -159,7 +159,6 @@ func TestTsharkRTT(t *testing.T) {
 func TestZeekHistories(t *testing.T) {
 	all, letters := 0, 0
 	for log, flows := range zeekLogs(t) {
-		log := log
 		for _, c := range readConnLog(t, log) {
 			list := flows[c.ends]
 			if len(list) == 0 || !strings.HasPrefix(c.ends, "tcp") || c.history == "" || elsewhere[c.ends] != "" {

@@ -3,7 +3,6 @@ package flow_test
 import (
 	"fmt"
 	"net/netip"
-	"runtime"
 	"slices"
 	"testing"
 
@@ -364,26 +363,6 @@ func BenchmarkFlow(b *testing.B) {
 		i++
 	}
 	b.ReportMetric(float64(i)/b.Elapsed().Seconds(), "flows/s")
-}
-
-func BenchmarkIdleFlowMemory(b *testing.B) {
-	const n = 1 << 19
-	h := forward(0, proto.TCP, "")
-	for b.Loop() {
-		var before, after runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		t := flow.New(flow.Config{Site: "site", Emit: discard})
-		for i := range n {
-			nth(h, i)
-			h.Time = at(float64(i) / 1e6)
-			t.Add(h)
-		}
-		runtime.GC()
-		runtime.ReadMemStats(&after)
-		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "B/flow")
-		runtime.KeepAlive(t)
-	}
 }
 
 // TestSizes: what flows cost is planned for; see also BenchmarkIdleFlows of

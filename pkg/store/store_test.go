@@ -88,6 +88,7 @@ func TestMigrateCompletesWhatIsThere(t *testing.T) {
 	exec(t, s, "INSERT INTO "+db+".flows (site, kafka_offset, kafka_time) VALUES ('a', 7, now())")
 	for _, damage := range []string{
 		"ALTER TABLE " + db + ".flows DROP COLUMN dst_inside",
+		"ALTER TABLE " + db + ".flows DROP COLUMN src_message_gap_ms",
 		"ALTER TABLE " + db + ".flows MODIFY TTL kafka_time + toIntervalDay(3)",
 		"ALTER TABLE " + db + ".flows MODIFY SETTING non_replicated_deduplication_window = 5",
 		"ALTER TABLE " + db + ".flows COMMENT COLUMN part 'wrong'",
@@ -103,7 +104,7 @@ func TestMigrateCompletesWhatIsThere(t *testing.T) {
 	m := migrate(t, s)
 	all := strings.Join(m.Statements, "\n")
 	for _, want := range []string{
-		"ADD COLUMN `dst_inside`", "MODIFY TTL kafka_time + toIntervalDay(30)", "MODIFY SETTING non_replicated_deduplication_window = 10000",
+		"ADD COLUMN `dst_inside`", "ADD COLUMN `src_message_gap_ms` Map(UInt32, UInt32)", "MODIFY TTL kafka_time + toIntervalDay(30)", "MODIFY SETTING non_replicated_deduplication_window = 10000",
 		"COMMENT COLUMN `part`", "MODIFY COLUMN `src_bytes`", "ADD INDEX by_offset", "risk MODIFY COMMENT", "VIEW " + db + ".v_usage", "TABLE IF NOT EXISTS " + db + ".usage", "VIEW " + db + ".v_flows",
 	} {
 		if !strings.Contains(all, want) {

@@ -76,6 +76,27 @@ func BenchmarkIdleFlows(b *testing.B) {
 	}
 }
 
+// BenchmarkFlood is ten million hosts that send a SYN each, through a table of a
+// million flows: each of them has to end another.
+func BenchmarkFlood(b *testing.B) {
+	const n = 10_000_000
+	f := talk()
+	f.flags, f.payload = packet.SYN, ""
+	raw := f.bytes()
+	for b.Loop() {
+		debug.FreeOSMemory()
+		before := resident(b)
+		p := New(Config{Site: site, MaxFlows: 1_000_000, Reuse: true, Emit: func(proto.Item) {}})
+		for i := range n {
+			binary.BigEndian.PutUint32(raw[26:], 0x0a000000|uint32(i))
+			p.Packet(packet.LinkEthernet, at(float64(i)/1e6), raw, len(raw))
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/n, "ns/packet")
+		b.ReportMetric(float64(resident(b)-before)/1e6, "MB")
+		runtime.KeepAlive(p)
+	}
+}
+
 // resident is the memory of the process that is in RAM.
 func resident(b *testing.B) int64 {
 	b.Helper()

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package slab
+
+func outside(int) []byte { return nil }
+
+func giveBack([]byte) {}
