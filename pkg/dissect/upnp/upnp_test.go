@@ -9,6 +9,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/dissect/upnp"
+	"github.com/wardflow/wardflow/pkg/repotest"
 )
 
 const document = `<?xml version="1.0" encoding="ISO-8859-1"?>
@@ -105,4 +106,19 @@ func FuzzDescription(f *testing.F) {
 			t.Fatalf("%d attributes", n)
 		}
 	})
+}
+
+// What FoxIO's and nDPI's captures carry, as Wireshark shows it.
+func TestCaptures(t *testing.T) {
+	for path, wants := range map[string][]string{
+		"ja4/pcap/http1.pcapng":         {`"device_types":["InternetGatewayDevice","WANDevice","WANConnectionDevice"]`, `"manufacturer":"Ubiquiti Networks","model":"UDM-SE","model_number":"00039513"`},
+		"nDPI/pcap/anyconnect-vpn.pcap": {`"device_types":["dial"]`, `"manufacturer":"Google Inc.","model":"Eureka Dongle"`, `"manufacturer":"Roku","model":"Roku Express","model_number":"3900X","serial":"YG004J486863"`},
+	} {
+		r := dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, repotest.Shared(t, "captures/"+path)))
+		for _, want := range wants {
+			if !strings.Contains(r.Text(), want) {
+				t.Errorf("%s: no %s", path, want)
+			}
+		}
+	}
 }
