@@ -180,7 +180,8 @@ func TestLabels(t *testing.T) {
 		{"unknown", "", frame{flags: packet.SYN, dp: 9999}},
 		{"dicom", proto.ByPort, frame{flags: packet.SYN, dp: 11112}},
 		{"dns", proto.ByContent, frame{dp: 53, payload: question}},
-		{"syslog", proto.ByPort, frame{dp: 514, payload: "<14>hello"}},
+		{"syslog", proto.ByContent, frame{dp: 514, payload: "<14>hello"}},
+		{"syslog", proto.ByPort, frame{dp: 514, payload: "hello"}},
 		{"unknown", "", frame{dp: 9998, payload: "?"}},
 	} {
 		b := newBench(Config{})

@@ -52,6 +52,16 @@ type token struct {
 	kind kind
 }
 
+// Product parts what makers write as one, "HP LaserJet M507": the maker, where it is a
+// known one, and the model without it.
+func Product(text string) (manufacturer, model string) {
+	manufacturer = Read([]byte(text)).Manufacturer
+	if n := len(manufacturer); n > 0 && len(text) > n+1 && text[n] == ' ' && strings.EqualFold(text[:n], manufacturer) {
+		return manufacturer, strings.TrimSpace(text[n+1:])
+	}
+	return manufacturer, text
+}
+
 // Read reads a greeting.
 func Read(text []byte) Banner {
 	var b Banner

@@ -141,12 +141,12 @@ func attribute(a *proto.Attributes, name string, tag byte, value []byte, values 
 	}
 	switch name {
 	case "printer-make-and-model":
-		text := dissector.Text(value, maxText)
+		manufacturer, model := banner.Product(dissector.Text(value, maxText))
 		if a.Get("model") == "" {
-			a.Set("model", text)
+			a.Set("model", model)
 		}
 		if a.Get("manufacturer") == "" {
-			a.Set("manufacturer", banner.Read(value).Manufacturer)
+			a.Set("manufacturer", manufacturer)
 		}
 	case "printer-device-id":
 		DeviceID(a, value)

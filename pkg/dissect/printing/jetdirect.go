@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 
+	"github.com/wardflow/wardflow/pkg/dissect/banner"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 )
 
@@ -188,7 +189,8 @@ func (s *pjl) answer(c *dissector.Context, line []byte) {
 	switch s.info {
 	case "ID":
 		if len(text) > 2 {
-			s.tell(c, "identity", "server", "model", dissector.Text([]byte(strings.Trim(text, `"`)), maxText))
+			manufacturer, model := banner.Product(dissector.Text([]byte(strings.Trim(text, `"`)), maxText))
+			s.tell(c, "identity", "server", "manufacturer", manufacturer, "model", model)
 		}
 	case "STATUS":
 		name, value, _ := strings.Cut(text, "=")
@@ -200,9 +202,9 @@ func (s *pjl) answer(c *dissector.Context, line []byte) {
 }
 
 // tell tells a fact of one attribute, once.
-func (s *pjl) tell(c *dissector.Context, kind, role, name, value string) {
-	key := kind + value
-	if value == "" || s.once[key] || len(s.once) >= maxOnce {
+func (s *pjl) tell(c *dissector.Context, kind, role string, named ...string) {
+	key := kind + strings.Join(named, " ")
+	if named[len(named)-1] == "" || s.once[key] || len(s.once) >= maxOnce {
 		return
 	}
 	if s.once == nil {
@@ -211,6 +213,8 @@ func (s *pjl) tell(c *dissector.Context, kind, role, name, value string) {
 	s.once[key] = true
 	f := dissector.Fact{Kind: kind, Subject: dissector.Subject{Side: c.Side}}
 	f.Attributes.Set("role", role)
-	f.Attributes.Set(name, value)
+	for i := 0; i < len(named); i += 2 {
+		f.Attributes.Set(named[i], named[i+1])
+	}
 	c.Emit(&f)
 }
