@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/proto"
 )
 
 // The protocols: one wire format, three ports.
@@ -139,21 +140,27 @@ func (q *question) emit(c *dissector.Context, m *message, n *name, in scope, d *
 	} else {
 		a.Set("role", "client")
 	}
-	if q.asked {
-		a.Set("qtype", typeName(q.qtype))
-		a.Set("name_len", strconv.Itoa(n.n))
-		a.Set("labels", strconv.Itoa(n.labels))
-		a.Set("entropy", strconv.FormatFloat(entropy(n.below(2)), 'f', 2, 64))
-		if in == global && n.labels >= 2 && hostname(n.last(2)) {
-			a.Set("domain", string(n.last(2)))
-		}
-	}
+	q.shape(a, n, in)
 	a.SetList("service_types", d.typesOf(c))
 	if in == global {
 		flags(a, m)
 		options(a, m, q.off)
 	}
 	c.Emit(&f)
+}
+
+// shape tells of a name that is asked for its form, and what it ends in.
+func (q *question) shape(a *proto.Attributes, n *name, in scope) {
+	if !q.asked {
+		return
+	}
+	a.Set("qtype", typeName(q.qtype))
+	a.Set("name_len", strconv.Itoa(n.n))
+	a.Set("labels", strconv.Itoa(n.labels))
+	a.Set("entropy", strconv.FormatFloat(entropy(n.below(2)), 'f', 2, 64))
+	if in == global && n.labels >= 2 && hostname(n.last(2)) {
+		a.Set("domain", string(n.last(2)))
+	}
 }
 
 func typeName(t uint16) string {

@@ -76,9 +76,7 @@ func (q *question) operate(c *dissector.Context, m *message, n *name, r *record)
 		a.Set("role", "server")
 		a.Set("rcode", rcodeNames[m.rcode()])
 	}
-	if q.asked && n.labels >= 2 && hostname(n.last(2)) {
-		a.Set("domain", string(n.last(2)))
-	}
+	q.shape(a, n, global)
 	c.Emit(&f)
 	if m.opcode() == opUpdate && !m.response() {
 		// The sections are zone, prerequisites, updates (RFC 2136 2).

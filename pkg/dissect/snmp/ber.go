@@ -67,6 +67,27 @@ func (r *reader) next() (tag byte, value reader) {
 	return tag, value
 }
 
+// short is how many bytes are missing from the element at the beginning, by its own
+// length, beyond those that were not captured.
+func (r *reader) short() int {
+	if len(r.b) < 2 {
+		return 0
+	}
+	n, head := int(r.b[1]), 2
+	if n >= 0x80 {
+		k := n & 0x7f
+		if k == 0 || k > 2 || len(r.b) < 2+k {
+			return 0
+		}
+		n = 0
+		for _, x := range r.b[2 : 2+k] {
+			n = n<<8 | int(x)
+		}
+		head += k
+	}
+	return max(0, head+n-len(r.b)-r.missing)
+}
+
 // empty reports that all was taken.
 func (r *reader) empty() bool { return len(r.b) == 0 && r.missing == 0 }
 

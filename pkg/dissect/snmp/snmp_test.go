@@ -194,6 +194,7 @@ func TestDamaged(t *testing.T) {
 	}{
 		{"whole", whole, "content", "content", ""},
 		{"bytes behind it", append(slices.Clone(whole), 0, 0), "content", "", ""},
+		{"a length that is two too long", append([]byte{0x30, whole[1] + 2}, whole[2:]...), "content", "", "snmp_pdu_malformed"},
 		{"a PDU that ends early", v2("public", tlv(response, num(1), num(0))), "content", "", "snmp_pdu_malformed"},
 		{"a variable without value", v2("public", pdu(response, 0, tlv(0x30, oid("1.3.6.1")))), "content", "", "snmp_pdu_malformed"},
 		{"version 1 with a bulk", v1("public", pdu(getBulk, 0)), "content", "", "snmp_pdu_malformed"},
