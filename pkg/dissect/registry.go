@@ -48,6 +48,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/quic"
 	"github.com/wardflow/wardflow/pkg/dissect/radius"
 	"github.com/wardflow/wardflow/pkg/dissect/rdp"
+	"github.com/wardflow/wardflow/pkg/dissect/remote"
 	"github.com/wardflow/wardflow/pkg/dissect/rpc"
 	"github.com/wardflow/wardflow/pkg/dissect/rtp"
 	"github.com/wardflow/wardflow/pkg/dissect/rtsp"
@@ -165,5 +166,9 @@ var last = []*dissector.Protocol{
 	&chat.XMPP,
 	&chat.IRC,
 	&socks.Protocol,
+	&remote.RSH,
+	&remote.Exec,
+	&remote.Login,
+	&remote.X11,
 	&rtp.Protocol,
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/canary"
 	"github.com/wardflow/wardflow/pkg/dissect"
+	"github.com/wardflow/wardflow/pkg/packet"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -16,7 +17,13 @@ import (
 // chunks joined, and byte by byte: the same must come out. It gives what came out.
 func EveryCut(tb testing.TB, c Conversation) *Result {
 	tb.Helper()
-	want := Play(dissect.Config{}, c.Segments(true))
+	return EveryCutOn(tb, someEnds.Port[1], c)
+}
+
+// EveryCutOn is EveryCut for a server on a port.
+func EveryCutOn(tb testing.TB, port uint16, c Conversation) *Result {
+	tb.Helper()
+	want := Play(dissect.Config{}, OnPort(port, c.Segments(true)))
 	sizes := c.Sizes()
 	var all []int
 	ways := []Conversation{c.Join()}
@@ -25,7 +32,7 @@ func EveryCut(tb testing.TB, c Conversation) *Result {
 		ways = append(ways, c.Cut(i))
 	}
 	for i, way := range append(ways, c.Cut(all...)) {
-		got := Play(dissect.Config{}, way.Segments(true))
+		got := Play(dissect.Config{}, OnPort(port, way.Segments(true)))
 		if got.Text() != want.Text() || len(got.Panics) > 0 {
 			tb.Fatalf("cut %d of %d: panics %v, got\n%swant\n%s", i, len(ways), got.Panics, got.Text(), want.Text())
 		}
@@ -37,6 +44,12 @@ func EveryCut(tb testing.TB, c Conversation) *Result {
 // lost, and fails where a secret leaves the engine. The secrets must be in it.
 func NoLeak(tb testing.TB, secrets []string, c Conversation) {
 	tb.Helper()
+	NoLeakOn(tb, someEnds.Port[1], secrets, c)
+}
+
+// NoLeakOn is NoLeak for a server on a port.
+func NoLeakOn(tb testing.TB, port uint16, secrets []string, c Conversation) {
+	tb.Helper()
 	s := canary.New(secrets)
 	var said [2][]byte
 	for _, x := range c {
@@ -45,8 +58,9 @@ func NoLeak(tb testing.TB, secrets []string, c Conversation) {
 	if len(s.Search(slices.Concat(said[0], []byte{0}, said[1]))) == 0 {
 		tb.Fatal("no secret is in the conversation")
 	}
-	check := func(at int, r *Result) {
+	check := func(at int, list []packet.Headers) {
 		tb.Helper()
+		r := Play(dissect.Config{}, OnPort(port, list))
 		if hits := s.Search(r.Everything()); len(hits) > 0 || len(r.Panics) > 0 {
 			tb.Fatalf("at %d: %v %v in\n%s", at, hits, r.Panics, r.Text())
 		}
@@ -56,12 +70,24 @@ func NoLeak(tb testing.TB, secrets []string, c Conversation) {
 	for i := 0; i < sizes[0]+sizes[1]; i += 1 + rnd.IntN(3) {
 		cut := c.Cut(i, i+1+rnd.IntN(60))
 		list := cut.Segments(true)
-		check(i, Play(dissect.Config{}, list))
-		check(i, Play(dissect.Config{}, cut.Segments(false)))
 		j := 2 + rnd.IntN(len(list)-4)
-		check(i, Play(dissect.Config{}, slices.Delete(slices.Clone(list), j, j+1)))
-		check(i, Play(dissect.Config{}, cut.Segments(false)[min(len(cut)-1, rnd.IntN(4)):]))
+		check(i, slices.Clone(list))
+		check(i, cut.Segments(false))
+		check(i, slices.Delete(list, j, j+1))
+		check(i, cut.Segments(false)[min(len(cut)-1, rnd.IntN(4)):])
 	}
+}
+
+// OnPort moves the packets of an invented conversation to a server's port.
+func OnPort(port uint16, list []packet.Headers) []packet.Headers {
+	for i := range list {
+		for _, p := range []*uint16{&list[i].SrcPort, &list[i].DstPort} {
+			if *p == someEnds.Port[1] {
+				*p = port
+			}
+		}
+	}
+	return list
 }
 
 // Lines makes a conversation of text: each line begins with "C: " or "S: " and ends

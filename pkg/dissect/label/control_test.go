@@ -40,10 +40,6 @@ func TestControlStreams(t *testing.T) {
 		{"synchrophasor", 4712, "aa41001200f100000000000000000005d7d0", true},
 		{"roc_plus", 4000, "0102030406003a2f", false},
 		{"trdp", 17225, "0000000001004d72000003e90000000000000000000000000000000069322ac45bc911ef98daf02f74ad43f5", false},
-		{"rsh", 514, `"1022` + "\x00root\x00root\x00ls\x00", false},
-		{"rexec", 512, `"0` + "\x00name\x00word\x00ls\x00", false},
-		{"rlogin", 513, `"` + "\x00name\x00root\x00vt100/9600\x00", false},
-		{"x11", 6000, "6c000b0000000000000000000000", true},
 		{"whois", 43, `"example.com` + "\r\n", false},
 		{"finger", 79, `"someone` + "\r\n", false},
 		{"nntp", 119, `"200 news.example.org InterNetNews NNRP server INN 2.6 ready` + "\r\n", true},
@@ -67,7 +63,7 @@ func TestControlStreams(t *testing.T) {
 			t.Errorf("%s elsewhere: %q", tc.name, got)
 		}
 	}
-	for name, b := range map[string]string{"rsh": "<14>Nov 30 syslog", "rlogin": "\x00\xff\x00", "rexec": "123456\x00a\x00b\x00c\x00", "whois": "\x01\x02\r\n", "ads": strings.Repeat("\x00", 40)} {
+	for name, b := range map[string]string{"whois": "\x01\x02\r\n", "ads": strings.Repeat("\x00", 40)} {
 		for _, port := range []uint16{512, 513, 514, 43, 48898} {
 			if got := at(port, dissecttest.Conversation{{Data: []byte(b)}}); got == name {
 				t.Errorf("%q is taken for %s", b, name)

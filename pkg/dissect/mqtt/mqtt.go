@@ -1,11 +1,11 @@
 // Package mqtt dissects MQTT 3.1 to 5.0 (OASIS): who is a client and who a broker, how
 // one logs in, and how much is published.
 //
-// Topics, payloads, client identifiers, user names and passwords never leave.
+// Topics, payloads, user names and passwords never leave, nor does a client's identifier;
+// but a MAC address in it does, and which library made it.
 package mqtt
 
 import (
-	"encoding/binary"
 	"strconv"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
@@ -27,8 +27,6 @@ const (
 const (
 	maxKept = 1 << 10 // bytes of a CONNECT that are read
 )
-
-var versions = map[byte]string{3: "3.1", 4: "3.1.1", 5: "5.0"}
 
 // recognise wants a CONNECT (3.1): type and flags, length, protocol name, level:
 //
@@ -138,77 +136,6 @@ func (s *stream) packet(c *dissector.Context, h *half, b []byte) []byte {
 	used := min(whole-had, len(b))
 	h.skip = int64(whole - had - used)
 	return b[used:]
-}
-
-// readConnect tells the version, and how the client logs in (3.1.2):
-//
-//	name | level (1) | flags (1) | keep alive (2) | [5.0: properties] | client id | [will] | [user] | [password]
-func readConnect(c *dissector.Context, b []byte) {
-	_, b, ok := field(b) // the protocol's name
-	if !ok || len(b) < 4 {
-		c.Count("mqtt_malformed")
-		return
-	}
-	level, flags := b[0]&0x7f, b[1]
-	f := dissector.Fact{Subject: dissector.Subject{Side: c.Side}, Kind: "connect"}
-	a := &f.Attributes
-	a.Set("role", "client")
-	a.Set("mqtt_version", versions[level])
-	a.Set("keepalive_s", strconv.Itoa(int(binary.BigEndian.Uint16(b[2:]))))
-	if b[0]&0x80 != 0 {
-		a.Set("bridge", "true")
-	}
-	const user, password, will = 1 << 7, 1 << 6, 1 << 2
-	switch {
-	case flags&user != 0:
-		if flags&password != 0 {
-			a.Set("cleartext_credential", "user_pass")
-		}
-		if kind, ok := account(b[4:], level, flags&will != 0); ok {
-			a.Set("account", kind)
-		}
-	default:
-		a.Set("account", "anonymous")
-	}
-	c.Emit(&f)
-}
-
-// account steps over what lies before the user's name and gives the kind of it.
-func account(b []byte, level byte, will bool) (string, bool) {
-	ok := true
-	properties := func() {
-		if level < 5 || !ok {
-			return
-		}
-		n, size := length(b)
-		if ok = size > 0 && size+n <= len(b); ok {
-			b = b[size+n:]
-		}
-	}
-	step := func() (v []byte) {
-		if ok {
-			v, b, ok = field(b)
-		}
-		return v
-	}
-	properties()
-	step()
-	if will {
-		properties()
-		step()
-		step()
-	}
-	name := step()
-	return dissector.Account(name), ok
-}
-
-// field reads a length of two bytes and as many bytes.
-func field(b []byte) (v, rest []byte, ok bool) {
-	if len(b) < 2 || len(b) < 2+int(binary.BigEndian.Uint16(b)) {
-		return nil, nil, false
-	}
-	n := 2 + int(binary.BigEndian.Uint16(b))
-	return b[2:n], b[n:], true
 }
 
 // readConnack tells how the broker answered (3.2.2; 5.0 3.2.2.2).

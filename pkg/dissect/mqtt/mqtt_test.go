@@ -51,14 +51,14 @@ func TestFacts(t *testing.T) {
 		want []string
 	}{
 		"3.1.1 with a password": {say(v4, "\x20\x02\x00\x00", publish+ping+publish, "\xd0\x00"), []string{
-			`connect {"account":"other","cleartext_credential":"user_pass","keepalive_s":"60","mqtt_version":"3.1.1","role":"client"}`,
+			`connect {"account":"other","cleartext_credential":"user_pass","client_id_kind":"other","keepalive_s":"60","mqtt_version":"3.1.1","role":"client","will":"true"}`,
 			`connack {"result":"accepted","role":"server"}`, `published {"count":"2"}`,
 		}},
 		"5.0, the administrator": {say(v5, "\x20\x03\x00\x86\x00", ping, publish), []string{
-			`connect {"account":"administrator","keepalive_s":"10","mqtt_version":"5.0","role":"client"}`, `connack {"result":"refused_credential","role":"server"}`, `published {"count":"1"}`,
+			`connect {"account":"administrator","client_id_kind":"other","keepalive_s":"10","mqtt_version":"5.0","role":"client"}`, `connack {"result":"refused_credential","role":"server"}`, `published {"count":"1"}`,
 		}},
 		"3.1, anonymous": {say(v3, "\x20\x02\x00\x05"), []string{
-			`connect {"account":"anonymous","keepalive_s":"10","mqtt_version":"3.1","role":"client"}`, `connack {"result":"refused_not_authorised","role":"server"}`,
+			`connect {"account":"anonymous","client_id_kind":"other","keepalive_s":"10","mqtt_version":"3.1","role":"client"}`, `connack {"result":"refused_not_authorised","role":"server"}`,
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -75,6 +75,24 @@ func TestFacts(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What is told of a client's identifier, and of a login by SASL.
+func TestClients(t *testing.T) {
+	for id, want := range map[string]string{
+		"": "empty", "canaryclient": "other", "mosq/9ab34canary": "library mosquitto", "paho1234": "library paho", "pump_001A2B3C4D5E": "mac 00:1a:2b:3c:4d:5e", "00:1a:2b:3c:4d:5e": "mac 00:1a:2b:3c:4d:5e",
+		"123456789012": "other", "patient/123456789012": "other", "x_001A2B3C4D5": "other", "9f1b4c1e-7f0e-4e0e-8f43-123456789abc": "uuid",
+	} {
+		r := dissecttest.Play(dissect.Config{}, say(packet(0x10, str("MQTT")+"\x04\x02\x00\x0a"+str(id))).Segments(true))
+		a := r.Facts[0].Attributes
+		if got := strings.TrimSpace(a.Get("client_id_kind") + " " + a.Get("software") + a.Get("mac")); got != want {
+			t.Errorf("%q: %s", id, got)
+		}
+	}
+	r := dissecttest.Play(dissect.Config{}, say(packet(0x10, str("MQTT")+"\x05\x02\x00\x0a"+"\x13\x11\x00\x00\x00\x0a\x15"+str("PLAIN")+"\x16"+str("abc")+str("canaryclient"))).Segments(true))
+	if a := r.Facts[0].Attributes; a.Get("mechanism") != "plain" || a.Get("cleartext_credential") != "plain" || a.Get("client_id_kind") != "other" {
+		t.Errorf("%v", a)
 	}
 }
 
