@@ -115,6 +115,7 @@ var identity = []*dissector.Protocol{
 	&dhcp.Protocol,
 	&dhcpv6.Protocol,
 	&tls.Protocol,
+	&tls.DTLS,
 	&quic.Protocol,
 	&http.Protocol,
 	&ssh.Protocol,

@@ -16,7 +16,6 @@ var tunnels = []*dissector.Protocol{
 		Name: "openvpn", Ports: []uint16{1194}, Datagram: openvpnUDP, Recognise: openvpnTCP,
 		NewStream: func() dissector.Stream { return quiet{} },
 	},
-	udp("dtls", dtls),
 	atHome(udp("l2tp", l2tp, 1701)),
 	tcp("pptp", whole("\x00\x01", 12, func(b []byte) bool { // RFC 2637 1.4: length, message 1, cookie, kind
 		return be16(b[2:]) == 1 && be32(b[4:]) == 0x1a2b3c4d && be16(b) >= 16 && be16(b) <= 256 && be16(b[8:]) <= 15
@@ -116,22 +115,6 @@ func openvpnTCP(b []byte, _ bool) dissector.Verdict {
 		return dissector.More
 	}
 	return yes(len(b) == 2+n && openvpn(b[2:], false))
-}
-
-// dtls knows a record of a handshake, alert or application data whose length fits, of
-// DTLS 1.0 or 1.2 (RFC 6347 4.1); a hello's length fits as well.
-func dtls(_ *dissector.Context, b []byte) bool {
-	if len(b) < 14 || b[0] < 20 || b[0] > 24 || (b[1] != 0xfe || b[2] != 0xff && b[2] != 0xfd) && be16(b[1:]) != 0x100 {
-		return false
-	}
-	n := be16(b[11:])
-	if n == 0 || 13+n > len(b) {
-		return false
-	}
-	if b[0] == 22 && be16(b[3:]) == 0 { // in the clear: type, length, number, offset, length of the fragment
-		return n >= 12 && b[13] <= 24 && int(b[22])<<16|be16(b[23:]) <= n-12
-	}
-	return len(b) == 13+n || b[13+n] >= 20 && b[13+n] <= 26
 }
 
 // l2tp knows control messages by their length, and data messages by their version

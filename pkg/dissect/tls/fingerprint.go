@@ -56,11 +56,11 @@ func clean(list []uint16) []uint16 {
 }
 
 // ja4Versions are how JA4 writes versions.
-var ja4Versions = map[uint16]string{tls13: "13", tls12: "12", tls11: "11", tls10: "10", ssl3: "s3", ssl2: "s2"}
+var ja4Versions = map[uint16]string{tls13: "13", tls12: "12", tls11: "11", tls10: "10", ssl3: "s3", ssl2: "s2", dtls10: "d1", dtls12: "d2", dtls13: "d3"}
 
 // ja4 is, as FoxIO's technical_details/JA4.md has it:
 //
-//	t (over TCP), q (QUIC) | version | d or i: with or without SNI | count of ciphers | of extensions | ends of the first ALPN
+//	t (over TCP), q (QUIC), d (DTLS) | version | d or i: with or without SNI | count of ciphers | of extensions | ends of the first ALPN
 //	_ | SHA-256 of the sorted ciphers, 12 characters
 //	_ | SHA-256 of the sorted extensions without SNI and ALPN, then the signature algorithms as they stand
 func (h *hello) ja4(over byte) string {
@@ -87,7 +87,12 @@ func (h *hello) ja4(over byte) string {
 // top is the highest version of the list, drafts included, else that of the
 // first field.
 func (h *hello) top() uint16 {
-	if list := numbers(h.versions); len(list) > 0 {
+	list := numbers(h.versions)
+	switch {
+	case len(list) == 0:
+	case h.datagrams():
+		return slices.Min(list)
+	default:
 		return slices.Max(list)
 	}
 	return h.legacy

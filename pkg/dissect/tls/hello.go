@@ -19,7 +19,7 @@ const (
 	tls13 = 0x0304
 )
 
-var versionNames = map[uint16]string{ssl3: "ssl3", tls10: "1.0", tls11: "1.1", tls12: "1.2", tls13: "1.3"}
+var versionNames = map[uint16]string{ssl3: "ssl3", tls10: "1.0", tls11: "1.1", tls12: "1.2", tls13: "1.3", dtls10: "dtls1.0", dtls12: "dtls1.2", dtls13: "dtls1.3"}
 
 // Extensions that are looked into (IANA's TLS ExtensionType Values).
 const (
@@ -95,7 +95,7 @@ func (h *hello) parse(b []byte) bool {
 	r.take(r.u8())
 	h.ciphers = r.take(r.u16())
 	r.take(r.u8())
-	if r.bad || len(h.ciphers)%2 != 0 || len(h.ciphers) > 2*maxNumbers || h.legacy>>8 != 3 && h.legacy != ssl2 {
+	if r.bad || len(h.ciphers)%2 != 0 || len(h.ciphers) > 2*maxNumbers || h.legacy>>8 != 3 && h.legacy != ssl2 && !h.datagrams() {
 		return false
 	}
 	return h.extend(&r, false)
@@ -114,7 +114,7 @@ func (h *hello) parseServer(b []byte) bool {
 	if h.legacy>>8 != 0x7f {
 		r.take(1)
 	}
-	if r.bad || h.legacy>>8 != 3 && h.legacy>>8 != 0x7f {
+	if r.bad || h.legacy>>8 != 3 && h.legacy>>8 != 0x7f && !h.datagrams() {
 		return false
 	}
 	return h.extend(&r, true)
@@ -196,8 +196,14 @@ func numbers(b []byte) []uint16 {
 // grease holds for the reserved values of RFC 8701: both bytes alike, ending in a.
 func grease(v uint16) bool { return v&0x0f0f == 0x0a0a && v>>8 == v&0xff }
 
+// datagrams reports DTLS, whose versions count downwards.
+func (h *hello) datagrams() bool { return h.legacy>>8 == 0xfe }
+
 // version is the highest that was offered, or the one that was chosen.
 func (h *hello) version() uint16 {
+	if h.datagrams() {
+		return h.top()
+	}
 	top := uint16(0)
 	for _, v := range numbers(h.versions) {
 		if v>>8 == 0x7f || v>>8 == 0xfb { // drafts of 1.3, Facebook's included
@@ -226,7 +232,11 @@ var retryRandom = []byte{
 func (h *hello) retry() bool { return bytes.Equal(h.random, retryRandom) }
 
 func (h *hello) emitClient(c *dissector.Context) {
-	c.Emit(&dissector.Fact{Protocol: "tls", Kind: "client_hello", Subject: dissector.Subject{Side: c.Side}, Attributes: h.client(c, 't')})
+	over := byte('t')
+	if h.datagrams() {
+		over = 'd'
+	}
+	c.Emit(&dissector.Fact{Protocol: "tls", Kind: "client_hello", Subject: dissector.Subject{Side: c.Side}, Attributes: h.client(c, over)})
 }
 
 // client is what a client's hello says; over is the transport, as JA4 has it.

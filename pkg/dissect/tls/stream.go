@@ -303,7 +303,7 @@ func (s *stream) server(c *dissector.Context, h *half, body []byte) {
 		c.Sink.Inner("tls")
 	}
 	x.emitServer(c)
-	if x.version() >= tls13 {
+	if x.version() >= tls13 && !x.datagrams() {
 		h.over, s.half[1-c.Side&1].over = true, true
 	}
 }
