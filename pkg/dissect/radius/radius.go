@@ -288,8 +288,12 @@ func (p *packet) tell(c *dissector.Context, s *state, f dissector.Fact) {
 	c.Emit(&f)
 }
 
-// macOf reads a MAC address in any of the usual spellings, and nothing else.
+// macOf reads a MAC address in any of the usual spellings, and nothing else: twelve
+// digits without a letter or a sign may be a telephone's number.
 func macOf(v []byte) (m proto.MAC, ok bool) {
+	if !bytes.ContainsAny(v, "abcdefABCDEF-:.") {
+		return m, false
+	}
 	switch len(v) {
 	case 12, 14, 17:
 	default:

@@ -69,6 +69,14 @@ radius station side=2 mac=aa:bb:cc:dd:ee:0f ip=10.1.2.9 equipment="" gateway=0 {
 	}
 }
 
+// A telephone's number is no station.
+func TestNumber(t *testing.T) {
+	r := play(message(1, at(1, "491511234567"), at(31, "491511234567"), at(32, "nas")))
+	if len(r.Of("radius", "station")) != 0 || strings.Contains(r.Text(), "4915") {
+		t.Error(r.Text())
+	}
+}
+
 // What was said once is not said again, and a flow keeps a bounded amount.
 func TestRepetition(t *testing.T) {
 	list := slices.Repeat([][]byte{request, message(2)}, 50)
