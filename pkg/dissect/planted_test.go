@@ -88,20 +88,21 @@ func TestPlantedStaysInside(t *testing.T) {
 		check(0, frames)
 		seed := fnv.New64a()
 		_, _ = seed.Write([]byte(name))
-		for version := range 40 {
+		for version := range 400 {
 			rnd := rand.New(rand.NewPCG(seed.Sum64(), uint64(version))) //nolint:gosec // the same damage each time
 			check(version+1, damaged(rnd, frames))
 		}
 	})
 }
 
-// damaged gives frames of which about one in eight is hurt.
+// damaged gives frames of which about one in eight is hurt, and one always.
 func damaged(rnd *rand.Rand, frames []dissecttest.Frame) []dissecttest.Frame {
 	const head = 14 // of Ethernet: without it nothing is read at all
 	var out []dissecttest.Frame
-	for _, f := range frames {
+	one := rnd.IntN(len(frames))
+	for i, f := range frames {
 		n := len(f.Data) - head
-		if n > 0 && rnd.IntN(8) == 0 {
+		if n > 0 && (i == one || rnd.IntN(8) == 0) {
 			switch rnd.IntN(4) {
 			case 0: // lost
 				continue
