@@ -48,6 +48,17 @@ job 0 {"language":"pcl","role":"client"}`)
 	}
 }
 
+// A client that is taken for the printer, because its packets came in the printer's place,
+// says nothing of a device.
+func TestMistakenSides(t *testing.T) {
+	for _, line := range []string{"@PJL JOB NAME=\"" + secret + "\"", uel + "@PJL SET USERNAME=\"" + secret + "\"", "@PJL COMMENT x\r\n" + secret} {
+		c := dissecttest.Talk([2][]byte{[]byte(uel + "@PJL INFO ID\r\n"), []byte("@PJL INFO ID\r\n" + line + "\r\n" + secret + "\r\n")})
+		if r := dissecttest.Play(dissect.Config{}, c.Segments(true)); strings.Contains(string(r.Everything()), secret) {
+			t.Errorf("%q: %s", line, r.Text())
+		}
+	}
+}
+
 func TestRaw(t *testing.T) {
 	for s, want := range map[string]string{
 		"%!PS-Adobe-3.0\n%%Title: " + secret:       "jetdirect content",

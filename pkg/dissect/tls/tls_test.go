@@ -359,8 +359,11 @@ func TestCanaries(t *testing.T) {
 	h := message(1, u16(0x0303), bytes.Repeat([]byte{7}, 32), short([]byte(secret[:32])), long(u16(0x1301, 0xc02f)), short([]byte{0}), long(serverName(name), ext(35, []byte(secret)), ext(21, []byte(secret)), ext(0xfe0d, []byte(secret))))
 	answer := message(2, u16(0x0303), bytes.Repeat([]byte{8}, 32), short([]byte(secret[:32])), u16(0xc02f), []byte{0}, long(ext(35, []byte(secret))))
 	c := dissecttest.Conversation{
-		{Side: 0, Data: record(22, h, 1<<14)}, {Side: 1, Data: record(22, answer, 1<<14)}, {Side: 1, Data: record(22, message(4, []byte(secret)), 1<<14)},
-		{Side: 0, Data: record(23, []byte(secret), 1<<14)}, {Side: 1, Data: record(23, []byte(secret), 1<<14)},
+		{Side: 0, Data: record(22, h, 1<<14)},
+		{Side: 1, Data: record(22, answer, 1<<14)},
+		{Side: 1, Data: record(22, message(4, []byte(secret)), 1<<14)},
+		{Side: 0, Data: record(23, []byte(secret), 1<<14)},
+		{Side: 1, Data: record(23, []byte(secret), 1<<14)},
 	}
 	dissecttest.NoLeak(t, secrets, c)
 	dissecttest.PlantedTalks(t, "tls", 9999, secrets, c)
