@@ -53,7 +53,9 @@ amqp login > account=guest cleartext_credential=plain mechanism=plain software=p
 	if r.Brief() != want || r.Flows[0].Protocol != "amqp" {
 		t.Errorf("got\n%swant\n%s", r.Brief(), want)
 	}
-	dissecttest.NoLeak(t, []string{"CANARYHOST", "canarypassword", "CANARY-ALFA"}, conversation())
+	secrets := []string{"CANARYHOST", "canarypassword", "CANARY-ALFA"}
+	dissecttest.NoLeak(t, secrets, conversation())
+	dissecttest.PlantedTalks(t, "amqp", 9999, secrets, conversation())
 }
 
 func TestRecognise(t *testing.T) {

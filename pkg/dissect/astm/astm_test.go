@@ -198,7 +198,7 @@ func TestCaptures(t *testing.T) {
 	}
 }
 
-var secrets = []string{"CANARY^ALFA^XAVER", "PHI-CANARY-0001", "SAMPLE-CANARY-2", "19310110", "opcanary7", "note of canary", "K\u00c4NARI", "+49 170 5550199"}
+var secrets = []string{"CANARY^ALFA^XAVER", "PHI-CANARY-0001", "SAMPLE-CANARY-2", "opcanary7", "note of canary", "K\u00c4NARI", "+49 170 5550199", "19310110"}
 
 // canaries are records with a secret in every field that is not a device's.
 func canaries() []string {
@@ -226,6 +226,7 @@ func TestCanaries(t *testing.T) {
 	dissecttest.HoldsBack(t, secrets, say(strings.Join(canaries(), "\r")+"\r"), "\r\n\x02\x03\x17\\^&A\x00\xff")
 	misused := []string{`H|\^&|||PHI-CANARY-0001^Canary|||||opcanary7||P|1`, "P|1|PHI-CANARY-0001|||CANARY^ALFA^XAVER", "R|1|||||||||opcanary7|||PHI-CANARY-0001", "L|1"}
 	dissecttest.HoldsBack(t, secrets, send(0, misused...), "")
+	dissecttest.PlantedTalks(t, "astm", 9999, secrets[:7], framed, say(strings.Join(canaries(), "\r")+"\r")) // without the date, which others may have
 }
 
 func FuzzStream(f *testing.F) {

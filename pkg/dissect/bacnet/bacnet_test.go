@@ -266,6 +266,7 @@ func TestFlow(t *testing.T) {
 func TestCanaries(t *testing.T) {
 	secrets := []string{"CANARY^ALFA^XAVER", "PHI-CANARY-0001", "19310110"}
 	s := canary.New(secrets)
+	var planted []packet.Headers
 	for _, secret := range secrets {
 		x := character(secret)
 		c := append([]byte{0}, secret...)
@@ -290,6 +291,7 @@ func TestCanaries(t *testing.T) {
 			unicast(unhex("10 02 09 01 1c 0200a029 2c 00000001 39 00 4e 09 55 2e"), x, unhex("2f 4f")),
 			link(12, []byte(secret)),
 		} {
+			planted = append(planted, dissecttest.Datagrams(home, b)...)
 			for cut := range len(b) {
 				h := dissecttest.Datagram(0, home, b[:len(b)-cut])
 				h.PayloadLen = len(b)
@@ -300,6 +302,7 @@ func TestCanaries(t *testing.T) {
 			}
 		}
 	}
+	dissecttest.Planted(t, "bacnet", secrets[:2], planted) // without the date, which others may have
 }
 
 // Other protocols' datagrams cost nothing.

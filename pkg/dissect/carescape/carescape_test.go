@@ -3,6 +3,7 @@ package carescape_test
 import (
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -109,6 +110,15 @@ func TestCanaries(t *testing.T) {
 	for _, port := range []uint16{7000, 7001, 2000} {
 		dissecttest.HoldsBackDatagrams(t, secrets, [2]uint16{port, port}, b)
 	}
+	var planted []packet.Headers
+	copy(b[6:], []byte{10, 99, 1, 3}) // of an end that Planted does not move
+	for _, port := range []uint16{7000, 7001} {
+		for _, h := range dissecttest.Datagrams([2]uint16{port, port}, b) {
+			h.SrcIP = netip.AddrFrom4([4]byte{10, 99, 1, 3})
+			planted = append(planted, h)
+		}
+	}
+	dissecttest.Planted(t, "carescape", secrets, planted)
 }
 
 func FuzzDatagram(f *testing.F) {

@@ -35,6 +35,7 @@ func TestConversations(t *testing.T) {
 		t.Errorf("%+v %s", r.Flows[0], r.Brief())
 	}
 	dissecttest.NoLeak(t, []string{"CANARY-ALFA", "jcanaryuser", "canarypassword"}, irc)
+	dissecttest.PlantedTalks(t, "chat", 9999, []string{"CANARY-ALFA", "jcanaryuser", "canarypassword"}, xmpp(), irc)
 }
 
 func TestRecognise(t *testing.T) {

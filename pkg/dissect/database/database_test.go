@@ -79,6 +79,7 @@ func connect(s string) []byte {
 }
 
 func TestEverything(t *testing.T) {
+	var all []dissecttest.Conversation
 	loginAck := append([]byte{0xad}, func() []byte {
 		b := append(unhex("01 74000004 14"), wide("Microsoft SQL Server")...)
 		b = append(b, 15, 0, 0x10, 0x3c)
@@ -148,7 +149,9 @@ server 1 {"product":"Oracle","role":"server","tns_version":"314"}`,
 			dissecttest.SaysWhateverTheCut(t, tc.c, tc.protocol, tc.want)
 			dissecttest.KeepsToItself(t, []string{secret}, tc.c)
 		})
+		all = append(all, tc.c)
 	}
+	dissecttest.PlantedTalks(t, "database", 9999, []string{secret}, all...)
 }
 
 func TestDamaged(t *testing.T) {

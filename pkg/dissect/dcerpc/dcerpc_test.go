@@ -83,7 +83,9 @@ dcerpc calls > faults=1 operations=01020304-0506-0708-090a-0b0c0d0e0f10/3:1|svcc
 }
 
 func TestCanaries(t *testing.T) {
-	dissecttest.NoLeak(t, []string{"CANARY-ALFA", "PHI-0001-CANARY"}, conversation())
+	secrets := []string{"CANARY-ALFA", "PHI-0001-CANARY"}
+	dissecttest.NoLeak(t, secrets, conversation())
+	dissecttest.PlantedTalks(t, "dcerpc", 9999, secrets, conversation())
 }
 
 func TestRecognise(t *testing.T) {

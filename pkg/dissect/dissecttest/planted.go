@@ -65,6 +65,31 @@ func Planted(t *testing.T, name string, secrets []string, conversations ...[]pac
 	}
 }
 
+// PlantedTalks is Planted for conversations with a server on a port: each as it is, with
+// a segment lost, and joined in the middle.
+func PlantedTalks(t *testing.T, name string, port uint16, secrets []string, list ...Conversation) {
+	t.Helper()
+	var planted [][]packet.Headers
+	for _, c := range list {
+		sizes := c.Sizes()
+		n := sizes[0] + sizes[1]
+		lossy := c.Cut(n/3, n/2).Segments(true)
+		at := 2 + (len(lossy)-2)/2
+		lossy = append(lossy[:at:at], lossy[at+1:]...)
+		planted = append(planted, OnPort(port, c.Segments(true)), OnPort(port, lossy), OnPort(port, c.Cut(n / 3)[min(1, len(c)-1):].Segments(false)))
+	}
+	Planted(t, name, secrets, planted...)
+}
+
+// Datagrams are UDP packets of one side: each whole, and cut at two thirds.
+func Datagrams(ports [2]uint16, list ...[]byte) []packet.Headers {
+	var out []packet.Headers
+	for _, b := range list {
+		out = append(out, Datagram(0, ports, b), Datagram(0, ports, b[:len(b)*2/3]))
+	}
+	return out
+}
+
 // moveEnds gives the invented ends other addresses, by the name and number of the
 // conversation.
 func moveEnds(h *packet.Headers, name string, number int) {
@@ -101,7 +126,7 @@ func frame(h *packet.Headers) []byte {
 	if h.SrcIP.Is4() {
 		b[12], b[13] = 8, 0
 		ip := make([]byte, 20)
-		ip[0], ip[8], ip[9] = 0x45, 64, byte(h.Transport)
+		ip[0], ip[8], ip[9] = 0x45, hops(h), byte(h.Transport)
 		binary.BigEndian.PutUint16(ip[2:], uint16(20+len(body)))
 		src, dst := h.SrcIP.As4(), h.DstIP.As4()
 		copy(ip[12:], src[:])
@@ -110,12 +135,19 @@ func frame(h *packet.Headers) []byte {
 	}
 	b[12], b[13] = 0x86, 0xdd
 	ip := make([]byte, 40)
-	ip[0], ip[6], ip[7] = 0x60, byte(h.Transport), 64
+	ip[0], ip[6], ip[7] = 0x60, byte(h.Transport), hops(h)
 	binary.BigEndian.PutUint16(ip[4:], uint16(len(body)))
 	src, dst := h.SrcIP.As16(), h.DstIP.As16()
 	copy(ip[8:], src[:])
 	copy(ip[24:], dst[:])
 	return append(append(b, ip...), body...)
+}
+
+func hops(h *packet.Headers) byte {
+	if h.TTL == 0 {
+		return 64
+	}
+	return h.TTL
 }
 
 func transportOf(h *packet.Headers) []byte {

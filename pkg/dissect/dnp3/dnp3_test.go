@@ -64,7 +64,7 @@ func attribute(variation byte, text string) []byte {
 }
 
 func TestEverything(t *testing.T) {
-	secret := "PHI-CANARY-0001"
+	secret := "PHI-CANARY" // short: a checksum stands after every 16 bytes
 	c := dissecttest.Talk(
 		[2][]byte{frame(0xc0, 4, 3, nil), frame(0x0b, 3, 4, nil)},
 		[2][]byte{ask(1, "3c 02 06"), answer("8000")},
@@ -86,6 +86,7 @@ write 0 {"function":"write","role":"client","station":"4"}
 control 0 {"function":"open_file","role":"client","station":"4"}
 transactions 0 {"functions":["cold_restart:1","direct_operate:2","open_file:1","read:2","write:2"],"role":"client"}`)
 	dissecttest.KeepsToItself(t, []string{secret}, c)
+	dissecttest.PlantedTalks(t, "dnp3", 9999, []string{secret}, c)
 }
 
 func TestDatagram(t *testing.T) {

@@ -130,6 +130,23 @@ func TestDatagrams(t *testing.T) {
 }
 
 // tcp puts the length before a message.
+// TestCanaries plants what is looked up, and what it is answered: of a name only the
+// domain leaves.
+func TestCanaries(t *testing.T) {
+	const host, free = "canarella-laptop", "note of canary"
+	secrets := []string{host, free}
+	texts := [][]byte{rr(ptr, 16, append([]byte{byte(len(free))}, free...)), rr(ptr, 99, append([]byte{byte(len(free))}, free...)), rr(ptr, 4711, []byte(free))}
+	ask1 := message(query, 1, 0, 0, 0, ask(host+".ward.example.org", 16))
+	told := message(response, 1, len(texts), 0, 0, ask(host+".ward.example.org", 16), slices.Concat(texts...))
+	c := dissecttest.Conversation{{Side: 0, Data: tcp(ask1)}, {Side: 1, Data: tcp(told)}}
+	dissecttest.NoLeakOn(t, 53, secrets, c)
+	list := dissecttest.OnPort(53, c.Segments(true))
+	dissecttest.Planted(
+		t, "dns", secrets, list, dissecttest.Datagrams(to53, ask1, message(query, 1, 0, 0, 0, ask(free+".example.org", 1))), []packet.Headers{dissecttest.Datagram(0, to53, ask1), dissecttest.Datagram(1, [2]uint16{53, 40000}, told)},
+		dissecttest.Datagrams([2]uint16{50000, 5355}, message(0, 1, 0, 0, 0, ask(host, 1)), message(0, 1, 0, 0, 0, ask(free, 255))),
+	)
+}
+
 func tcp(m []byte) []byte { return append(be16(len(m)), m...) }
 
 func TestStream(t *testing.T) {

@@ -84,6 +84,7 @@ control 0 {"class":"identity","role":"client","service":"reset"}
 control 0 {"class":"pccc","role":"client","service":"pccc_change_mode"}
 transactions 0 {"role":"client","services":["execute_pccc:1","get_attribute_list:1","get_attributes_all:2","multiple_service_packet:1","read_tag:1","reset:1","set_attribute_single:1","stop:1","unconnected_send:1","write_tag:2"]}`)
 	dissecttest.KeepsToItself(t, []string{secret}, c)
+	dissecttest.PlantedTalks(t, "enip", 9999, []string{secret}, c)
 	if r := dissecttest.Play(dissect.Config{}, c[2:].Segments(false)); len(r.Of("enip", "identity")) != 3 {
 		t.Errorf("from the middle on:\n%s", dissecttest.Said(r))
 	}

@@ -21,6 +21,7 @@ func TestEverything(t *testing.T) {
 	dissecttest.SaysWhateverTheCut(t, c, "fox", `hello 0 {"application":"Workbench","fox_version":"1.0","hostname":"ws-7","role":"client","software_version":"4.10"}
 hello 1 {"application":"Station","brand":"vykon","fox_version":"1.0.1","host_address":"10.1.2.4","host_id":"Qnx-NPM6E-0000-1111","hostname":"10.1.2.4","os":"QNX","os_version":"6.4.1","role":"server","software_version":"3.8.38","station_name":"AHU_WEST","time_zone":"Europe/Berlin","vm":"Java HotSpot(TM) Client VM"}`)
 	dissecttest.KeepsToItself(t, []string{"PHI-CANARY"}, c)
+	dissecttest.PlantedTalks(t, "fox", 9999, []string{"PHI-CANARY"}, c)
 }
 
 func TestLong(t *testing.T) {

@@ -43,7 +43,10 @@ ftp session > commands=CWD:1|FEAT:1|PASS:2|PASV:1|QUIT:1|STOR:1|SYST:1|USER:2|ot
 	}
 }
 
-func TestCanaries(t *testing.T) { dissecttest.NoLeak(t, secrets, dissecttest.Lines(session...)) }
+func TestCanaries(t *testing.T) {
+	dissecttest.NoLeak(t, secrets, dissecttest.Lines(session...))
+	dissecttest.PlantedTalks(t, "ftp", 9999, secrets, dissecttest.Lines(session...))
+}
 
 // A greeting that could be SMTP's waits for the client's first command.
 func TestUndecided(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/packet"
 	"github.com/wardflow/wardflow/pkg/repotest"
+	"github.com/wardflow/wardflow/proto"
 )
 
 func tlv(tag byte, s string) string { return string([]byte{tag, byte(len(s))}) + s }
@@ -30,6 +31,8 @@ func TestFrames(t *testing.T) {
 	if strings.Contains(string(r.Everything()), "CANARY") {
 		t.Error(r.Text())
 	}
+	from := proto.MAC{2, 0, 0, 0, 0, 9}
+	dissecttest.Planted(t, "goose", []string{"PHI-CANARY"}, []packet.Headers{{EtherType: 0x88b8, SrcMAC: from, LinkPayload: message(0, 1)}, {EtherType: 0x88b8, SrcMAC: from, LinkPayload: message(0, 0)[:70]}})
 	if r := run(message(7, 0)); len(r.Facts) > 0 {
 		t.Error("a repetition is told")
 	}

@@ -43,6 +43,7 @@ func TestEverything(t *testing.T) {
 	)
 	dissecttest.SaysWhateverTheCut(t, c, "hart_ip", "identity 1 "+said+"\n"+`write 0 {"operation":"write_long_tag","role":"client"}`)
 	dissecttest.KeepsToItself(t, []string{secret}, c)
+	dissecttest.PlantedTalks(t, "hart_ip", 9999, []string{secret}, c)
 }
 
 func TestDatagrams(t *testing.T) {

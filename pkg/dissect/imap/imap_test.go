@@ -69,7 +69,10 @@ imap session > commands=AUTHENTICATE:1|FETCH:1|ID:1|IDLE:1|LOGIN:3|LOGOUT:1|SELE
 	}
 }
 
-func TestCanaries(t *testing.T) { dissecttest.NoLeak(t, secrets, dissecttest.Lines(session...)) }
+func TestCanaries(t *testing.T) {
+	dissecttest.NoLeak(t, secrets, dissecttest.Lines(session...))
+	dissecttest.PlantedTalks(t, "imap", 9999, secrets, dissecttest.Lines(session...))
+}
 
 // nDPI's captures.
 func TestCaptures(t *testing.T) {

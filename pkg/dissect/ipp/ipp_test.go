@@ -2,10 +2,13 @@ package ipp_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"testing"
 
 	"github.com/wardflow/wardflow/pkg/canary"
+	"github.com/wardflow/wardflow/pkg/dissect"
+	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/dissect/ipp"
 )
 
@@ -48,6 +51,21 @@ func TestCanaries(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Both over HTTP, as a printer is asked.
+func TestOverHTTP(t *testing.T) {
+	secrets := []string{"CANARY-ALFA", "PHI-0001-CANARY", "jcanaryuser"}
+	job := slices.Concat([]byte{1, 1, 0, 2, 0, 0, 0, 1, 1}, attr(0x42, "requesting-user-name", "jcanaryuser"), attr(0x42, "job-name", "CANARY-ALFA"), []byte{3}, []byte("PHI-0001-CANARY"))
+	c := dissecttest.Conversation{
+		{Side: 0, Data: fmt.Appendf(nil, "POST /ipp/CANARY-ALFA HTTP/1.1\r\nHost: prn1\r\nContent-Type: application/ipp\r\nContent-Length: %d\r\n\r\n%s", len(job), job)},
+		{Side: 1, Data: fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: application/ipp\r\nContent-Length: %d\r\n\r\n%s", len(answer), answer)},
+	}
+	if r := dissecttest.Play(dissect.Config{}, dissecttest.OnPort(631, c.Segments(true))); len(r.Of("ipp", "printer")) != 1 || !slices.Contains(r.Flows[0].Inner, "ipp") {
+		t.Errorf("%v %s", r.Flows[0], r.Text())
+	}
+	dissecttest.NoLeakOn(t, 631, secrets, c)
+	dissecttest.PlantedTalks(t, "ipp", 631, secrets, c)
 }
 
 func FuzzRead(f *testing.F) {

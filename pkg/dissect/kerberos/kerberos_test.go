@@ -146,6 +146,7 @@ func TestStream(t *testing.T) {
 func TestCanaries(t *testing.T) {
 	secrets := []string{"jcanaryuser", "CANARY-ALFA", "PHI-0001-CANARY"}
 	dissecttest.NoLeak(t, secrets, conversation())
+	dissecttest.PlantedTalks(t, "kerberos", 88, secrets, conversation())
 	s := canary.New(secrets)
 	for _, x := range conversation() {
 		for i := range len(x.Data) - 4 {

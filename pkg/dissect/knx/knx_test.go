@@ -34,6 +34,7 @@ const endpoint = "08 01 0a010203 0e57"
 func TestDatagrams(t *testing.T) {
 	secret := "PHI-CANARY-0001"
 	ports := [2]uint16{40000, 3671}
+	var planted []packet.Headers
 	for _, tc := range []struct {
 		name string
 		b    []byte
@@ -58,7 +59,9 @@ func TestDatagrams(t *testing.T) {
 		if bytes.Contains(r.Everything(), []byte("CANARY")) {
 			t.Errorf("%s: %s", tc.name, r.Text())
 		}
+		planted = append(planted, dissecttest.Datagrams(ports, tc.b)...)
 	}
+	dissecttest.Planted(t, "knx", []string{secret}, planted)
 	for name, b := range map[string][]byte{
 		"another length": append(message("0201", unhex(endpoint)), 0), "another service": message("0301"), "another version": unhex("06 11 0201 0006"),
 	} {

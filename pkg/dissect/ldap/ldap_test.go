@@ -101,7 +101,10 @@ ldap session > logins=2 logins_failed=1 operations=bind:2|modify:1|search:2|unbi
 	}
 }
 
-func TestCanaries(t *testing.T) { dissecttest.NoLeak(t, secrets, conversation()) }
+func TestCanaries(t *testing.T) {
+	dissecttest.NoLeak(t, secrets, conversation())
+	dissecttest.PlantedTalks(t, "ldap", 9999, secrets, conversation())
+}
 
 func TestBinds(t *testing.T) {
 	for _, tc := range []struct {

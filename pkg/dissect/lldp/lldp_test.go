@@ -156,8 +156,8 @@ func TestCanaries(t *testing.T) {
 			org(med, 3, append([]byte{2, 2 + 1 + 10 + 14, 1, 'D', 'E', 23, 8}, secrets[2]+"\x22\x0c"+secrets[3]...)...), end)
 	}
 	dissecttest.Planted(t, "lldp", secrets, []packet.Headers{
-		{SrcMAC: chassis, DstMAC: chassis, EtherType: packet.EtherTypeLLDP, LinkPayload: alias(secrets[0])},
-		{SrcMAC: chassis, DstMAC: chassis, EtherType: packet.EtherTypeLLDP, LinkPayload: alias(secrets[1])[:60]},
+		{SrcMAC: chassis, DstMAC: chassis, EtherType: packet.EtherTypeLLDP, LinkPayload: alias(secrets[0])[14:]},
+		{SrcMAC: chassis, DstMAC: chassis, EtherType: packet.EtherTypeLLDP, LinkPayload: alias(secrets[1])[14:74]},
 	})
 	one, again, other := run(t, alias(secrets[0])), run(t, alias(secrets[0])), run(t, alias(secrets[1]))
 	for _, r := range []*dissecttest.Result{one, again, other} {

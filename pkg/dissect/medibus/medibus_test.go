@@ -100,6 +100,7 @@ func TestCanaries(t *testing.T) {
 	}
 	parts = append(parts, frame(">\x01R8160'Evita XL'07.02:CANARY ALFA"), frame(">\x01RPHI-CANARY-0001'x'y"))
 	dissecttest.HoldsBack(t, secrets, say(parts...), "\r\x1b\x01'\x00\xff:")
+	dissecttest.PlantedTalks(t, "medibus", 9999, secrets, say(parts...))
 }
 
 func FuzzStream(f *testing.F) {

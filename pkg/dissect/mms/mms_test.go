@@ -52,6 +52,7 @@ func TestEverything(t *testing.T) {
 control 0 {"operation":"write","role":"client"}
 control 0 {"operation":"stop","role":"client"}`)
 	dissecttest.KeepsToItself(t, []string{secret}, c)
+	dissecttest.PlantedTalks(t, "mms", 9999, []string{secret}, c)
 	if r := dissecttest.Play(dissect.Config{}, c[4:].Segments(false)); len(r.Of("mms", "identity")) != 1 {
 		t.Errorf("from the middle on:\n%s", dissecttest.Said(r))
 	}

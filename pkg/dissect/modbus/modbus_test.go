@@ -247,6 +247,7 @@ func TestRefused(t *testing.T) {
 func TestCanaries(t *testing.T) {
 	secrets := []string{"CANARY^ALFA^XAVER", "PHI-CANARY-0001"}
 	s := canary.New(secrets)
+	var all []dissecttest.Conversation
 	for _, secret := range secrets {
 		x := []byte(secret)
 		if len(x)%2 == 1 {
@@ -262,6 +263,7 @@ func TestCanaries(t *testing.T) {
 			[2][]byte{tcp(6, 1, append([]byte{0x41}, x...)), tcp(6, 1, append([]byte{0x41}, x...))},
 			[2][]byte{x, x},
 		)
+		all = append(all, c)
 		sizes := c.Sizes()
 		for cut := range sizes[0] + sizes[1] {
 			r := dissecttest.Play(dissect.Config{}, c.Cut(cut, cut+9).Segments(cut%2 == 0))
@@ -270,6 +272,7 @@ func TestCanaries(t *testing.T) {
 			}
 		}
 	}
+	dissecttest.PlantedTalks(t, "modbus", 9999, secrets, all...)
 }
 
 // FuzzStream also holds any input to the rule that cuts change nothing.

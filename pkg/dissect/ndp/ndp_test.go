@@ -152,6 +152,12 @@ func TestTcpdump(t *testing.T) {
 func TestCanaries(t *testing.T) {
 	s := canary.New([]string{"Canarella"})
 	b := msg(134, "\x40\xc8\x07\x08\x00\x00\x00\x00\x00\x00\x00\x00", opt(37, "https://portal/Canarella"), opt(99, "Canarella"), opt(1, string(own[:]), "Canarella"), opt(5, "\x00\x00Canarella"), opt(26, "Canarella"))
+	whole := packet.Headers{
+		SrcMAC: own, DstMAC: proto.MAC{0x33, 0x33, 0, 0, 0, 1}, SrcIP: netip.MustParseAddr("fe80::77:1"), DstIP: netip.MustParseAddr("ff02::1"), EtherType: packet.EtherTypeIPv6, Transport: proto.ICMP6, TTL: 255, Header: []byte(b[:8]), Payload: []byte(b[8:]),
+	} // with the hops that neighbours have
+	short := whole
+	short.Payload = whole.Payload[:len(whole.Payload)-20]
+	dissecttest.Planted(t, "ndp", []string{"Canarella"}, []packet.Headers{whole, short})
 	for cut := range len(b) + 1 {
 		r := dissecttest.Run(dissect.Config{}, []dissecttest.Frame{frame("fe80::1", "ff02::1", 255, b[:cut])})
 		if hits := s.Search(r.Everything()); len(hits) > 0 {

@@ -87,6 +87,7 @@ change 0 {"role":"client","service":"write"}
 error 1 {"role":"server","status":"0x00000000"}
 transactions 0 {"role":"client","services":["activate_session:1","create_session:1","get_endpoints:1","read:2","write:2"]}`)
 	dissecttest.KeepsToItself(t, []string{"PHI-CANARY"}, c)
+	dissecttest.PlantedTalks(t, "opcua", 9999, []string{"PHI-CANARY"}, c)
 	if r := dissecttest.Play(dissect.Config{}, c[4:].Segments(false)); len(r.Of("opcua", "endpoints")) != 1 {
 		t.Errorf("from the middle on:\n%s", dissecttest.Said(r))
 	}

@@ -176,7 +176,7 @@ func TestWard(t *testing.T) {
 	}
 }
 
-var secrets = []string{"CANARY^ALFA", "PHI-CANARY-0001", "opcanary7", "19310110", "note of canary", "K\u00c4NARI", "VALUE-CANARY"}
+var secrets = []string{"CANARY^ALFA", "PHI-CANARY-0001", "opcanary7", "note of canary", "K\u00c4NARI", "VALUE-CANARY", "19310110"}
 
 // canaries are messages with a secret in every field that is not a device's.
 func canaries() []string {
@@ -214,6 +214,7 @@ func canaries() []string {
 
 func TestCanaries(t *testing.T) {
 	dissecttest.HoldsBack(t, secrets, say(canaries()...), "<>\"'/&= \x00\xff.RV")
+	dissecttest.PlantedTalks(t, "poct1a", 9999, secrets[:6], say(canaries()...)) // without the date, which others may have
 }
 
 func FuzzStream(f *testing.F) {

@@ -70,7 +70,10 @@ pop3 session > commands=APOP:1|AUTH:1|CAPA:1|PASS:2|QUIT:1|RETR:1|USER:2|other:1
 	}
 }
 
-func TestCanaries(t *testing.T) { dissecttest.NoLeak(t, secrets, dissecttest.Lines(session...)) }
+func TestCanaries(t *testing.T) {
+	dissecttest.NoLeak(t, secrets, dissecttest.Lines(session...))
+	dissecttest.PlantedTalks(t, "pop3", 9999, secrets, dissecttest.Lines(session...))
+}
 
 func TestUnanswered(t *testing.T) {
 	r := dissecttest.EveryCut(t, dissecttest.Lines("S: +OK POP3", "C: USER root", "S: +OK", "C: PASS x"))

@@ -187,8 +187,12 @@ func (s *pjl) answer(c *dissector.Context, line []byte) {
 		return
 	}
 	switch s.info {
-	case "ID":
-		if len(text) > 2 {
+	case "ID": // one line, and none that a client would say: the sides may be mistaken
+		if len(text) == 0 {
+			return
+		}
+		s.info = ""
+		if len(text) > 2 && !strings.Contains(text, "@PJL") && !strings.Contains(text, "=") {
 			manufacturer, model := banner.Product(dissector.Text([]byte(strings.Trim(text, `"`)), maxText))
 			s.tell(c, "identity", "server", "manufacturer", manufacturer, "model", model)
 		}

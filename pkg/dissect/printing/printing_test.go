@@ -40,10 +40,22 @@ control 0 {"operation":"file_write","role":"client"}
 control 0 {"operation":"display","role":"client"}
 job 0 {"language":"pcl","role":"client"}`)
 	dissecttest.KeepsToItself(t, []string{secret}, c)
+	dissecttest.PlantedTalks(t, "jetdirect", 9100, []string{secret}, c)
 	long := dissecttest.Talk([2][]byte{[]byte(uel + "@PJL COMMENT " + strings.Repeat(secret, 100) + "\r\n@PJL ENTER LANGUAGE=POSTSCRIPT\r\n" + strings.Repeat(secret+"\n", 3000)), nil})
 	r := dissecttest.Play(dissect.Config{}, long.Segments(true))
 	if got := dissecttest.Said(r); got != `job 0 {"language":"postscript","role":"client"}` {
 		t.Error(got)
+	}
+}
+
+// A client that is taken for the printer, because its packets came in the printer's place,
+// says nothing of a device.
+func TestMistakenSides(t *testing.T) {
+	for _, line := range []string{"@PJL JOB NAME=\"" + secret + "\"", uel + "@PJL SET USERNAME=\"" + secret + "\"", "@PJL COMMENT x\r\n" + secret} {
+		c := dissecttest.Talk([2][]byte{[]byte(uel + "@PJL INFO ID\r\n"), []byte("@PJL INFO ID\r\n" + line + "\r\n" + secret + "\r\n")})
+		if r := dissecttest.Play(dissect.Config{}, c.Segments(true)); strings.Contains(string(r.Everything()), secret) {
+			t.Errorf("%q: %s", line, r.Text())
+		}
 	}
 }
 
@@ -65,6 +77,7 @@ func TestRaw(t *testing.T) {
 
 func TestLPD(t *testing.T) {
 	job := dissecttest.Talk([2][]byte{[]byte("\x02lp\n"), {0}}, [2][]byte{[]byte("\x0283 cfA123ws-7\n"), {0}}, [2][]byte{[]byte("Hws-7\nP" + secret + "\nJ" + secret + "\n\x00"), {0}})
+	dissecttest.PlantedTalks(t, "lpd", 515, []string{secret}, job)
 	sizes := job.Sizes()
 	for cut := range sizes[0] + sizes[1] {
 		r := dissecttest.Play(dissect.Config{}, to(515, job.Cut(cut).Segments(true)))

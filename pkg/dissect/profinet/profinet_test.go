@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/wardflow/wardflow/pkg/canary"
 	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/packet"
@@ -55,6 +56,28 @@ func TestFrames(t *testing.T) {
 			t.Errorf("%s: %v\n%s\nwant\n%s", tc.name, r.Panics, got, tc.want)
 		}
 	}
+}
+
+// A new name, an alias and what makers put into blocks of their own stay behind.
+func TestCanaries(t *testing.T) {
+	secrets := []string{"canary-new-name", "CANARY-ALFA"}
+	alias, own := block("0206", []byte("CANARY-ALFA")), block("8001", []byte("CANARY-ALFA"))
+	list := [][]byte{
+		dcp("fefd", "0400", block("0202", []byte("canary-new-name")), alias, own), dcp("fefe", "0500", block("0202", []byte("canary-new-name"))), dcp("fefe", "0500", alias),
+		dcp("feff", "0501", alias, own, block("0203", unhex("002a 010d"))), append(unhex("8000"), "CANARY-ALFA in cyclic data"...),
+	}
+	var planted []packet.Headers
+	for _, b := range list {
+		for cut := range len(b) {
+			if r := run(b[:len(b)-cut]); len(canary.Search(r.Everything(), secrets)) > 0 || len(r.Panics) > 0 {
+				t.Fatal(r.Panics, r.Text())
+			}
+		}
+		for _, x := range [][]byte{b, b[:len(b)*2/3]} {
+			planted = append(planted, packet.Headers{EtherType: 0x8892, SrcMAC: proto.MAC{2, 0, 0, 0, 0, 9}, DstMAC: proto.MAC{2, 0, 0, 0, 0, 8}, LinkPayload: x})
+		}
+	}
+	dissecttest.Planted(t, "profinet", secrets, planted)
 }
 
 // What Wireshark 4.0 shows of the same frames.

@@ -82,7 +82,9 @@ rdp server < certificate_type=proprietary encryption_level=client_compatible enc
 }
 
 func TestCanaries(t *testing.T) {
-	dissecttest.NoLeak(t, []string{"jcanaryuser", "canarypassword", "CANARYDOM", "CANARYCH"}, old())
+	secrets := []string{"jcanaryuser", "canarypassword", "CANARYDOM", "CANARYCH"}
+	dissecttest.NoLeak(t, secrets, old())
+	dissecttest.PlantedTalks(t, "rdp", 9999, secrets, old())
 }
 
 func TestNegotiations(t *testing.T) {

@@ -43,9 +43,11 @@ func TestStream(t *testing.T) {
 	dissecttest.SaysWhateverTheCut(t, c, "nfs", `call 0 {"auth":"sys","computer_name":"ws-7","program":"nfs","program_version":"3","role":"client"}
 call 0 {"auth":"none","program":"nfs_acl","program_version":"3","role":"client"}`)
 	dissecttest.KeepsToItself(t, []string{"PHI-CANARY"}, c)
+	nfs := c
 	c = dissecttest.Talk([2][]byte{record(call(100000, 2, "")), record(reply())}, [2][]byte{record(call(395183, 1, "analyzer")), record(reply())})
 	dissecttest.SaysWhateverTheCut(t, c, "rpc", `call 0 {"auth":"none","program":"portmapper","program_version":"2","role":"client"}
 call 0 {"auth":"sys","computer_name":"analyzer","program":"device_intr","program_version":"1","role":"client"}`)
+	dissecttest.PlantedTalks(t, "rpc", 9999, []string{"PHI-CANARY"}, nfs, c)
 }
 
 func TestDatagrams(t *testing.T) {

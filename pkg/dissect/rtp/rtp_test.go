@@ -2,8 +2,10 @@ package rtp_test
 
 import (
 	"encoding/binary"
+	"slices"
 	"testing"
 
+	"github.com/wardflow/wardflow/pkg/canary"
 	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/packet"
@@ -46,6 +48,32 @@ func TestLabels(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, r.Flows[0].Protocol, tc.want)
 		}
 	}
+}
+
+// TestCanaries plants a user, a name and a realm, and what is said.
+func TestCanaries(t *testing.T) {
+	secrets := []string{"canary:user1", "canary@ward.example", "CANARY-ALFA in the sound"}
+	attribute := func(kind byte, s string) []byte {
+		return append([]byte{0, kind, 0, byte(len(s))}, (s + "\x00\x00\x00")[:(len(s)+3)/4*4]...)
+	}
+	body := slices.Concat(attribute(6, secrets[0]), attribute(0x14, secrets[1]), attribute(0x80, secrets[1]))
+	ask := slices.Concat([]byte{0, 1, 0, byte(len(body))}, stun[4:20], body)
+	cname := append([]byte{1, byte(len(secrets[1]))}, secrets[1]...)
+	cname = append(cname, make([]byte, 4-len(cname)%4)...)
+	report := slices.Concat([]byte{0x80, 201, 0, 1, 1, 2, 3, 4, 0x81, 202, 0, byte(1 + len(cname)/4), 1, 2, 3, 4}, cname)
+	said := func(seq uint16) []byte { return append(rtp(0, seq, 9)[:12], secrets[2]...) }
+	var all [][]packet.Headers
+	for i, list := range [][][]byte{{ask}, {report}, {said(7), said(8)}} {
+		ports := [2]uint16{40000, 40002}
+		r := dissecttest.Play(dissect.Config{}, dissecttest.Datagrams(ports, list...))
+		if hits := canary.Search(r.Everything(), secrets); len(hits) > 0 || len(r.Panics) > 0 {
+			t.Errorf("%d: %v %v", i, hits, r.Panics)
+		}
+		all = append(all, dissecttest.Datagrams(ports, list...))
+	}
+	c := dissecttest.Conversation{{Side: 0, Data: ask}}
+	dissecttest.NoLeak(t, secrets, c)
+	dissecttest.Planted(t, "rtp", secrets, append(all, c.Segments(true))...)
 }
 
 func TestStream(t *testing.T) {

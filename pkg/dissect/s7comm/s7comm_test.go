@@ -90,6 +90,7 @@ login 0 {"cleartext_credential":"password","role":"client"}
 control 0 {"operation":"set_clock","role":"client"}
 transactions 0 {"functions":["cpu_functions:5","pi_service:1","plc_stop:1","request_download:1","security:1","setup_communication:1","time:1","write_var:2"],"role":"client"}`)
 	dissecttest.KeepsToItself(t, []string{"PHI-CANARY", "CANARYPW"}, c)
+	dissecttest.PlantedTalks(t, "s7comm", 9999, []string{"PHI-CANARY", "CANARYPW"}, c)
 	if r := dissecttest.Play(dissect.Config{}, c[2:].Segments(false)); len(r.Of("s7comm", "identity")) != 2 {
 		t.Errorf("from the middle on:\n%s", dissecttest.Said(r))
 	}

@@ -159,28 +159,29 @@ func TestCaptures(t *testing.T) {
 	}
 }
 
-var secrets = []string{"CANARY", "PHI-CANARY-0001", "1931-01-10", "DELTA", "note of canary", "K\u00c4NARI"}
+var secrets = []string{"CANARYALFA", "PHI-CANARY-0001", "DELTACANARY", "note of canary", "K\u00c4NARI", "1931-01-10"}
 
 // canaries are messages with a secret wherever no device is.
 func canaries() dissecttest.Conversation {
-	fill := strings.NewReplacer("MRN-4711", "PHI-CANARY-0001", "Nobody", "CANARY", "Some<", "DELTA<", "of a patient", "note of canary", "a monitor", "CANARY", "(01)04049154000123(21)X", "PHI-CANARY-0001", "bed of Mr", "DELTA", "0x34F0", "PHI-CANARY-0001")
-	person := `<p:Identification Root="PHI-CANARY-0001" Extension="PHI-CANARY-0001"><p:IdentifierName>CANARY</p:IdentifierName></p:Identification><p:Validator Extension="CANARY"/><p:CoreData><p:Givenname>DELTA</p:Givenname><p:Middlename>K` + "\u00c4" + `NARI</p:Middlename><p:Familyname>CANARY</p:Familyname><p:DateOfBirth>1931-01-10</p:DateOfBirth></p:CoreData>`
+	fill := strings.NewReplacer("MRN-4711", "PHI-CANARY-0001", "Nobody", "CANARYALFA", "Some<", "DELTACANARY<", "of a patient", "note of canary", "a monitor", "CANARYALFA", "(01)04049154000123(21)X", "PHI-CANARY-0001", "bed of Mr", "DELTACANARY", "0x34F0", "PHI-CANARY-0001")
+	person := `<p:Identification Root="PHI-CANARY-0001" Extension="PHI-CANARY-0001"><p:IdentifierName>CANARYALFA</p:IdentifierName></p:Identification><p:Validator Extension="CANARYALFA"/><p:CoreData><p:Givenname>DELTACANARY</p:Givenname><p:Middlename>K` + "\u00c4" + `NARI</p:Middlename><p:Familyname>CANARYALFA</p:Familyname><p:DateOfBirth>1931-01-10</p:DateOfBirth></p:CoreData>`
 	var c dissecttest.Conversation
 	for _, kind := range []string{"Patient", "Operator", "Workflow", "Means", "Ensemble"} {
 		c = append(c, post(report("EpisodicContextReport", `<m:ContextState xsi:type="p:`+kind+`ContextState" Handle="PHI-CANARY-0001" ContextAssociation="Assoc">`+person+`</m:ContextState>`)), ok())
 	}
 	return append(
-		c, post(`<m:SetContextState><m:OperationHandleRef>CANARY</m:OperationHandleRef><m:ProposedContextState xsi:type="p:PatientContextState" DescriptorHandle="CANARY" ContextAssociation="Assoc">`+person+`</m:ProposedContextState></m:SetContextState>`),
-		answer(fill.Replace(mdib)), post(`<m:SetString><m:RequestedStringValue>CANARY</m:RequestedStringValue></m:SetString>`), answer(fill.Replace(metadata)),
-		post(report("EpisodicAlertReport", `<m:AlertState xsi:type="p:AlertSignalState" Location="CANARY">note of canary</m:AlertState>`)), answer(`<s:Fault><s:Text>CANARY</s:Text></s:Fault>`),
-		post(report("SystemErrorReport", `<m:ErrorInfo>CANARY</m:ErrorInfo>`)), zipped(fill.Replace(mdib)),
+		c, post(`<m:SetContextState><m:OperationHandleRef>CANARYALFA</m:OperationHandleRef><m:ProposedContextState xsi:type="p:PatientContextState" DescriptorHandle="CANARYALFA" ContextAssociation="Assoc">`+person+`</m:ProposedContextState></m:SetContextState>`),
+		answer(fill.Replace(mdib)), post(`<m:SetString><m:RequestedStringValue>CANARYALFA</m:RequestedStringValue></m:SetString>`), answer(fill.Replace(metadata)),
+		post(report("EpisodicAlertReport", `<m:AlertState xsi:type="p:AlertSignalState" Location="CANARYALFA">note of canary</m:AlertState>`)), answer(`<s:Fault><s:Text>CANARYALFA</s:Text></s:Fault>`),
+		post(report("SystemErrorReport", `<m:ErrorInfo>CANARYALFA</m:ErrorInfo>`)), zipped(fill.Replace(mdib)),
 	)
 }
 
 func TestCanaries(t *testing.T) {
 	dissecttest.HoldsBack(t, secrets, canaries(), "<>\"'/&= \x00\xff.:")
-	misused := strings.NewReplacer("MRN-4711", "PHI-CANARY-0001", "Nobody", "CANARY", "ASHK-0217", "phi-canary-0001", "Infinity M540", "Canary's", "W3", "CANARY", "04049154000123", "PHI CANARY 0001").Replace(mdib)
+	misused := strings.NewReplacer("MRN-4711", "PHI-CANARY-0001", "Nobody", "CANARYALFA", "ASHK-0217", "phi-canary-0001", "Infinity M540", "Canary's", "W3", "CANARYALFA", "04049154000123", "PHI CANARYALFA 0001").Replace(mdib)
 	dissecttest.HoldsBack(t, secrets, dissecttest.Conversation{post("<m:GetMdib/>"), answer(misused)}, "")
+	dissecttest.PlantedTalks(t, "sdc", 9999, secrets[:5], canaries(), dissecttest.Conversation{post("<m:GetMdib/>"), answer(misused)}) // without the date, which others may have
 }
 
 func FuzzBodies(f *testing.F) {

@@ -79,7 +79,10 @@ smtp session > logins=2 logins_failed=1 messages=2 messages_accepted=2 recipient
 	}
 }
 
-func TestCanaries(t *testing.T) { dissecttest.NoLeak(t, secrets, dissecttest.Lines(session()...)) }
+func TestCanaries(t *testing.T) {
+	dissecttest.NoLeak(t, secrets, dissecttest.Lines(session()...))
+	dissecttest.PlantedTalks(t, "smtp", 9999, secrets, dissecttest.Lines(session()...))
+}
 
 // What a server refuses, what it does not answer, and messages that never end.
 func TestOdd(t *testing.T) {

@@ -27,18 +27,19 @@ var (
 )
 
 func TestConversations(t *testing.T) {
+	var all []dissecttest.Conversation
 	for _, tc := range []struct {
 		name, want string
 		c          dissecttest.Conversation
 	}{
-		{"version 5", "socks connect > destination_port=443 mechanism=none outcome=success socks_version=5\n", say("\x05\x01\x00", "\x05\x00", request, answer, "canary")},
+		{"version 5", "socks connect > destination_port=443 mechanism=none outcome=success socks_version=5\n", say("\x05\x01\x00", "\x05\x00", request, answer, "canarydata")},
 		{
 			"with a password", "socks connect > account=administrator cleartext_credential=user_pass destination_port=443 mechanism=user_pass outcome=success socks_version=5\n",
-			say("\x05\x02\x00\x02", "\x05\x02", "\x01\x05admin\x06canary", "\x01\x00", request, answer),
+			say("\x05\x02\x00\x02", "\x05\x02", "\x01\x05admin\x0ccanarysecret", "\x01\x00", request, answer),
 		},
-		{"with a wrong one", "socks connect > account=other cleartext_credential=user_pass mechanism=user_pass outcome=failure socks_version=5\n", say("\x05\x02\x00\x02", "\x05\x02", "\x01\x04jdoe\x06canary", "\x01\x01")},
+		{"with a wrong one", "socks connect > account=other cleartext_credential=user_pass mechanism=user_pass outcome=failure socks_version=5\n", say("\x05\x02\x00\x02", "\x05\x02", "\x01\x04jdoe\x0ccanarysecret", "\x01\x01")},
 		{"refused", "socks connect > destination_port=443 mechanism=none outcome=failure socks_version=5\n", say("\x05\x01\x00", "\x05\x00", request, "\x05\x02\x00\x01\x00\x00\x00\x00\x00\x00")},
-		{"version 4", "socks connect > account=other destination_port=443 mechanism=none outcome=success socks_version=4\n", say("\x04\x01\x01\xbb\x0a\x01\x02\x03canary\x00", "\x00\x5a\x00\x00\x00\x00\x00\x00", "canary")},
+		{"version 4", "socks connect > account=other destination_port=443 mechanism=none outcome=success socks_version=4\n", say("\x04\x01\x01\xbb\x0a\x01\x02\x03jcanaryuser\x00", "\x00\x5a\x00\x00\x00\x00\x00\x00", "canarydata")},
 		{"version 4a", "socks connect > destination_port=443 mechanism=none outcome=failure socks_version=4\n", say("\x04\x01\x01\xbb\x00\x00\x00\x01\x00canary.example\x00", "\x00\x5b\x00\x00\x00\x00\x00\x00")},
 	} {
 		r := dissecttest.EveryCut(t, tc.c)
@@ -48,7 +49,9 @@ func TestConversations(t *testing.T) {
 		if strings.Contains(tc.name, "version") {
 			dissecttest.NoLeak(t, []string{"canary"}, tc.c)
 		}
+		all = append(all, tc.c)
 	}
+	dissecttest.PlantedTalks(t, "socks", 9999, []string{"canary.example", "canarysecret", "jcanaryuser", "canarydata"}, all...)
 }
 
 func TestRecognise(t *testing.T) {
@@ -78,6 +81,6 @@ func TestCaptures(t *testing.T) {
 }
 
 func FuzzStream(f *testing.F) {
-	f.Add([]byte("\x05\x01\x02\x01\x05admin\x06canary"+request), []byte("\x05\x02\x01\x00"+answer), 9)
+	f.Add([]byte("\x05\x01\x02\x01\x05admin\x0ccanarysecret"+request), []byte("\x05\x02\x01\x00"+answer), 9)
 	f.Fuzz(dissecttest.FuzzCut)
 }

@@ -121,6 +121,7 @@ func TestStops(t *testing.T) {
 	if n := r.Counters["tcp_segments"]; n != 2 || strings.Contains(string(r.Everything()), "canary") {
 		t.Errorf("%d segments were read: %s", n, r.Text())
 	}
+	dissecttest.PlantedTalks(t, "ssh", 9999, []string{"user canary password canary"}, c[:6])
 	// A server that never answers is waited for in vain, but not for ever.
 	c = say("SSH-2.0-a\r\n" + string(offer))
 	for range 100 {

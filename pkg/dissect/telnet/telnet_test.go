@@ -84,7 +84,10 @@ telnet login > account=administrator cleartext_credential=user_pass outcome=succ
 	}
 }
 
-func TestCanaries(t *testing.T) { dissecttest.NoLeak(t, secrets, session()) }
+func TestCanaries(t *testing.T) {
+	dissecttest.NoLeak(t, secrets, session())
+	dissecttest.PlantedTalks(t, "telnet", 9999, secrets, session())
+}
 
 func TestLogins(t *testing.T) {
 	for _, tc := range []struct {

@@ -351,6 +351,24 @@ func TestCertificate(t *testing.T) {
 	}
 }
 
+// TestCanaries plants what nobody's device is called: a name that is none, the rest of
+// the extensions, the session and what is said after it.
+func TestCanaries(t *testing.T) {
+	const name, secret = "patient Canarella", "CANARY-ALFA-SECRET-IN-THE-SESSION"
+	secrets := []string{"Canarella", secret}
+	h := message(1, u16(0x0303), bytes.Repeat([]byte{7}, 32), short([]byte(secret[:32])), long(u16(0x1301, 0xc02f)), short([]byte{0}), long(serverName(name), ext(35, []byte(secret)), ext(21, []byte(secret)), ext(0xfe0d, []byte(secret))))
+	answer := message(2, u16(0x0303), bytes.Repeat([]byte{8}, 32), short([]byte(secret[:32])), u16(0xc02f), []byte{0}, long(ext(35, []byte(secret))))
+	c := dissecttest.Conversation{
+		{Side: 0, Data: record(22, h, 1<<14)},
+		{Side: 1, Data: record(22, answer, 1<<14)},
+		{Side: 1, Data: record(22, message(4, []byte(secret)), 1<<14)},
+		{Side: 0, Data: record(23, []byte(secret), 1<<14)},
+		{Side: 1, Data: record(23, []byte(secret), 1<<14)},
+	}
+	dissecttest.NoLeak(t, secrets, c)
+	dissecttest.PlantedTalks(t, "tls", 9999, secrets, c)
+}
+
 // Once both sides have said what is in clear, no segment is put together any more.
 func TestStops(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS10, tls.VersionTLS12, tls.VersionTLS13} {

@@ -158,15 +158,16 @@ func TestCaptures(t *testing.T) {
 }
 
 func TestCanaries(t *testing.T) {
-	secrets := []string{"CANARY", "PHI-CANARY-0001", "note of canary", "Nobody"}
+	secrets := []string{"CANARYALFA", "PHI-CANARY-0001", "note of canary", "Nocanary"}
 	const s = "PHI-CANARY-0001"
 	var list [][]byte
 	for _, kind := range []string{"Hello", "Bye", "Probe", "Resolve"} {
-		list = append(list, []byte(message(now, kind, device(kind, "urn:uuid:"+s, "x:"+s+" "+s, "sdc.ctxt.pat:/1.2.3/"+s+"?name=CANARY sdc.ctxt.opr:/CANARY sdc.ctxt.loc:/"+s+"/CANARY?poc=Nobody&amp;note=CANARY sdc.cdc.type:/"+s+"//"+s+" sdc.mds.pkp:"+s+
-			" onvif://www.onvif.org/name/Nobody onvif://www.onvif.org/location/CANARY onvif://www.onvif.org/type/CANARY onvif://www.onvif.org/Profile/CANARY onvif://www.onvif.org/other/"+s+" ldap:///ou=CANARY", "http://10.1.2.3/"+s+"?q=CANARY#Nobody http://CANARY:CANARY@10.1.2.3/")+
+		list = append(list, []byte(message(now, kind, device(kind, "urn:uuid:"+s, "x:"+s+" "+s, "sdc.ctxt.pat:/1.2.3/"+s+"?name=CANARYALFA sdc.ctxt.opr:/CANARYALFA sdc.ctxt.loc:/"+s+"/CANARYALFA?poc=Nocanary&amp;note=CANARYALFA sdc.cdc.type:/"+s+"//"+s+" sdc.mds.pkp:"+s+
+			" onvif://www.onvif.org/name/Nocanary onvif://www.onvif.org/location/CANARYALFA onvif://www.onvif.org/type/CANARYALFA onvif://www.onvif.org/Profile/CANARYALFA onvif://www.onvif.org/other/"+s+" ldap:///ou=CANARYALFA", "http://10.1.2.3/"+s+"?q=CANARYALFA#Nocanary http://CANARYALFA:CANARYALFA@10.1.2.3/")+
 			"<x:Name>note of canary</x:Name>")))
 	}
 	dissecttest.HoldsBackDatagrams(t, secrets, multicast, list...)
+	dissecttest.Planted(t, "ws_discovery", secrets, dissecttest.Datagrams(multicast, list...))
 }
 
 func FuzzDatagram(f *testing.F) {
