@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/wardflow/wardflow/pkg/canary"
 	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/packet"
@@ -100,6 +101,38 @@ func TestNotDTLS(t *testing.T) {
 			t.Errorf("% x is taken for DTLS", b)
 		}
 	}
+}
+
+// TestDTLSCanaries plants a name that is none, a cookie, and what is said after.
+func TestDTLSCanaries(t *testing.T) {
+	secrets := []string{"Canarella", "CANARY-ALFA cookie", "CANARY-ALFA data"}
+	hello := func(size int) [][]byte {
+		body := append(u16(0xfefd), make([]byte, 32)...)
+		body = slices.Concat(body, short(), short([]byte(secrets[1])), long(u16(0xc02b)), short([]byte{0}), long(serverName("patient Canarella")))
+		var out [][]byte
+		for at := 0; at < len(body); at += size {
+			part := body[at:min(at+size, len(body))]
+			m := append([]byte{1, 0, 0, byte(len(body)), 0, 1, 0, 0, byte(at), 0, 0, byte(len(part))}, part...)
+			out = append(out, slices.Concat([]byte{22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, byte(at)}, long(m)))
+		}
+		return out
+	}
+	data := slices.Concat([]byte{23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 1}, long([]byte(secrets[2])))
+	ports := [2]uint16{40000, 4433}
+	var all [][]packet.Headers
+	for _, size := range []int{200, 40} {
+		list := append(hello(size), data)
+		r := playDatagrams(list...)
+		if hits := canary.Search(r.Everything(), secrets); len(hits) > 0 || len(r.Panics) > 0 || r.Flows[0].Protocol != "dtls" || len(r.Of("tls", "client_hello")) != 1 {
+			t.Errorf("%d: %v %v %s", size, hits, r.Panics, r.Everything())
+		}
+		whole := make([]packet.Headers, 0, len(list))
+		for _, b := range list {
+			whole = append(whole, dissecttest.Datagram(0, ports, b))
+		}
+		all = append(all, whole, dissecttest.Datagrams(ports, list...))
+	}
+	dissecttest.Planted(t, "dtls", secrets, all...)
 }
 
 func FuzzDTLS(f *testing.F) {
