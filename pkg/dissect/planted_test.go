@@ -23,7 +23,6 @@ import (
 // nothing of them is told but their name.
 var numbersOnly = map[string]string{
 	"arp":    "addresses only",
-	"dtls":   "its messages are read as TLS's, in which they are planted",
 	"icmp":   "routers' addresses only",
 	"iec104": "numbers of stations, types and values only",
 }
