@@ -92,10 +92,9 @@ func readConnect(c *dissector.Context, b []byte) {
 		r.text()
 		a.Set("will", "true")
 	}
-	switch {
-	case flags&flagUser == 0:
+	if flags&flagUser == 0 {
 		a.Set("account", "anonymous")
-	default:
+	} else {
 		if flags&flagPassword != 0 {
 			a.Set("cleartext_credential", "user_pass")
 		}
