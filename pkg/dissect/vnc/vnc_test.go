@@ -2,6 +2,7 @@ package vnc_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/wardflow/wardflow/pkg/canary"
@@ -26,13 +27,37 @@ func TestFacts(t *testing.T) {
 		"3.8": {conv("RFB 003.008\n", "RFB 003.008\n", "\x02\x01\x02", "\x02", "challengecanary!", "answercanary1234"), []string{
 			`version {"role":"server","vnc_version":"3.8"}`, `version {"role":"client","vnc_version":"3.8"}`,
 			`security_offered {"security":["none","vnc"],"unauthenticated":"true"}`, `security_chosen {"security":["vnc"]}`,
+			`login {"legacy":"true","mechanism":"vnc","outcome":"unknown","role":"client"}`,
+		}},
+		"3.8, let in": {conv("RFB 003.008\n", "RFB 003.889\n", "\x02\x1e\x02", "\x02", "challengecanary!", "answercanary1234", "\x00\x00\x00\x00", "\x01", "canarydesktop"), []string{
+			`version {"role":"server","vnc_version":"3.8"}`, `version {"role":"client","vnc_version":"3.889"}`,
+			`security_offered {"security":["apple","vnc"]}`, `security_chosen {"security":["vnc"]}`,
+			`login {"legacy":"true","mechanism":"vnc","outcome":"success","role":"client"}`,
+		}},
+		"3.8, without a password": {conv("RFB 003.008\n", "RFB 003.008\n", "\x01\x01", "\x01", "\x00\x00\x00\x01\x00\x00\x00\x0dcanarydesktop"), []string{
+			`version {"role":"server","vnc_version":"3.8"}`, `version {"role":"client","vnc_version":"3.8"}`,
+			`security_offered {"security":["none"],"unauthenticated":"true"}`, `security_chosen {"security":["none"],"unauthenticated":"true"}`,
+			`login {"legacy":"true","mechanism":"none","outcome":"failure","role":"client"}`,
+		}},
+		"turned away": {conv("RFB 003.008\n", "RFB 003.008\n", "\x00\x00\x00\x0dcanarydesktop"), []string{
+			`version {"role":"server","vnc_version":"3.8"}`, `version {"role":"client","vnc_version":"3.8"}`, `security_offered {"outcome":"refused"}`,
+		}},
+		"3.3, turned away by the password": {conv("RFB 003.003\n", "RFB 003.003\n", "\x00\x00\x00\x02challengecanary!", "answercanary1234", "\x00\x00\x00\x01"), []string{
+			`version {"role":"server","vnc_version":"3.3"}`, `version {"role":"client","vnc_version":"3.3"}`, `security_offered {"security":["vnc"]}`,
+			`login {"legacy":"true","mechanism":"vnc","outcome":"failure","role":"client"}`,
+		}},
+		"TLS inside": {conv("RFB 003.008\n", "RFB 003.008\n", "\x01\x13", "\x13", "\x00\x02", "\x00\x02"), []string{
+			`version {"role":"server","vnc_version":"3.8"}`, `version {"role":"client","vnc_version":"3.8"}`,
+			`security_offered {"security":["vencrypt"]}`, `security_chosen {"security":["vencrypt"]}`, `login {"mechanism":"vencrypt","outcome":"unknown","role":"client"}`,
 		}},
 		"3.3": {conv("RFB 003.003\n", "RFB 003.003\n", "\x00\x00\x00\x02challengecanary!", "answercanary1234"), []string{
 			`version {"role":"server","vnc_version":"3.3"}`, `version {"role":"client","vnc_version":"3.3"}`, `security_offered {"security":["vnc"]}`,
+			`login {"legacy":"true","mechanism":"vnc","outcome":"unknown","role":"client"}`,
 		}},
 		"without a password": {conv("RFB 003.007\n", "RFB 003.007\n", "\x01\x01", "\x01"), []string{
 			`version {"role":"server","vnc_version":"3.7"}`, `version {"role":"client","vnc_version":"3.7"}`,
 			`security_offered {"security":["none"],"unauthenticated":"true"}`, `security_chosen {"security":["none"],"unauthenticated":"true"}`,
+			`login {"legacy":"true","mechanism":"none","outcome":"success","role":"client"}`,
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -61,11 +86,19 @@ func TestFacts(t *testing.T) {
 	dissecttest.Planted(t, "vnc", secrets, conv("RFB 003.008\n", "RFB 003.008\n", "\x01\x02", "\x02", "challengecanary!", "answercanary1234", "\x00\x00\x00\x00canarydesktop").Segments(true))
 }
 
-// Zeek's rfb.log of its own capture: client and server speak 3.889 (Apple's) and 3.3 and up.
-func TestCapture(t *testing.T) {
-	r := dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, repotest.Shared(t, "captures/zeek/Traces/rfb/vncmac.pcap")))
-	if len(r.Of("vnc", "version")) < 2 || len(r.Of("vnc", "security_offered")) == 0 {
-		t.Errorf("%s", r.Text())
+// What Zeek's rfb.log and Suricata's events have of their own captures: versions, who is
+// let in and by what.
+func TestCaptures(t *testing.T) {
+	for file, want := range map[string]string{
+		"zeek/Traces/rfb/vncmac.pcap":                        "version < vnc_version=3.889",
+		"zeek/Traces/rfb/vnc-scanner.pcap":                   "login > legacy=true mechanism=vnc outcome=failure",
+		"suricata-verify/rfb-parser/input.pcap":              "login > legacy=true mechanism=none outcome=success",
+		"suricata-verify/rfb-rules/00-vnc-openwall-3.7.pcap": "login > legacy=true mechanism=vnc outcome=success",
+	} {
+		r := dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, repotest.Shared(t, "captures/"+file)))
+		if !strings.Contains(r.Brief(), "vnc "+want+"\n") {
+			t.Errorf("%s:\n%s", file, r.Brief())
+		}
 	}
 }
 
