@@ -9,9 +9,11 @@ import (
 	"bytes"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/heads"
+	"github.com/wardflow/wardflow/proto"
 )
 
 // Protocol is SIP.
@@ -165,6 +167,12 @@ func (t *told) message(c *dissector.Context, m *heads.Message) {
 		a.Set("method", request)
 		scheme, account := heads.Credential(m.Get("Authorization", "Proxy-Authorization"))
 		a.Set("auth", scheme)
+		if relayed(m) {
+			a.Set("relayed", "true")
+			break
+		}
+		a.Set("user_agent", agent(c, m.Get("User-Agent")))
+		a.Set("mac", instance(m.Get("Contact", "m")))
 		if scheme == "basic" {
 			a.Set("cleartext_credential", scheme)
 			a.Set("account", account)
@@ -173,16 +181,51 @@ func (t *told) message(c *dissector.Context, m *heads.Message) {
 		f.Kind = "response"
 		a.Set("role", "server")
 		a.Set("status", strconv.Itoa(code))
+		a.Set("user_agent", agent(c, m.Get("User-Agent")))
 	default:
 		c.Count("sip_malformed")
 		return
 	}
-	a.Set("user_agent", agent(c, m.Get("User-Agent")))
 	a.Set("server", agent(c, m.Get("Server")))
 	if bytes.EqualFold(m.Get("Content-Type", "c"), []byte("application/sdp")) {
 		heads.ExpectMedia(c, m.Body)
 	}
 	t.tell(c, &f)
+}
+
+// relayed holds for a request that came by another server (RFC 3261 16.6): what it says
+// of its maker is not of who sends it here.
+func relayed(m *heads.Message) bool {
+	n := 0
+	for name, value := range m.Fields() {
+		if bytes.EqualFold(name, []byte("Via")) || bytes.EqualFold(name, []byte("v")) {
+			n += 1 + bytes.Count(value, []byte(","))
+		}
+	}
+	return n > 1
+}
+
+// instance is the MAC address of a telephone in its Contact: of a device's name ("SEP"
+// and twelve digits), or of an instance id whose UUID is zeros but for its node (RFC 5626
+// 4.1). No more of a Contact is read.
+func instance(contact []byte) string {
+	text := strings.ToLower(string(contact[:min(len(contact), 1024)]))
+	for _, mark := range [...]string{"urn:uuid:00000000-0000-0000-0000-", "urn:uuid:00000000-0000-1000-8000-", `devicename.ccm.cisco.com="sep`} {
+		_, rest, found := strings.Cut(text, mark)
+		if !found || len(rest) < 12 {
+			continue
+		}
+		n, err := strconv.ParseUint(rest[:12], 16, 48)
+		if err != nil || n == 0 || n>>40&1 != 0 { // nobody's, or a group's
+			continue
+		}
+		var mac proto.MAC
+		for i := range mac {
+			mac[i] = byte(n >> (8 * (5 - i)))
+		}
+		return mac.String()
+	}
+	return ""
 }
 
 // agent is what a device calls itself: product and version. A value that holds an
@@ -198,7 +241,7 @@ func agent(c *dissector.Context, b []byte) string {
 
 func (t *told) tell(c *dissector.Context, f *dissector.Fact) {
 	x := &t.sides[c.Side&1]
-	key := f.Kind + " " + f.Attributes.Get("method") + f.Attributes.Get("status") + " " + f.Attributes.Get("user_agent") + "|" + f.Attributes.Get("server") + "|" + f.Attributes.Get("auth")
+	key := f.Kind + " " + f.Attributes.Get("method") + f.Attributes.Get("status") + " " + f.Attributes.Get("user_agent") + "|" + f.Attributes.Get("server") + "|" + f.Attributes.Get("auth") + "|" + f.Attributes.Get("mac") + f.Attributes.Get("relayed")
 	if slices.Contains(x.said, key) || x.again {
 		return
 	}

@@ -62,6 +62,30 @@ func TestFacts(t *testing.T) {
 	}
 }
 
+// A telephone's MAC address, where it is known to be one; nothing of who is only relayed.
+func TestTelephones(t *testing.T) {
+	for contact, want := range map[string]string{
+		"<sip:canaryuser@10.1.2.3>;+sip.instance=\"<urn:uuid:00000000-0000-0000-0000-001A2B3C4D5E>\"":                             "00:1a:2b:3c:4d:5e",
+		"<sip:1@10.1.2.3>;+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-0004f2112233>\"":                                      "00:04:f2:11:22:33",
+		"<sip:canaryuser@10.1.2.3>;+u.sip!devicename.ccm.cisco.com=\"SEP00260B5C6D7E\";+u.sip!model.ccm.cisco.com=\"canaryuser\"": "00:26:0b:5c:6d:7e",
+		"<sip:canaryuser@10.1.2.3>;+sip.instance=\"<urn:uuid:9f1b4c1e-7f0e-4e0e-8f43-001A2B3C4D5E>\"":                             "",
+		"<sip:1@10.1.2.3>;+sip.instance=\"<urn:uuid:00000000-0000-0000-0000-01ffffffffff>\"":                                      "",
+		"<sip:001A2B3C4D5E@10.1.2.3>": "",
+		"<sip:1@10.1.2.3>;+sip.instance=\"<urn:uuid:00000000-0000-0000-0000-001A2B": "",
+	} {
+		s := strings.Replace(register, "<sip:canaryuser@10.1.2.3>", contact, 1)
+		if got := dissecttest.Play(dissect.Config{}, udp(s)).Facts[0].Attributes; got.Get("mac") != want || got.Get("user_agent") == "" {
+			t.Errorf("%s: %v", contact, got)
+		}
+		for _, via := range []string{"v: SIP/2.0/UDP 10.1.2.9\r\n", "Via: SIP/2.0/UDP 10.1.2.9\r\n"} {
+			got := dissecttest.Play(dissect.Config{}, udp(strings.Replace(s, "From:", via+"From:", 1))).Facts[0].Attributes
+			if got.Get("mac") != "" || got.Get("user_agent") != "" || got.Get("relayed") != "true" {
+				t.Errorf("relayed: %v", got)
+			}
+		}
+	}
+}
+
 // The flow that an INVITE announces is RTP at its first packet, by context.
 func TestMedia(t *testing.T) {
 	list := udp(invite)
