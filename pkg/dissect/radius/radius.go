@@ -12,12 +12,15 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/wardflow/wardflow/pkg/dissect/banner"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/proto"
 )
 
 // Protocol is RADIUS over UDP.
-var Protocol = dissector.Protocol{Name: "radius", Ports: []uint16{1812, 1813, 1645, 1646, 3799}, Datagram: datagram}
+var Protocol = dissector.Protocol{Name: "radius", Ports: ports, Datagram: datagram}
+
+var ports = []uint16{1812, 1813, 1645, 1646, 3799}
 
 // codes are the packets' kinds (IANA, RADIUS Packet Type Codes).
 var codes = map[byte]string{
@@ -32,39 +35,47 @@ const (
 	noBounds = 4096
 )
 
-// state is what was told of a flow.
+// state is what was told of a flow, and which stations wait for an answer, by the
+// packet's identifier.
 type state struct {
-	told map[string]bool
+	told  map[string]bool
+	waits map[byte]proto.MAC
 }
 
 // End has nothing more to tell.
 func (s *state) End(*dissector.Context) {}
 
 // Size is about what is kept.
-func (s *state) Size() int { return 64 + 96*len(s.told) }
+func (s *state) Size() int { return 64 + 96*len(s.told) + 16*len(s.waits) }
 
-// datagram wants a known code and a length that the attributes fill:
+// datagram wants a known code and a length that the attributes fill. Elsewhere than at
+// home that is too little, and it wants what hardly another protocol has in such a place:
 //
 //	code (1) | identifier (1) | length (2) | authenticator (16) | type (1) length (1) value | ...
-func datagram(c *dissector.Context, b []byte, _ bool) dissector.Verdict {
+func datagram(c *dissector.Context, b []byte, known bool) dissector.Verdict {
 	if len(b) < header {
 		return dissector.No
 	}
-	kind, known := codes[b[0]]
+	kind, named := codes[b[0]]
 	n := int(binary.BigEndian.Uint16(b[2:]))
-	if !known || n < header || n > len(b) || n > noBounds || len(b)-n > 32 {
+	if !named || n < header || n > len(b) || n > noBounds || len(b)-n > 32 {
 		return dissector.No
 	}
 	p := packet{code: b[0]}
 	if !p.read(b[header:n]) {
 		return dissector.No
 	}
+	home := known || slices.Contains(ports, c.Headers.SrcPort) || slices.Contains(ports, c.Headers.DstPort)
+	if !home && (!p.telling || n != len(b)) {
+		return dissector.No
+	}
 	s, ok := c.State.(*state)
 	if !ok {
-		s = &state{told: map[string]bool{}}
+		s = &state{told: map[string]bool{}, waits: map[byte]proto.MAC{}}
 		c.State = s
 	}
 	p.emit(c, s, kind)
+	p.outcome(c, s, b[1])
 	return dissector.Yes
 }
 
@@ -78,7 +89,8 @@ type packet struct {
 	ssid, port, portType, vlan string
 	status                     string
 	method, eap, account       string
-	legacy                     bool
+	legacy, telling            bool
+	hostname, vendorClass      string
 	inputBytes, outputBytes    uint64
 	sessionTime                uint32
 }
@@ -86,12 +98,14 @@ type packet struct {
 // Attribute numbers (IANA, RADIUS Attribute Types).
 const (
 	userName, userPassword, chapPassword, nasIP, nasPort = 1, 2, 3, 4, 5
+	authenticator                                        = 80
 	framedIP, vendorSpecific                             = 8, 26
 	calledStation, callingStation, nasIdentifier         = 30, 31, 32
 	acctStatus, acctInput, acctOutput, acctTime          = 40, 42, 43, 46
 	nasPortType, tunnelGroup, eapMessage, nasPortID      = 61, 81, 79, 87
 	nasIPv6                                              = 95
 	microsoft, msCHAPResponse, msCHAP2Response           = 311, 1, 25
+	cisco, avPair                                        = 9, 1
 )
 
 // read walks the attributes and reports whether they fill b.
@@ -119,9 +133,12 @@ func (p *packet) attribute(kind byte, v []byte) {
 	case chapPassword:
 		p.method = "chap"
 	case nasIP, nasIPv6:
-		if ip, ok := netip.AddrFromSlice(v); ok {
+		if ip, ok := netip.AddrFromSlice(v); ok && (len(v) == 4) == (kind == nasIP) {
 			p.nas.Set("nas_ip", ip.Unmap().String())
+			p.telling = true
 		}
+	case authenticator:
+		p.telling = p.telling || len(v) == 16
 	case nasPort:
 		if len(v) == 4 && p.port == "" {
 			p.port = strconv.FormatUint(uint64(binary.BigEndian.Uint32(v)), 10)
@@ -208,27 +225,54 @@ func (p *packet) eapMessage(v []byte) {
 
 var eapMethods = map[byte]string{4: "md5", 6: "gtc", 13: "tls", 17: "leap", 18: "sim", 21: "ttls", 23: "aka", 25: "peap", 26: "mschapv2", 43: "fast", 52: "pwd", 55: "teap"}
 
-// vendor reads Microsoft's attributes for the method (RFC 2548).
+// vendor reads Microsoft's attributes for the method (RFC 2548), and what a Cisco switch
+// has seen of a station.
 func (p *packet) vendor(v []byte) {
-	if len(v) < 6 || binary.BigEndian.Uint32(v) != microsoft {
+	if len(v) < 6 {
 		return
 	}
-	switch v[4] {
-	case msCHAPResponse:
-		p.method, p.legacy = "mschap", true
-	case msCHAP2Response:
-		p.method = "mschapv2"
+	id := binary.BigEndian.Uint32(v)
+	for v = v[4:]; len(v) >= 2 && v[1] >= 2 && int(v[1]) <= len(v); v = v[v[1]:] {
+		switch {
+		case id == microsoft && v[0] == msCHAPResponse:
+			p.method, p.legacy = "mschap", true
+		case id == microsoft && v[0] == msCHAP2Response:
+			p.method = "mschapv2"
+		case id == cisco && v[0] == avPair:
+			p.profile(v[2:v[1]])
+		}
+	}
+}
+
+// profile reads "dhcp-option=" and then an option of DHCP, its code and length in two
+// bytes each: the station's name and what its maker's client calls itself.
+func (p *packet) profile(v []byte) {
+	opt, ok := bytes.CutPrefix(v, []byte("dhcp-option="))
+	if !ok || len(opt) < 4 {
+		return
+	}
+	value := opt[4:]
+	value = value[:min(int(binary.BigEndian.Uint16(opt[2:])), len(value))]
+	switch binary.BigEndian.Uint16(opt) {
+	case 12:
+		if banner.Host(value, true) != "" {
+			p.hostname = dissector.Text(value, maxText)
+		}
+	case 60:
+		p.vendorClass = dissector.Text(value, maxText)
 	}
 }
 
 // emit tells of the device that asks, of the server that answers, and of the station
 // that is asked for; each once a flow for what it says.
 func (p *packet) emit(c *dissector.Context, s *state, kind string) {
-	request := p.code == 1 || p.code == 4 || p.code >= 12 && p.code <= 40 || p.code == 43
+	request := p.code == 1 || p.code == 4
 	a := slices.Clone(p.nas)
-	a.Set("role", map[bool]string{true: "client", false: "server"}[request])
-	if p.code == 40 || p.code == 43 { // RFC 5176: the server asks
+	switch p.code {
+	case 2, 3, 5, 11, 13, 40, 43: // a server answers, or (RFC 5176) asks
 		a.Set("role", "server")
+	default:
+		a.Set("role", "client")
 	}
 	if request {
 		a.Set("auth", p.method)
@@ -264,10 +308,31 @@ func (p *packet) emitStation(c *dissector.Context, s *state) {
 		a.Set("received_bytes", strconv.FormatUint(p.inputBytes, 10))
 		a.Set("sent_bytes", strconv.FormatUint(p.outputBytes, 10))
 	}
+	a.Set("hostname", p.hostname)
+	a.Set("vendor_class", p.vendorClass)
 	if p.ip.IsValid() {
 		a.Set("ip", p.ip.String())
 	}
 	p.tell(c, s, dissector.Fact{Subject: dissector.Subject{Side: dissector.Other, MAC: p.station, IP: p.ip}, Kind: "station", Attributes: a})
+}
+
+// outcome tells of the station whose request is answered, and to which VLAN it goes
+// (RFC 3580 3.31).
+func (p *packet) outcome(c *dissector.Context, s *state, id byte) {
+	if p.code == 1 && !p.station.IsZero() {
+		s.waits[id] = p.station
+		return
+	}
+	station, waits := s.waits[id]
+	if !waits || p.code != 2 && p.code != 3 {
+		return
+	}
+	delete(s.waits, id)
+	var a proto.Attributes
+	a.Set("mac", station.String())
+	a.Set("outcome", map[bool]string{true: "success", false: "failure"}[p.code == 2])
+	a.Set("vlan", p.vlan)
+	p.tell(c, s, dissector.Fact{Subject: dissector.Subject{Side: dissector.Other, MAC: station}, Kind: "login", Attributes: a})
 }
 
 // tell emits a fact unless this flow has said the same.
@@ -288,37 +353,35 @@ func (p *packet) tell(c *dissector.Context, s *state, f dissector.Fact) {
 	c.Emit(&f)
 }
 
-// macOf reads a MAC address in any of the usual spellings, and nothing else: twelve
-// digits without a letter or a sign may be a telephone's number.
+// macOf reads a MAC address in one of the usual spellings, and nothing else:
+// 00-10-a4-23-19-c0, 00:10:a4:23:19:c0, 0010.a423.19c0, 0010-a423-19c0, 0010a42319c0. One
+// that is not in pairs needs a letter, for the rest may be anybody's number.
 func macOf(v []byte) (m proto.MAC, ok bool) {
-	if !bytes.ContainsAny(v, "abcdefABCDEF-:.") {
+	group := map[int]int{12: 12, 14: 4, 17: 2}[len(v)]
+	if group == 0 {
 		return m, false
 	}
-	switch len(v) {
-	case 12, 14, 17:
-	default:
-		return m, false
-	}
-	n := 0
-	for _, x := range bytes.ToLower(v) {
+	n, letters := 0, 0
+	for i, x := range bytes.ToLower(v) {
 		var d byte
 		switch {
+		case (i+1)%(group+1) == 0:
+			if x != '-' && x != ':' && x != '.' {
+				return m, false
+			}
+			continue
 		case x >= '0' && x <= '9':
 			d = x - '0'
 		case x >= 'a' && x <= 'f':
 			d = x - 'a' + 10
-		case x == '-' || x == ':' || x == '.':
-			continue
+			letters++
 		default:
-			return m, false
-		}
-		if n == 12 {
 			return m, false
 		}
 		m[n/2] = m[n/2]<<4 | d
 		n++
 	}
-	return m, n == 12 && !m.IsZero() && !m.IsGroup()
+	return m, n == 12 && (letters > 0 || group == 2) && !m.IsZero() && !m.IsGroup()
 }
 
 // interfaceName reports whether s is a port's name and not a text: letters with a

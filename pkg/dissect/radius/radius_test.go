@@ -51,6 +51,15 @@ func TestFacts(t *testing.T) {
 		{"a station at an access point", [][]byte{request, message(3)}, `radius access_request side=0 mac= ip=invalid IP equipment="" gateway=0 {"auth":"eap","eap_method":"peap","nas_identifier":"ap-ward3","nas_ip":"10.1.2.3","role":"client"}
 radius station side=2 mac=aa:bb:cc:dd:ee:0f ip=invalid IP equipment="" gateway=0 {"access_point":"00:11:22:33:44:55","account":"other","eap_method":"peap","mac":"aa:bb:cc:dd:ee:0f","nas_identifier":"ap-ward3","nas_ip":"10.1.2.3","port_type":"wireless_802_11","ssid":"Ward WLAN","switch_port":"13"}
 radius access_reject side=1 mac= ip=invalid IP equipment="" gateway=0 {"role":"server"}
+radius login side=2 mac=aa:bb:cc:dd:ee:0f ip=invalid IP equipment="" gateway=0 {"mac":"aa:bb:cc:dd:ee:0f","outcome":"failure"}
+`},
+		{"a workstation that a switch has looked at, and is let in", [][]byte{
+			message(1, at(31, "aa-bb-cc-dd-ee-0f"), at(26, "\x00\x00\x00\x09\x01\x17dhcp-option=\x00\x0c\x00\x05pump7"), at(26, "\x00\x00\x00\x09\x01\x1adhcp-option=\x00\x3c\x00\x08MSFT 5.0"), at(26, "\x00\x00\x00\x09\x01\x0ccanaryuser")),
+			message(2, at(81, "41")),
+		}, `radius access_request side=0 mac= ip=invalid IP equipment="" gateway=0 {"role":"client"}
+radius station side=2 mac=aa:bb:cc:dd:ee:0f ip=invalid IP equipment="" gateway=0 {"hostname":"pump7","mac":"aa:bb:cc:dd:ee:0f","vendor_class":"MSFT 5.0"}
+radius access_accept side=1 mac= ip=invalid IP equipment="" gateway=0 {"role":"server"}
+radius login side=2 mac=aa:bb:cc:dd:ee:0f ip=invalid IP equipment="" gateway=0 {"mac":"aa:bb:cc:dd:ee:0f","outcome":"success","vlan":"41"}
 `},
 		{"a pump that is let in by its MAC", [][]byte{message(1, at(1, "aabbccddee0f"), at(2, "0123456789abcdef"), at(87, "GigabitEthernet1/0/13"), num(61, 15))}, `radius access_request side=0 mac= ip=invalid IP equipment="" gateway=0 {"auth":"pap","legacy":"true","role":"client"}
 radius station side=2 mac=aa:bb:cc:dd:ee:0f ip=invalid IP equipment="" gateway=0 {"account":"device","mac":"aa:bb:cc:dd:ee:0f","port_type":"ethernet","switch_port":"GigabitEthernet1/0/13"}
@@ -80,8 +89,38 @@ func TestNumber(t *testing.T) {
 // What was said once is not said again, and a flow keeps a bounded amount.
 func TestRepetition(t *testing.T) {
 	list := slices.Repeat([][]byte{request, message(2)}, 50)
-	if n := len(play(list...).Facts); n != 3 {
+	if n := len(play(list...).Facts); n != 4 {
 		t.Errorf("%d facts", n)
+	}
+}
+
+// Numbers of telephones and of people are no MAC addresses.
+func TestNumbers(t *testing.T) {
+	for v, want := range map[string]bool{
+		"491701234567": false, "1234-5678-9012": false, "1234.5678.9012": false, "00:11:22:33:44:55": true, "00-11-22-33-44-55": true, "0011.2233.445a": true, "00112233445a": true, "001-122-334-4556a": false, "00:11:22:33:44:5g": false,
+		"ff:ff:ff:ff:ff:ff": false, "00:00:00:00:00:00": false, "00:11:22:33:44:5": false,
+	} {
+		for _, kind := range []byte{1, 31} {
+			r := play(message(1, at(kind, v)))
+			if got := len(r.Of("radius", "station")) == 1; got != want {
+				t.Errorf("attribute %d %q: %v", kind, v, got)
+			}
+		}
+	}
+}
+
+// On other ports it takes more to be RADIUS.
+func TestElsewhere(t *testing.T) {
+	for _, tc := range []struct {
+		b    []byte
+		want bool
+	}{
+		{message(1), false}, {message(4, at(1, "canaryuser")), false}, {message(1, at(4, "\x0a\x01\x02\x03")), true}, {message(2, at(80, "0123456789abcdef")), true}, {append(message(1, at(4, "\x0a\x01\x02\x03")), 0), false},
+	} {
+		r := dissecttest.Play(dissect.Config{}, []packet.Headers{dissecttest.Datagram(0, [2]uint16{40000, 9999}, tc.b)})
+		if got := r.Flows[0].Protocol == "radius"; got != tc.want {
+			t.Errorf("%x: %v", tc.b, got)
+		}
 	}
 }
 
