@@ -172,40 +172,66 @@ func (s *pjl) command(c *dissector.Context, words []string) {
 			value = "other"
 		}
 		s.tell(c, "job", "client", "language", strings.ToLower(value))
-	case word == "INFO" && len(words) > 1:
-		s.info = strings.ToUpper(words[1])
 	case operations[word] != "":
 		s.tell(c, "control", "client", "operation", operations[word])
 	}
 }
 
-// answer takes one line of the printer's: what it is, and whether it is ready.
+// facts are the lines of answers that are told, "NAME=value": of which answer, name, and
+// the fact's kind and attribute.
+var facts = map[[2]string][2]string{
+	{"STATUS", "CODE"}:                  {"status", "code"},
+	{"PAGECOUNT", "PAGECOUNT"}:          {"status", "pages"},
+	{"PRODINFO", "PRODUCTNAME"}:         {"identity", "model"},
+	{"PRODINFO", "PRODUCTSERIALNUMBER"}: {"identity", "serial"},
+	{"PRODINFO", "FIRMWAREDATECODE"}:    {"identity", "firmware_version"},
+}
+
+// answer takes one line of the printer's: what it is, how much it printed, and whether it
+// is ready. Each answer repeats the question; what the printer says on its own
+// (USTATUS), with names of jobs and users, is none.
 func (s *pjl) answer(c *dissector.Context, line []byte) {
 	text := strings.TrimSpace(string(line))
-	if rest, ok := strings.CutPrefix(strings.ToUpper(text), "@PJL INFO "); ok {
-		s.info, _, _ = strings.Cut(rest, " ")
+	if rest, ok := strings.CutPrefix(strings.ToUpper(text), "@PJL"); ok {
+		s.info = ""
+		if words := strings.Fields(rest); len(words) == 2 && words[0] == "INFO" {
+			s.info = words[1]
+		}
 		return
 	}
-	switch s.info {
-	case "ID": // one line, and none that a client would say: the sides may be mistaken
-		if len(text) == 0 {
+	name, value, pair := strings.Cut(text, "=")
+	name, value = strings.ToUpper(strings.TrimSpace(name)), strings.Trim(value, ` "`)
+	switch {
+	case text == "":
+	case s.info == "ID": // one line, and none that a client would say: the sides may be mistaken
+		s.info = ""
+		if len(text) > 2 && !pair && !strings.ContainsAny(text, "\x1b@") {
+			s.product(c, strings.Trim(text, `"`))
+		}
+	case s.info == "PAGECOUNT" && !pair:
+		name, value = s.info, text
+		fallthrough
+	case pair:
+		f := facts[[2]string{s.info, name}]
+		if f[0] == "status" && (len(value) > 9 || strings.Trim(value, "0123456789") != "") {
 			return
 		}
-		s.info = ""
-		if len(text) > 2 && !strings.Contains(text, "@PJL") && !strings.Contains(text, "=") {
-			manufacturer, model := banner.Product(dissector.Text([]byte(strings.Trim(text, `"`)), maxText))
-			s.tell(c, "identity", "server", "manufacturer", manufacturer, "model", model)
-		}
-	case "STATUS":
-		name, value, _ := strings.Cut(text, "=")
-		value = strings.ToLower(strings.Trim(value, ` "`))
-		if name == "CODE" && len(value) <= 6 && strings.Trim(value, "0123456789") == "" {
-			s.tell(c, "status", "server", "code", value)
+		switch {
+		case f[1] == "model":
+			s.product(c, value)
+		case f[0] != "":
+			s.tell(c, f[0], "server", f[1], dissector.Text([]byte(value), maxText))
 		}
 	}
 }
 
-// tell tells a fact of one attribute, once.
+// product tells what the printer is.
+func (s *pjl) product(c *dissector.Context, name string) {
+	manufacturer, model := banner.Product(dissector.Text([]byte(name), maxText))
+	s.tell(c, "identity", "server", "manufacturer", manufacturer, "model", model)
+}
+
+// tell tells a fact, once; the last of its attributes is never empty.
 func (s *pjl) tell(c *dissector.Context, kind, role string, named ...string) {
 	key := kind + strings.Join(named, " ")
 	if named[len(named)-1] == "" || s.once[key] || len(s.once) >= maxOnce {

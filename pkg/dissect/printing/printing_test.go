@@ -41,6 +41,15 @@ control 0 {"operation":"display","role":"client"}
 job 0 {"language":"pcl","role":"client"}`)
 	dissecttest.KeepsToItself(t, []string{secret}, c)
 	dissecttest.PlantedTalks(t, "jetdirect", 9100, []string{secret}, c)
+	// What the printer says on its own, in the middle of answers, and answers without an end.
+	ask := []byte(uel + "@PJL INFO ID\r\n@PJL INFO PAGECOUNT\r\n@PJL INFO PRODINFO\r\n@PJL USTATUS JOB=ON\r\n" + uel)
+	own := dissecttest.Talk([2][]byte{ask, []byte("@PJL USTATUS JOB\r\nNAME=\"" + secret + "\"\r\n" + secret + "\r\n@PJL INFO PAGECOUNT\r\n4711\r\n" + secret + "\r\n@PJL USTATUS JOB\r\nPAGECOUNT=" + secret + "\r\n" + secret + "\r\n" +
+		"@PJL INFO PRODINFO\r\nProductName = \"HP Color LaserJet 4550\"\r\nProductSerialNumber = \"JPAB123456\"\r\nOwner = " + secret + "\r\n@PJL INFO ID\r\nHP LaserJet 4000\r\n" + secret + "\r\n")})
+	dissecttest.SaysWhateverTheCut(t, own, "jetdirect", `status 1 {"pages":"4711","role":"server"}
+identity 1 {"manufacturer":"HP","model":"Color LaserJet 4550","role":"server"}
+identity 1 {"role":"server","serial":"JPAB123456"}
+identity 1 {"manufacturer":"HP","model":"LaserJet 4000","role":"server"}`)
+	dissecttest.KeepsToItself(t, []string{secret}, own)
 	long := dissecttest.Talk([2][]byte{[]byte(uel + "@PJL COMMENT " + strings.Repeat(secret, 100) + "\r\n@PJL ENTER LANGUAGE=POSTSCRIPT\r\n" + strings.Repeat(secret+"\n", 3000)), nil})
 	r := dissecttest.Play(dissect.Config{}, long.Segments(true))
 	if got := dissecttest.Said(r); got != `job 0 {"language":"postscript","role":"client"}` {
