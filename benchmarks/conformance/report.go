@@ -140,7 +140,7 @@ func write(o *options, r *peers.Report, captures int) ([]string, error) {
 		p("# Conformance, %s\n", o.date)
 		p("%d captures through `%s`, commit %s, %s; what came out is compared with what the peers' own tests expect of them. Made by `go tool task conformance`.", captures, strings.Join(dissectFlags, " "), commit(), runtime.Version())
 		p("Every disagreement belongs to a class that is said in words below, or is unexplained. A class is a *convention* of the peer's, who counts or names something else, or a *limit* of ours. The share is that of everything that was compared;")
-		p("the last one leaves conventions and limits out. Every single disagreement, with both values and its class, is in")
+		p("the last one leaves conventions and limits out, and so is 100 %% wherever nothing is unexplained: it is no figure of its own. Classes go by capture, field and peer; not every disagreement was looked at packet by packet. Every single disagreement, with both values and its class, is in")
 		p("[%s-conformance-differences.tsv](%s-conformance-differences.tsv), protocols by capture in [%s-conformance-captures.tsv](%s-conformance-captures.tsv).\n", o.date, o.date, o.date, o.date)
 		p("## What must be shown\n")
 		p("| what | captures | compared | equal | share | at least | conventions | limits | unexplained | share of the rest |\n|---|---|---|---|---|---|---|---|---|---|")
