@@ -31,9 +31,14 @@ func (b *BatchWriter) Size() int { return len(b.w.b) }
 // Finish gives the encoded batch with the naming fields of head and empties the
 // writer. FirstSeq of head numbers the first item.
 func (b *BatchWriter) Finish(head *Batch) ([]byte, error) {
-	w := writer{b: make([]byte, 0, len(b.w.b)+128)}
+	return b.Append(make([]byte, 0, len(b.w.b)+128), head)
+}
+
+// Append is Finish, to the end of dst.
+func (b *BatchWriter) Append(dst []byte, head *Batch) ([]byte, error) {
+	w := writer{b: dst}
 	if head.encodeHead(&w, b.n); w.err != nil {
-		return nil, w.err
+		return dst, w.err
 	}
 	w.b = append(w.b, b.w.b...)
 	b.w.b, b.n = b.w.b[:0], 0

@@ -22,7 +22,7 @@ type Attribute struct {
 type Attributes []Attribute
 
 // roomOfAttributes is what most observations need, so that few grow.
-const roomOfAttributes = 8
+const roomOfAttributes = 6
 
 // Set adds or replaces a single-valued attribute; an empty value is not a fact and is left out.
 func (a *Attributes) Set(name, value string) {

@@ -106,12 +106,14 @@ func (o *output) finishBatch() error {
 	if n == 0 {
 		return nil
 	}
-	b, err := o.batch.Finish(&o.head)
+	const length = 4
+	b, err := o.batch.Append(append(o.traffic.buf, 0, 0, 0, 0), &o.head)
 	if err != nil {
 		return fmt.Errorf("encode output: %w", err)
 	}
+	binary.BigEndian.PutUint32(b[len(o.traffic.buf):], uint32(len(b)-len(o.traffic.buf)-length))
 	o.head.FirstSeq += uint64(n)
-	o.traffic.buf = append(binary.BigEndian.AppendUint32(o.traffic.buf, uint32(len(b))), b...)
+	o.traffic.buf = b
 	return o.traffic.flush()
 }
 
