@@ -34,6 +34,12 @@ type Summary struct {
 	LastSeen  Time
 	Version   uint64 // counts up per endpoint
 	Evidence  []Evidence
+
+	// Presence and Uses are those of the last hours, the present ones last.
+	Presence []Span
+	Uses     []Use
+	Offline  uint64 // seconds; the silence after which it counts as offline
+	Final    bool   // its capture file is over
 }
 
 // EncodeMsgpack implements msgpack.CustomEncoder.
@@ -42,9 +48,9 @@ func (s *Summary) EncodeMsgpack(e *msgpack.Encoder) error { return encodeTo(e, s
 // DecodeMsgpack implements msgpack.CustomDecoder.
 func (s *Summary) DecodeMsgpack(d *msgpack.Decoder) error { return decodeFrom(d, s) }
 
-// encode writes an array of 12 fields.
+// encode writes an array of 13 fields, the last of which is an array of 4.
 func (s *Summary) encode(w *writer) {
-	w.array(12)
+	w.array(13)
 	w.id(s.Endpoint)
 	w.id(s.Group)
 	w.string(s.Site)
@@ -60,6 +66,11 @@ func (s *Summary) encode(w *writer) {
 	w.int(int64(s.LastSeen))
 	w.uint(s.Version)
 	w.evidence(s.Evidence)
+	w.array(4)
+	w.spans(s.Presence)
+	w.uses(s.Uses)
+	w.uint(s.Offline)
+	w.bool(s.Final)
 }
 
 // decode reads any version.
@@ -82,6 +93,10 @@ func (s *Summary) decode(r *reader) {
 	s.LastSeen = Time(r.int())
 	s.Version = r.uint()
 	s.Evidence = r.evidence()
+	if in, found := r.optional(); found {
+		s.Presence, s.Uses, s.Offline, s.Final = in.spans(), in.uses(), in.uint(), in.bool()
+		r.close(&in)
+	}
 	r.end()
 }
 

@@ -37,6 +37,7 @@ const (
 	KindDetection = "detection"
 	KindAlert     = "alert"
 	KindRisk      = "risk"
+	KindUsage     = "usage"
 	KindRollup    = "rollup"
 	KindControl   = "control"
 	KindDead      = "deadletter"

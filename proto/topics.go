@@ -11,7 +11,7 @@ const (
 	TopicDetections = "wardflow.detections" // append of single events: Detection, JSON (and Progress)
 	TopicAlerts     = "wardflow.alerts"     // OCSF 1.8 Detection Finding, JSON
 	TopicRisk       = "wardflow.risk"       // compacted: Risk, JSON
-	TopicUsage      = "wardflow.usage"      // usage intervals, JSON; no service fills it yet
+	TopicUsage      = "wardflow.usage"      // usage intervals (Usage, JSON)
 	TopicFindings   = "wardflow.findings"   // compacted: device x vulnerability, JSON; no service fills it yet
 	TopicAdvisories = "wardflow.advisories" // compacted; no service fills it yet
 	TopicEdits      = "wardflow.edits"      // human decisions; no service fills it yet

@@ -50,12 +50,12 @@ func (r *row) ids(list []proto.ID) {
 }
 
 var readers = map[string]func(*row, *Record) error{
-	Bindings: readBinding, Devices: readDevice, Detections: readDetection, Alerts: readAlert, RiskHistory: readRisk, Deadletters: readDeadletter,
+	Bindings: readBinding, Devices: readDevice, Detections: readDetection, Alerts: readAlert, RiskHistory: readRisk, Usage: readUsage, Deadletters: readDeadletter,
 	Sensors: readSensor, SensorEvents: readSensorEvent,
 }
 
 // NewRecordBlock makes an empty block of bindings, devices, detections, alerts,
-// risk, deadletters, sensors or their events.
+// risk, usage, deadletters, sensors or their events.
 func NewRecordBlock(table string) (*RecordBlock, error) {
 	read, ok := readers[table]
 	if !ok {
@@ -265,6 +265,21 @@ func readRisk(o *row, r *Record) error {
 	o.add(k.Site, uuid.UUID(k.DeviceID))
 	o.time(k.Time)
 	o.add(k.Score, k.Tier, k.Likelihood, k.Impact, string(k.Factors), k.Framework, k.Version, k.Cause, uuid.UUID(k.Endpoint))
+	return nil
+}
+
+func readUsage(o *row, r *Record) error {
+	var u proto.Usage
+	if err := decode(r.Value, &u); err != nil {
+		return err
+	}
+	if u.DeviceID.IsZero() {
+		return fmt.Errorf("usage without device_id")
+	}
+	o.add(uuid.UUID(u.DeviceID))
+	o.time(u.Start)
+	o.time(u.End)
+	o.add(u.Site, u.State, u.Kind, u.Outcome, u.How, u.Confidence, r.At.version())
 	return nil
 }
 

@@ -46,21 +46,24 @@ func (d *Device) Apply(tx *stream.Tx, ev *stream.Event) {
 	if m := members.Get(tx, key); m != nil && m.Version >= s.Version {
 		return
 	}
-	members.Edit(tx, key).Summary = *s
+	kept := members.Edit(tx, key)
+	kept.Summary = *s
+	kept.Presence, kept.Uses = nil, nil // the timeline has them
 	var all []*proto.Summary
 	members.Scan(tx, s.Group[:], func(_ []byte, m *memberState) bool {
 		all = append(all, &m.Summary)
 		return true
 	})
-	d.tell(tx, s.Group, all)
+	d.tell(tx, s.Group, all, s)
 }
 
 // tell emits the device of a group, and the bindings that have changed.
-func (d *Device) tell(tx *stream.Tx, id proto.ID, all []*proto.Summary) {
+func (d *Device) tell(tx *stream.Tx, id proto.ID, all []*proto.Summary, news *proto.Summary) {
 	st := devices.Edit(tx, id[:])
 	st.version++
 	dev := d.device(id, all)
 	dev.Version = st.version
+	dev.LastState = d.usage(tx, dev, news)
 	tx.Emit(stream.Output{Topic: proto.TopicDevices, Kind: proto.KindDevice, Lane: id.Lane(), Key: id[:], Value: dev.AppendJSON(nil), Time: tx.Now()})
 	for _, s := range all {
 		d.bind(tx, st, dev, s)

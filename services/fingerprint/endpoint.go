@@ -34,6 +34,7 @@ const (
 	timerFlush = 'f'
 	timerNews  = 'n'
 	timerClean = 'c'
+	timerWatch = 'w'
 )
 
 // Endpoint is the endpoint fold.
@@ -118,6 +119,7 @@ func (e *Endpoint) flow(tx *stream.Tx, ev *stream.Event, f *proto.Flow) {
 // speaks notes that the endpoint sent something from first to last, and reports
 // whether that is the first of it.
 func (h *host) speaks(tx *stream.Tx, id proto.ID, mac proto.MAC, first, last proto.Time) bool {
+	h.present(tx, id, first, last)
 	if h.spoke {
 		h.first, h.last = min(h.first, first), max(h.last, last)
 		return false
@@ -167,12 +169,13 @@ func (h *host) extend(p *profile, ip netip.Addr) {
 // changed sees to it that what has changed is told: news at once, the rest by
 // the flush timer.
 func (e *Endpoint) changed(tx *stream.Tx, id proto.ID, h *host, news bool) {
-	h.unsent = true
+	h.unsent, h.open = true, true
+	h.watch(tx, id)
 	switch {
 	case !news || h.news == newsWaiting:
 	case h.news == newsNone:
 		h.news = newsTold
-		e.tell(tx, id, h)
+		e.tell(tx, id, h, false)
 	default:
 		h.news = newsWaiting
 		tx.Timer(tx.Now().Add(newsEvery), timerKey(timerNews, id))
@@ -193,7 +196,7 @@ func (e *Endpoint) spread(id proto.ID) time.Duration {
 func timerKey(kind byte, id proto.ID) []byte { return append([]byte{kind}, id[:]...) }
 
 // tell emits the endpoint's summary.
-func (e *Endpoint) tell(tx *stream.Tx, id proto.ID, h *host) {
+func (e *Endpoint) tell(tx *stream.Tx, id proto.ID, h *host, final bool) {
 	h.unsent = false
 	if !h.spoke {
 		return
@@ -206,6 +209,8 @@ func (e *Endpoint) tell(tx *stream.Tx, id proto.ID, h *host) {
 	}
 	p.version++
 	s := p.summary(id, h)
+	h.usage(tx, id, s)
+	s.Final = final
 	val, err := proto.Marshal(s)
 	if err != nil { // nothing in a summary can fail to encode
 		tx.Dead("summary: " + err.Error())
@@ -215,13 +220,13 @@ func (e *Endpoint) tell(tx *stream.Tx, id proto.ID, h *host) {
 }
 
 // settle tells all that is untold of an endpoint.
-func (e *Endpoint) settle(tx *stream.Tx, id proto.ID, h *host) (open bool) {
+func (e *Endpoint) settle(tx *stream.Tx, id proto.ID, h *host, final bool) (open bool) {
 	for i := range h.hours {
 		h.sendHour(tx, id, i)
 	}
 	open = h.sendPairs(tx, id)
-	if h.unsent {
-		e.tell(tx, id, h)
+	if h.unsent || final {
+		e.tell(tx, id, h, final)
 	}
 	h.news = newsNone
 	return open
@@ -240,14 +245,19 @@ func (e *Endpoint) Fire(tx *stream.Tx, t stream.Timer) {
 	switch t.Key[0] {
 	case timerFlush:
 		h.timer = false
-		if e.settle(tx, id, h) && !h.cleaning {
+		if e.settle(tx, id, h, false) && !h.cleaning {
 			h.cleaning = true
 			tx.Timer((proto.Time(hourOf(t.At)+1) * hourNS).Add(openFor), timerKey(timerClean, id))
 		}
 	case timerNews:
 		if h.news == newsWaiting { // a flush may have told it meanwhile
 			h.news = newsTold
-			e.tell(tx, id, h)
+			e.tell(tx, id, h, false)
+		}
+	case timerWatch:
+		h.watching = false
+		if h.silent(tx, id, t) {
+			e.tell(tx, id, h, false)
 		}
 	case timerClean:
 		h.cleaning = false
@@ -280,10 +290,10 @@ func (e *Endpoint) clean(tx *stream.Tx, id proto.ID, h *host, now proto.Time) {
 // Sweep settles every endpoint at the end of a capture file.
 func (e *Endpoint) Sweep(tx *stream.Tx, _ string, key []byte) {
 	h := hosts.Get(tx, key)
-	if h == nil || (!h.unsent && !h.timer && !h.hours[0].unsent && !h.hours[1].unsent) {
+	if h == nil || (!h.unsent && !h.timer && !h.open && !h.hours[0].unsent && !h.hours[1].unsent) {
 		return
 	}
 	h = hosts.Edit(tx, key)
-	h.timer, h.cleaning = false, false // timers of the file's time domain end with it
-	e.settle(tx, proto.ID(key), h)
+	h.timer, h.cleaning, h.watching, h.open = false, false, false, false // timers of the file's time domain end with it
+	e.settle(tx, proto.ID(key), h, true)
 }

@@ -29,6 +29,7 @@ const idLen = 16
 type host struct {
 	site        string
 	first, last proto.Time
+	since       proto.Time    // when it was silent last, and then spoke: the start of its present span
 	ip4, ip6    netip.Addr    // the addresses held now
 	seen        roleSet       // roles that have been put down in this window
 	window      int64         // number of the window that seen is about
@@ -39,6 +40,8 @@ type host struct {
 	timer       bool          // a flush timer is under way
 	cleaning    bool          // a clean timer is under way
 	spoke       bool          // it has sent something itself, or somebody spoke for it; else it is no device
+	watching    bool          // a watch timer is under way
+	open        bool          // its use has not been told whole since the last change
 	anonymous   bool          // not an endpoint: owner of pairs whose ends are both outside
 }
 
@@ -70,6 +73,8 @@ const (
 	flagSpoke
 	flagHour0
 	flagHour1
+	flagWatching
+	flagOpen
 )
 
 func flagIf(on bool, f uint64) uint64 {
@@ -82,7 +87,8 @@ func flagIf(on bool, f uint64) uint64 {
 // AppendTo encodes the host.
 func (h *host) AppendTo(b []byte) []byte {
 	b = stream.AppendUint(b, flagIf(h.unsent, flagUnsent)|flagIf(h.timer, flagTimer)|flagIf(h.cleaning, flagCleaning)|
-		flagIf(h.anonymous, flagAnonymous)|flagIf(h.spoke, flagSpoke)|flagIf(h.hours[0].unsent, flagHour0)|flagIf(h.hours[1].unsent, flagHour1))
+		flagIf(h.anonymous, flagAnonymous)|flagIf(h.spoke, flagSpoke)|flagIf(h.hours[0].unsent, flagHour0)|flagIf(h.hours[1].unsent, flagHour1)|
+		flagIf(h.watching, flagWatching)|flagIf(h.open, flagOpen))
 	b = stream.AppendString(b, h.site)
 	b = stream.AppendInt(b, int64(h.first))
 	b = stream.AppendInt(b, int64(h.last-h.first))
@@ -104,14 +110,20 @@ func (h *host) AppendTo(b []byte) []byte {
 		}
 		b = stream.AppendInt(stream.AppendInt(b, int64(t.first-start)), int64(t.last-start))
 	}
-	return b
+	if h.since == 0 {
+		return b
+	}
+	return stream.AppendInt(b, int64(h.last-h.since))
 }
 
 // Parse decodes the host.
 func (h *host) Parse(b []byte) error {
 	d := stream.NewDecoder(b)
 	f := d.Uint()
-	*h = host{unsent: f&flagUnsent != 0, timer: f&flagTimer != 0, cleaning: f&flagCleaning != 0, anonymous: f&flagAnonymous != 0, spoke: f&flagSpoke != 0}
+	*h = host{
+		unsent: f&flagUnsent != 0, timer: f&flagTimer != 0, cleaning: f&flagCleaning != 0, anonymous: f&flagAnonymous != 0, spoke: f&flagSpoke != 0,
+		watching: f&flagWatching != 0, open: f&flagOpen != 0,
+	}
 	h.site = d.String()
 	h.first = proto.Time(d.Int())
 	h.last = h.first + proto.Time(d.Int())
@@ -129,6 +141,9 @@ func (h *host) Parse(b []byte) error {
 		t.flows, t.packetsOut, t.bytesOut, t.packetsIn, t.bytesIn = d.Uint(), d.Uint(), d.Uint(), d.Uint(), d.Uint()
 		t.first, t.last = start+proto.Time(d.Int()), start+proto.Time(d.Int())
 		t.unsent = f&(flagHour0<<i) != 0
+	}
+	if d.More() {
+		h.since = h.last - proto.Time(d.Int())
 	}
 	return d.Err()
 }

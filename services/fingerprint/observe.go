@@ -106,6 +106,7 @@ func (e *Endpoint) observation(tx *stream.Tx, ev *stream.Event, o *proto.Observa
 		news = h.speaks(tx, id, o.MAC, o.Time, o.Time) || news
 	}
 	news = note(tx, id, o) || news
+	news = noteUse(tx, id, o) || news
 	e.changed(tx, id, h, news)
 }
 

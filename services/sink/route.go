@@ -37,6 +37,7 @@ var routes = map[string]route{
 	proto.TopicDetections: single(store.Detections, proto.KindDetection),
 	proto.TopicAlerts:     single(store.Alerts, proto.KindAlert),
 	proto.TopicRisk:       single(store.RiskHistory, proto.KindRisk),
+	proto.TopicUsage:      single(store.Usage, proto.KindUsage),
 	proto.TopicDeadletter: single(store.Deadletters, proto.KindDead),
 
 	proto.TopicSensors:      single(store.Sensors, proto.KindSensor),
@@ -47,7 +48,7 @@ var routes = map[string]route{
 func Topics() []string {
 	return []string{
 		proto.TopicTraffic, proto.TopicRollups, proto.TopicBindings, proto.TopicDevices,
-		proto.TopicDetections, proto.TopicAlerts, proto.TopicRisk, proto.TopicDeadletter,
+		proto.TopicDetections, proto.TopicAlerts, proto.TopicRisk, proto.TopicUsage, proto.TopicDeadletter,
 		proto.TopicSensors, proto.TopicSensorEvents,
 	}
 }

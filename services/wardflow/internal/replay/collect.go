@@ -23,6 +23,7 @@ type collector struct {
 	observations *spool
 	risk         *spool
 	detections   map[proto.ID]*proto.Detection
+	usage        map[useKey]*proto.Usage
 
 	mute    bool       // a baseline is being read: nothing is a detection
 	learned proto.Time // nor what happened up to here
@@ -33,7 +34,7 @@ type collector struct {
 }
 
 func newCollector(o Options) (*collector, error) {
-	c := &collector{o: o, registry: newRegistry(), detections: map[proto.ID]*proto.Detection{}}
+	c := &collector{o: o, registry: newRegistry(), detections: map[proto.ID]*proto.Detection{}, usage: map[useKey]*proto.Usage{}}
 	if o.Out != "" {
 		if err := os.MkdirAll(o.Out, 0o755); err != nil {
 			return nil, fmt.Errorf("make output folder: %w", err)
@@ -116,6 +117,11 @@ func (c *collector) emitted(e stream.Emitted) {
 		c.registry.tell(e.Key, e.Value)
 	case proto.KindDetection:
 		err = c.detection(e.Value)
+	case proto.KindUsage:
+		u := new(proto.Usage)
+		if err = json.Unmarshal(e.Value, u); err == nil {
+			c.usage[useKey{u.DeviceID, u.Start}] = u // told again: the last word counts
+		}
 	case proto.KindRisk:
 		err = c.score(e.Value)
 	case proto.KindDead:
@@ -163,6 +169,7 @@ type sink interface {
 	device(*proto.Device) error
 	detection(*proto.Detection) error
 	score(*proto.Risk) error
+	use(*proto.Usage) error
 	close(*Summary) error
 }
 
@@ -190,6 +197,7 @@ func (c *collector) finish(ctx context.Context, res *Result) (err error) {
 		func() error { return c.finishDevices(to, &sum.Devices) },
 		func() error { return c.finishDetections(to, &sum.Detections) },
 		func() error { return c.finishRisk(to, &sum.Risk) },
+		func() error { return c.finishUsage(to, &sum.Usage) },
 	} {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("replay: %w", err)
@@ -308,6 +316,33 @@ func (c *collector) finishRisk(to sink, n *uint64) error {
 	return flush()
 }
 
+// useKey is under which a usage interval stands.
+type useKey struct {
+	device proto.ID
+	start  proto.Time
+}
+
+// finishUsage leaves out what was withdrawn.
+func (c *collector) finishUsage(to sink, n *uint64) error {
+	list := make([]*proto.Usage, 0, len(c.usage))
+	for _, u := range c.usage {
+		if u.End > u.Start {
+			u.DeviceID = c.registry.now(u.DeviceID)
+			list = append(list, u)
+		}
+	}
+	slices.SortFunc(list, func(a, b *proto.Usage) int {
+		return cmp.Or(cmp.Compare(a.Start, b.Start), bytes.Compare(a.DeviceID[:], b.DeviceID[:]))
+	})
+	for _, u := range list {
+		*n++
+		if err := to.use(u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // memory is the sink that fills a Result.
 type memory struct{ r *Result }
 
@@ -321,6 +356,8 @@ func (m *memory) detection(d *proto.Detection) error {
 }
 
 func (m *memory) score(s *proto.Risk) error { m.r.Risk = append(m.r.Risk, s); return nil }
+
+func (m *memory) use(u *proto.Usage) error { m.r.Usage = append(m.r.Usage, u); return nil }
 
 func (m *memory) observation(o *proto.Observation) error {
 	m.r.Observations = append(m.r.Observations, o)

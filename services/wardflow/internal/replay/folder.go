@@ -68,6 +68,7 @@ func (f *folder) observation(v *proto.Observation) error {
 func (f *folder) device(v *proto.Device) error       { return f.line("devices.jsonl", v) }
 func (f *folder) detection(v *proto.Detection) error { return f.line("detections.jsonl", v) }
 func (f *folder) score(v *proto.Risk) error          { return f.line("risk.jsonl", v) }
+func (f *folder) use(v *proto.Usage) error           { return f.line("usage.jsonl", v) }
 
 // close writes the summary and gives all files their names.
 func (f *folder) close(s *Summary) error {

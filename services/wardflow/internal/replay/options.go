@@ -80,6 +80,7 @@ type Result struct {
 	Devices      []*proto.Device
 	Detections   []*proto.Detection
 	Risk         []*proto.Risk
+	Usage        []*proto.Usage
 }
 
 // Summary is summary.json.
@@ -95,6 +96,7 @@ type Summary struct {
 	Devices      uint64            `json:"devices"`
 	Detections   uint64            `json:"detections"`
 	Risk         uint64            `json:"risk"`
+	Usage        uint64            `json:"usage"`
 
 	// Copies of what another sensor has told are in the files, marked, and in none of
 	// the counts above but packets and bytes, which are of what was read.
