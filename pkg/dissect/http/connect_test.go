@@ -47,7 +47,7 @@ func TestConnect(t *testing.T) {
 func TestConnectCapture(t *testing.T) {
 	r := dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, repotest.Shared(t, "captures/arkime/pcap/https-connect.pcap")))
 	for attribute, want := range map[string]string{
-		"ja3s": "b7bd51222a09f3ad66a340710ae9c01a", "cipher": "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", "certificate_serial": "04e1e7a4dc5cf2f36dc02b42b85d159f",
+		"ja3s": "b7bd51222a09f3ad66a340710ae9c01a", "cipher": "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", "certificate_serial": "048d398cbd9d68c87e1ba3ec99c2b07d",
 	} {
 		found := false
 		for _, f := range r.Facts {
