@@ -69,7 +69,6 @@ var serviceLogs = map[string]map[string]serviceColumn{
 var serviceReasons = []struct{ word, reason string }{
 	{"ldap/ctu-", "the client gives the login up: an outcome that nobody told"},
 	{"krb/smb2_krb", "Zeek has the keys"},
-	{"http/connect-with-smtp", "SMTP behind HTTP's CONNECT: only TLS is read there"},
 	{"ldap/ldap-starttls", "of the extended operation StartTLS, which is told as upgraded"},
 }
 

@@ -34,7 +34,11 @@ func TestConnect(t *testing.T) {
 			[]string{connect, granted, connect, strings.Replace(granted, "proxy", "far", 1), hello, serverHello},
 			"http", "http request > host=a http_version=1.1 method=CONNECT via=http_connect\nhttp response - http_version=1.1 server=far status=200 via=http_connect\n",
 		},
-		"anything else": {[]string{connect, granted, "SSH-2.0-Canarella\r\n", "SSH-2.0-Canarella\r\n", hello, serverHello}, "", ""},
+		"SSH": {
+			[]string{connect, granted, "SSH-2.0-Client_1\r\n", "SSH-2.0-Server_2\r\n"},
+			"ssh", "ssh banner > software=Client_1 ssh_version=2.0 via=http_connect\nssh banner - software=Server_2 ssh_version=2.0 via=http_connect\n",
+		},
+		"anything else": {[]string{connect, granted, "Canarella\r\n", "Canarella\r\n", hello, serverHello}, "", ""},
 	} {
 		r := dissecttest.EveryCut(t, say(tc.parts...))
 		if got := strings.Join(r.Flows[0].Inner, " "); r.Brief() != asked+tc.want || got != tc.inner || r.Flows[0].Protocol != "http" {

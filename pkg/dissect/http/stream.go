@@ -5,6 +5,8 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/httpbody"
+	"github.com/wardflow/wardflow/pkg/dissect/smtp"
+	"github.com/wardflow/wardflow/pkg/dissect/ssh"
 	"github.com/wardflow/wardflow/pkg/dissect/tls"
 	"github.com/wardflow/wardflow/pkg/dissect/tunnel"
 )
@@ -373,7 +375,7 @@ func (s *stream) connect(c *dissector.Context) {
 		s.done = true
 		return
 	}
-	s.tunnel = tunnel.New("http_connect", c.Side, &tls.Protocol, &dissector.Protocol{
+	s.tunnel = tunnel.New("http_connect", c.Side, &tls.Protocol, &ssh.Protocol, &smtp.Protocol, &dissector.Protocol{
 		Name: "http", Recognise: recognise, NewStream: func() dissector.Stream { return &stream{within: true} },
 	})
 	for i := range s.half {

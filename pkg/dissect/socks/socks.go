@@ -1,6 +1,6 @@
 // Package socks dissects SOCKS 4, 4a and 5 (RFC 1928, RFC 1929): that somebody goes
-// through a proxy, how it lets him, and what goes through where that is TLS or HTTP,
-// which pkg/dissect/tunnel reads.
+// through a proxy, how it lets him, and what goes through where that is TLS, HTTP,
+// SSH or SMTP, which pkg/dissect/tunnel reads.
 //
 // Destinations of requests, user names and passwords never leave.
 package socks
@@ -13,6 +13,8 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/http"
+	"github.com/wardflow/wardflow/pkg/dissect/smtp"
+	"github.com/wardflow/wardflow/pkg/dissect/ssh"
 	"github.com/wardflow/wardflow/pkg/dissect/tls"
 	"github.com/wardflow/wardflow/pkg/dissect/tunnel"
 )
@@ -249,7 +251,7 @@ func (s *stream) pass(c *dissector.Context, b []byte) {
 
 func (s *stream) through() *tunnel.Stream {
 	if s.tunnel == nil {
-		s.tunnel = tunnel.New("socks", s.client.Peer(), &tls.Protocol, &http.Protocol)
+		s.tunnel = tunnel.New("socks", s.client.Peer(), &tls.Protocol, &http.Protocol, &ssh.Protocol, &smtp.Protocol)
 	}
 	return s.tunnel
 }

@@ -48,6 +48,8 @@ type half struct {
 
 // New makes the dissector of what goes through a proxy. proxy is its side of the
 // flow, inside are the protocols that are looked for, and via is how it was asked.
+// Without a proxy (dissector.Other, and "") both ends speak for themselves: what one
+// protocol carries of another, and may go on behind it.
 func New(via string, proxy dissector.Side, inside ...*dissector.Protocol) *Stream {
 	return &Stream{via: via, proxy: proxy, inside: inside}
 }
@@ -176,6 +178,10 @@ type sink Stream
 func (s *sink) Emit(f *dissector.Fact) {
 	if f.Protocol == "" {
 		f.Protocol = s.name
+	}
+	if s.proxy == dissector.Other {
+		s.outer.Emit(f)
+		return
 	}
 	who := &f.Subject
 	if who.Side == s.proxy {

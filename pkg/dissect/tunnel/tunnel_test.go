@@ -18,7 +18,7 @@ type taker struct {
 }
 
 func (x *taker) Emit(f *dissector.Fact) { x.facts = append(x.facts, *f) }
-func (x *taker) Count(name string) { x.seen = append(x.seen, "count "+name) }
+func (x *taker) Count(name string)      { x.seen = append(x.seen, "count "+name) }
 
 func (x *taker) Inner(name string) { x.seen = append(x.seen, "inner "+name) }
 
