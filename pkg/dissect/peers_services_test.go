@@ -203,7 +203,7 @@ func (o *observed) zeekLabels(s *score, trace, text string) {
 
 func labelWhy(trace string) string {
 	if strings.Contains(trace, "connect-with-smtp") {
-		return "SMTP behind HTTP's CONNECT: only TLS is read there"
+		return "SMTP behind HTTP's CONNECT rides on it: the label is the proxy's"
 	}
 	return ""
 }
