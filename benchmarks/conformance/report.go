@@ -269,14 +269,13 @@ func classTable(p func(string, ...any), r *peers.Report) {
 	}
 	p("## Why values differ\n")
 	p("| class | disagreements | in words |\n|---|---|---|")
-	for _, list := range []map[string]string{peers.Conventions, peers.Limits} {
-		kind := "convention"
-		if list["starttls"] != "" {
-			kind = "limit"
-		}
-		for _, k := range slices.Sorted(maps.Keys(list)) {
+	for _, of := range []struct {
+		kind  string
+		words map[string]string
+	}{{"convention", peers.Conventions}, {"limit", peers.Limits}} {
+		for _, k := range slices.Sorted(maps.Keys(of.words)) {
 			if count[k] > 0 {
-				p("| %s: %s | %d | %s |", kind, k, count[k], list[k])
+				p("| %s: %s | %d | %s |", of.kind, k, count[k], of.words[k])
 			}
 		}
 	}

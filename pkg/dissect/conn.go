@@ -41,6 +41,7 @@ type probe struct {
 	refused   bool
 	midstream bool
 	begun     bool
+	ended     bool
 }
 
 // tcp follows a connection from its first payload on.
@@ -63,7 +64,8 @@ func (e *Engine) tcp(p *Packet) {
 	c.remember(p)
 	seg := reassembly.Segment{
 		Time: h.Time, Seq: h.Seq, Ack: h.Ack,
-		SYN: syn, FIN: h.TCPFlags&packet.FIN != 0, RST: h.TCPFlags&packet.RST != 0, ACK: h.TCPFlags&packet.ACK != 0,
+		SYN: syn, FIN: h.TCPFlags&packet.FIN != 0 && !syn, // nobody ends what he begins: with both, hosts ignore it
+		RST: h.TCPFlags&packet.RST != 0, ACK: h.TCPFlags&packet.ACK != 0,
 		Data: h.Payload, Missing: max(0, h.PayloadLen-len(h.Payload)),
 	}
 	c.asm.Packet(dir, &seg, c)
@@ -182,9 +184,11 @@ func (c *conn) Gap(dir int, n int64) {
 	pr.prefix, pr.refused, pr.midstream, pr.begun = nil, pr.tries >= maxTries, true, true
 }
 
-// End tells the dissector.
+// End tells the dissector, once there is one.
 func (c *conn) End(dir int) {
-	if c.stream != nil && !c.over {
+	if c.stream == nil {
+		c.probe[dir].ended = true
+	} else if !c.over {
 		c.engine.stream(c, dir, func(s dissector.Stream, ctx *dissector.Context) { s.End(ctx) })
 	}
 }
@@ -195,6 +199,7 @@ func (e *Engine) try(c *conn, dir int, b []byte) {
 	if !pr.begun {
 		pr.begun, pr.midstream = true, !c.asm.Synced(dir)
 	}
+	pr.ended = false // it began anew
 	pr.bytes += len(b)
 	if pr.refused {
 		e.resign(c)
@@ -251,6 +256,11 @@ func (e *Engine) activate(c *conn, p *dissector.Protocol, dir int, b []byte) {
 		}
 		if d == dir {
 			c.Data(d, b)
+		}
+	}
+	for d := range c.probe {
+		if c.probe[d].ended {
+			c.End(d)
 		}
 	}
 }

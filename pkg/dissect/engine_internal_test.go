@@ -100,6 +100,30 @@ func TestDone(t *testing.T) {
 	}
 }
 
+// A direction that was over before the other one was recognised is over for the
+// dissector too; a FIN beside a SYN ends nothing.
+func TestEndedBefore(t *testing.T) {
+	b := newBench(Config{})
+	sat := brittleProtocol
+	sat.NewStream = func() dissector.Stream { return new(sated) }
+	b.e = newEngine(b.e.cfg, []*dissector.Protocol{&sat})
+	var f Flow
+	b.send(&f, true, 0, packet.SYN, "")
+	b.send(&f, false, 0, packet.SYN|packet.ACK|packet.FIN, "")
+	b.send(&f, false, 1, packet.ACK, "what")
+	b.send(&f, false, 5, packet.ACK|packet.FIN, "")
+	b.send(&f, true, 1, packet.ACK, "hello")
+	if len(b.facts) != 1 || b.facts[0].Kind != "end" || f.Protocol != "brittle" {
+		t.Errorf("facts %v, flow %+v", b.facts, f)
+	}
+	if b.send(&f, true, 6, packet.ACK|packet.FIN, ""); len(b.facts) != 2 {
+		t.Errorf("facts %v", b.facts)
+	}
+	if n := b.e.Counters()["tcp_after_end"]; n != 0 {
+		t.Errorf("%d segments after the end", n)
+	}
+}
+
 func (b *bench) send(f *Flow, fromSrc bool, seq uint32, flags uint8, data string) {
 	h := packet.Headers{
 		SrcIP: netip.MustParseAddr("10.0.0.1"), DstIP: netip.MustParseAddr("10.0.0.2"), Transport: proto.TCP, SrcPort: 4000, DstPort: 7,

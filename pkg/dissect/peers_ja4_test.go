@@ -74,11 +74,8 @@ func TestJA4(t *testing.T) {
 }
 
 func ja4Why(capture, value string) string {
-	switch {
-	case capture == "tls-non-ascii-alpn.pcapng" && value[8:10] == "99":
+	if capture == "tls-non-ascii-alpn.pcapng" && value[8:10] == "99" {
 		return "an ALPN that is not ASCII: 99 was the rule before JA4.md took the hex digits"
-	case strings.HasPrefix(capture, "socks"):
-		return "behind SOCKS: out of scope"
 	}
 	return ""
 }

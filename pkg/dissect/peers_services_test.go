@@ -69,7 +69,6 @@ var serviceLogs = map[string]map[string]serviceColumn{
 var serviceReasons = []struct{ word, reason string }{
 	{"ldap/ctu-", "the client gives the login up: an outcome that nobody told"},
 	{"krb/smb2_krb", "Zeek has the keys"},
-	{"http/connect-with-smtp", "SMTP behind HTTP's CONNECT: only TLS is read there"},
 	{"ldap/ldap-starttls", "of the extended operation StartTLS, which is told as upgraded"},
 }
 
@@ -204,7 +203,7 @@ func (o *observed) zeekLabels(s *score, trace, text string) {
 
 func labelWhy(trace string) string {
 	if strings.Contains(trace, "connect-with-smtp") {
-		return "SMTP behind HTTP's CONNECT: only TLS is read there"
+		return "SMTP behind HTTP's CONNECT rides on it: the label is the proxy's"
 	}
 	return ""
 }

@@ -142,10 +142,6 @@ func zeekValue(name, v string) string {
 
 // zeekReasons are why a trace, or all whose name contains a word, differs.
 var zeekReasons = []struct{ word, reason string }{
-	{"starttls", "TLS after STARTTLS is out of scope"},
-	{"mysql/", "TLS after STARTTLS is out of scope"},
-	{"rdp/", "TLS after the negotiation of RDP: out of scope"},
-	{"globus-url-copy", "TLS inside FTP: out of scope"},
 	{"dce-rpc/", "NTLM inside DCE/RPC: out of scope"},
 	{"ldap/", "NTLM inside LDAP: out of scope"},
 	{"tls/dtls", "DTLS is not TLS over TCP"},

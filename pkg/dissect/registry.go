@@ -96,6 +96,7 @@ var clinical = []*dissector.Protocol{
 var building = []*dissector.Protocol{
 	&bacnet.Protocol,
 	&modbus.Protocol,
+	&modbus.Home,
 	&s7comm.Protocol,
 	&mms.Protocol,
 	&enip.Protocol,

@@ -144,7 +144,7 @@ func (f *Fold) observation(tx *stream.Tx, ev *stream.Event, o *proto.Observation
 // what another said about it.
 func spoke(o *proto.Observation) bool {
 	switch {
-	case o.Kind == "name" && (o.Protocol == "dns" || o.Protocol == "llmnr"):
+	case o.Kind == "name" && (o.Protocol == "dns" || o.Protocol == "llmnr"), o.Kind == "engine" && o.Protocol == "snmp":
 		return false
 	case o.Protocol == "dhcp" && (o.Kind == "offer" || o.Kind == "ack" || o.Kind == "nak"):
 		return o.Attributes.Get("role") == "server"

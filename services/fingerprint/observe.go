@@ -116,6 +116,8 @@ func spoke(o *proto.Observation) bool {
 	switch o.Protocol {
 	case "dns", "llmnr":
 		return o.Kind != "name"
+	case "snmp":
+		return o.Kind != "engine"
 	case "mdns":
 		// The rest may be said for another, and whoever says it has said one of these too.
 		return o.Kind == "query" || o.Kind == "response"

@@ -154,6 +154,46 @@ server 1 {"product":"Oracle","role":"server","tns_version":"314"}`,
 	dissecttest.PlantedTalks(t, "database", 9999, []string{secret}, all...)
 }
 
+// hello is a TLS hello without extensions: of a client (1) or of a server (2).
+func hello(kind byte) []byte {
+	head := "\x03\x03" + strings.Repeat("r", 32) + "\x00"
+	if kind == 1 {
+		return []byte("\x16\x03\x01\x00\x2d\x01\x00\x00\x29" + head + "\x00\x02\x13\x01\x01\x00")
+	}
+	return []byte("\x16\x03\x03\x00\x2a\x02\x00\x00\x26" + head + "\x13\x01\x00")
+}
+
+// What was asked for is TLS's to read, both hellos of it.
+func TestUpgraded(t *testing.T) {
+	const hellos = "tls client_hello > ja3=ea1e247991e541e39bf918cb7cfa5139 ja4=t12i010000_0f2cb44170f4_000000000000 tls_version=1.2 tls_versions=1.2\n" +
+		"tls server_hello < cipher=TLS_AES_128_GCM_SHA256 ja3s=e8c07683aecf9b16e8e33f10a5161e4e tls_version=1.2\n"
+	for protocol, tc := range map[string]struct {
+		c    dissecttest.Conversation
+		want string
+	}{
+		"mysql": {
+			dissecttest.Talk([2][]byte{nil, greeting("8.0.36", "ffff ffdf")}, [2][]byte{mysql(1, string(unhex("85aeff19 00000001 2d"))+strings.Repeat("\x00", 23)), nil}, [2][]byte{hello(1), hello(2)}),
+			"mysql server_greeting < auth=caching_sha2_password product=MySQL software_version=8.0.36 tls=offered\nmysql login > tls=used\n" + hellos,
+		},
+		"postgresql": { // psql asks for GSSAPI first
+			dissecttest.Talk([2][]byte{pg(0, string(unhex("04d21630"))), []byte("N")}, [2][]byte{pg(0, string(unhex("04d2162f"))), []byte("S")}, [2][]byte{hello(1), hello(2)}),
+			"postgresql server_greeting < tls=used\n" + hellos,
+		},
+		"tds": { // a record goes over two packets
+			dissecttest.Talk(
+				[2][]byte{prelogin("0b000c38 0000", 1), tds(4, prelogin("0f00103c 0000", 1)[8:])},
+				[2][]byte{append(tds(0x12, hello(1)[:20]), tds(0x12, hello(1)[20:])...), tds(0x12, hello(2))},
+			),
+			"tds prelogin > encryption=on software_version=11.0.3128\ntds prelogin < encryption=on product=Microsoft SQL Server software_version=15.0.4156\n" + hellos,
+		},
+	} {
+		r := dissecttest.EveryCut(t, tc.c)
+		if r.Brief() != tc.want || r.Flows[0].Protocol != protocol || strings.Join(r.Flows[0].Inner, " ") != "tls" {
+			t.Errorf("%s: %v, got\n%swant\n%s", protocol, r.Flows[0].Inner, r.Brief(), tc.want)
+		}
+	}
+}
+
 func TestDamaged(t *testing.T) {
 	for name, c := range map[string]dissecttest.Conversation{
 		"a PRELOGIN's option beyond its end": dissecttest.Talk([2][]byte{tds(0x12, unhex("00 000b 0006 01 00ff 0001 ff 0b000c38 0000 00")), nil}),
@@ -190,6 +230,10 @@ func TestCaptures(t *testing.T) {
 		{"nDPI/pcap/mysql.pcapng", `"software_version":"8.0.36"`},
 		{"zeek/Traces/mysql/mysql8-navicat-login-failed.pcap", `"library_version":"3.2.3","os":"Windows"`},
 		{"zeek/Traces/mysql/tls-13-amazon-rds.pcap", `"tls":"used"`},
+		{"zeek/Traces/mysql/tls-13-amazon-rds.pcap", `"tls_version":"1.3"`},
+		{"arkime/pcap/mysql-tls.pcap", `"ja4":"t11i220200_fd01a07dbaa1_33a13ba74d1c"`},
+		{"arkime/pcap/mysql-tls.pcap", `"cipher":"TLS_RSA_WITH_AES_256_CBC_SHA","ja3s":"e05da289b42d4cf4dcd64a1e6152aed6"`},
+		{"arkime/pcap/mysql-tls.pcap", `"certificate_serial":"02"`},
 		{"zeek/Traces/postgresql/psql-aws-ssl-disable.pcap", `"software_version":"13.7"`},
 		{"zeek/Traces/postgresql/psql-login.pcap", `"software_version":"14.5 (Debian 14.5-1.pgdg110+1)"`},
 		{"zeek/Traces/postgresql/psql-insert-fail-drop-fail.pcap", `"account":"administrator","program":"psql"`},
@@ -206,6 +250,8 @@ func FuzzStream(f *testing.F) {
 	f.Add(mysql(1, string(unhex("8da2ff01 00000001 2d"))+strings.Repeat("\x00", 23)+"root\x00\x04hash"), greeting("8.0.36", "ffff ffdf"), 9)
 	f.Add(pg(0, "\x00\x03\x00\x00user\x00x\x00\x00"), pg('R', "\x00\x00\x00\x03"), 9)
 	f.Add(append(prelogin("0b000c38 0000", 0), login7("WS-7", "sa", "x", "app")...), tds(4, prelogin("0f00103c 0000", 2)[8:]), 9)
+	f.Add(append(prelogin("0b000c38 0000", 1), tds(0x12, hello(1))...), append(tds(4, prelogin("0f00103c 0000", 1)[8:]), tds(0x12, hello(2))...), 9)
+	f.Add(append(pg(0, string(unhex("04d2162f"))), hello(1)...), append([]byte("S"), hello(2)...), 9)
 	f.Add(connect("(CID=(PROGRAM=x)(HOST=y))"), tns(4, []byte("\x22\x00\x00\x33(DESCRIPTION=(VSNNUM=318767104))")), 9)
 	f.Fuzz(func(t *testing.T, a, b []byte, cut int) {
 		c := dissecttest.Talk([2][]byte{a, b}, [2][]byte{a, b})

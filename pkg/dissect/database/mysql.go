@@ -68,7 +68,9 @@ const (
 	mysqlSecure      = 0x00008000
 )
 
-type mysqlTalk struct{ greeted, asked bool }
+type mysqlTalk struct{ greeted, asked, tls bool }
+
+func (t *mysqlTalk) upgraded() bool { return t.tls }
 
 func (t *mysqlTalk) message(c *dissector.Context, b []byte) bool {
 	b = b[4:]
@@ -142,7 +144,8 @@ func (t *mysqlTalk) login(c *dissector.Context, b []byte) bool {
 		f.Attributes.Set("tls", "used")
 		c.Sink.Inner("tls")
 		c.Emit(&f)
-		return true
+		t.tls = true // the client's hello follows, and the server says nothing before its own
+		return false
 	}
 	if capabilities&mysqlNew == 0 {
 		return true

@@ -49,13 +49,17 @@ func postgresql(b []byte) dissector.Verdict {
 // pgTalk is a connection: a server's answer to a request for TLS is one byte; the
 // client's first messages have no kind before their length.
 type pgTalk struct {
-	tls       bool // asked for, and not answered yet
+	tls       bool // or GSSAPI: asked for, and not answered yet
+	gssapi    bool // that was asked for
+	granted   bool // TLS follows
 	started   bool
 	clear     bool // the server wants the password in clear
 	version   bool
 	authTold  bool
 	cleartext bool
 }
+
+func (t *pgTalk) upgraded() bool { return t.granted }
 
 func (t *pgTalk) length(b []byte, lost bool) int {
 	switch {
@@ -85,12 +89,16 @@ func (t *pgTalk) message(c *dissector.Context, b []byte) bool {
 	switch {
 	case len(b) == 1: // whether TLS follows
 		t.tls = false
-		if b[0] != 'N' {
+		if b[0] == 'G' || t.gssapi { // encrypted by Kerberos, or asked for that in vain
+			return b[0] == 'G'
+		}
+		if b[0] == 'S' {
 			f := fact(c, "server_greeting", "server")
 			f.Attributes.Set("tls", "used")
 			c.Emit(&f)
 			c.Sink.Inner("tls")
-			return true
+			t.granted = true
+			return false
 		}
 		f := fact(c, "server_greeting", "server")
 		f.Attributes.Set("tls", "refused")
@@ -124,7 +132,7 @@ func (t *pgTalk) message(c *dissector.Context, b []byte) bool {
 func (t *pgTalk) first(c *dissector.Context, b []byte) bool {
 	switch be32(b[4:]) {
 	case 80877103, 80877104:
-		t.tls = true
+		t.tls, t.gssapi = true, be32(b[4:]) == 80877104
 		return false
 	case 80877102:
 		return true

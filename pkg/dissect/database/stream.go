@@ -7,6 +7,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/framing"
+	"github.com/wardflow/wardflow/pkg/dissect/tls"
 )
 
 // The bounds of one connection.
@@ -22,12 +23,24 @@ type talk interface {
 	message(c *dissector.Context, b []byte) (over bool)
 }
 
+// upgrader is a talk after one of whose messages all that follows, of both
+// directions, may be TLS.
+type upgrader interface {
+	upgraded() bool
+}
+
+// keeper is a talk that keeps something.
+type keeper interface {
+	size() int
+}
+
 // stream takes both directions apart into messages.
 type stream struct {
 	half     [2]framing.Reader
 	format   [2]*framing.Format // by direction
 	messages [2]int
 	talk     talk
+	tls      dissector.Stream // once both directions are
 }
 
 // Data reads the next bytes of a direction.
@@ -35,7 +48,7 @@ func (s *stream) Data(c *dissector.Context, b []byte) {
 	side := c.Side & 1
 	r := &s.half[side]
 	r.Feed(b)
-	for {
+	for s.tls == nil {
 		m, _, ok := r.Next(s.format[side])
 		if !ok {
 			return
@@ -44,23 +57,48 @@ func (s *stream) Data(c *dissector.Context, b []byte) {
 			c.Sink.Done()
 			return
 		}
+		if t, can := s.talk.(upgrader); can && t.upgraded() {
+			s.tls = tls.Upgraded()
+		}
+	}
+	if r.Lost() {
+		s.tls.Gap(c, -1)
+	}
+	if rest := r.Rest(); len(rest) > 0 {
+		s.tls.Data(c, rest)
 	}
 }
 
 // Gap ends the reading: what is told is told at the beginning.
 func (s *stream) Gap(c *dissector.Context, n int64) {
-	if n != -1 { // from the middle on, the rest may still tell
+	switch {
+	case s.tls != nil:
+		s.tls.Gap(c, n)
+	case n != -1: // from the middle on, the rest may still tell
 		c.Sink.Done()
-		return
+	default:
+		s.half[c.Side&1].Gap()
 	}
-	s.half[c.Side&1].Gap()
 }
 
-// End has nothing to tell.
-func (s *stream) End(*dissector.Context) {}
+// End has nothing to tell but TLS's.
+func (s *stream) End(c *dissector.Context) {
+	if s.tls != nil {
+		s.tls.End(c)
+	}
+}
 
 // Size is the bytes that are kept.
-func (s *stream) Size() int { return 256 + s.half[0].Size() + s.half[1].Size() }
+func (s *stream) Size() int {
+	n := 256 + s.half[0].Size() + s.half[1].Size()
+	if s.tls != nil {
+		n += s.tls.Size()
+	}
+	if t, keeps := s.talk.(keeper); keeps {
+		n += t.size()
+	}
+	return n
+}
 
 func fact(c *dissector.Context, kind, role string) dissector.Fact {
 	f := dissector.Fact{Kind: kind, Subject: dissector.Subject{Side: c.Side}}

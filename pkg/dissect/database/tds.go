@@ -7,6 +7,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/framing"
+	"github.com/wardflow/wardflow/pkg/dissect/tls"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -92,15 +93,35 @@ func tdsToken(b byte) bool {
 
 type tdsTalk struct {
 	encrypted bool
-	asked     bool // somebody signed on
+	asked     bool             // somebody signed on
+	tls       dissector.Stream // of the handshake within PRELOGIN packets
+}
+
+func (t *tdsTalk) size() int {
+	if t.tls == nil {
+		return 0
+	}
+	return t.tls.Size()
+}
+
+// handshake gives TLS what a packet has of it (3.2.5.1): its records may go over several
+// packets. What follows them is in no packets; TLS has ended the reading before.
+func (t *tdsTalk) handshake(c *dissector.Context, b []byte) {
+	if t.tls == nil {
+		t.tls = tls.Upgraded()
+		c.Sink.Inner("tls")
+	}
+	t.tls.Data(c, b[tdsHeader:])
+	if missing := be16(b[2:]) - len(b); missing > 0 {
+		t.tls.Gap(c, int64(missing))
+	}
 }
 
 func (t *tdsTalk) message(c *dissector.Context, b []byte) bool {
 	kind, body := b[0], b[tdsHeader:]
 	switch {
-	case kind == tdsPrelogin && len(body) > 0 && body[0] == 0x16: // TLS in PRELOGIN packets
-		c.Sink.Inner("tls")
-		return true
+	case kind == tdsPrelogin && (t.tls != nil || len(body) > 0 && body[0] == 0x16), kind == tdsResult && t.tls != nil && !t.asked:
+		t.handshake(c, b)
 	case kind == tdsPrelogin, kind == tdsResult && !t.asked && len(body) > 0 && body[0] == 0:
 		return t.prelogin(c, body)
 	case kind == tdsLogin7:

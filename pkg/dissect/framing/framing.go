@@ -6,6 +6,8 @@
 // Where bytes begin no message, it steps on byte by byte until some do.
 package framing
 
+import "slices"
+
 // Format is how a protocol's messages are framed.
 type Format struct {
 	// Keep is the most bytes of a message that are given; the rest is stepped over.
@@ -93,6 +95,18 @@ func (r *Reader) kept(f *Format) (m []byte, size int, ok, done bool) {
 	}
 	r.buf, r.in = append(r.buf, r.in[:take]...), r.in[take:]
 	return nil, 0, false, false
+}
+
+// Rest gives all that Next has not given yet, as it came, and forgets it: from here
+// on the connection is not made of these messages any more.
+func (r *Reader) Rest() []byte {
+	b := r.in
+	if len(r.buf) > r.used {
+		b = slices.Concat(r.buf[r.used:], b)
+	}
+	b = b[min(r.skip, len(b)):]
+	*r = Reader{}
+	return b
 }
 
 // Gap forgets what was begun: bytes are missing.

@@ -78,6 +78,40 @@ func TestGap(t *testing.T) {
 	}
 }
 
+func TestRest(t *testing.T) {
+	for _, tc := range []struct {
+		pieces []string
+		want   string
+	}{
+		{[]string{"<1a<1bcd"}, "<1bcd"},
+		{[]string{"<1", "a<1bcd"}, "<1bcd"},
+		{[]string{"<1a", ""}, ""},
+	} {
+		var r framing.Reader
+		for i, piece := range tc.pieces {
+			if r.Feed([]byte(piece)); i == len(tc.pieces)-1 {
+				r.Next(&format)
+				break
+			}
+			for ok := true; ok; {
+				_, _, ok = r.Next(&format)
+			}
+		}
+		if got := string(r.Rest()); got != tc.want || r.Lost() {
+			t.Errorf("%q: %q, want %q", tc.pieces, got, tc.want)
+		}
+		r.Feed([]byte("<9abc"))
+		r.Next(&format)
+		if r.Feed([]byte("defghixyz")); string(r.Rest()) != "xyz" {
+			t.Error("the rest of a message that is not kept is given")
+		}
+		r.Feed([]byte("xx"))
+		if got := string(r.Rest()); got != "xx" {
+			t.Errorf("then %q", got)
+		}
+	}
+}
+
 func FuzzReader(f *testing.F) {
 	f.Add("<1a<5abcde", 3, 7)
 	f.Fuzz(func(t *testing.T, s string, i, j int) {

@@ -2,12 +2,15 @@ package ftp
 
 import (
 	"bytes"
+	"encoding/base64"
 	"slices"
 	"strconv"
 
 	"github.com/wardflow/wardflow/pkg/dissect/banner"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/lines"
+	"github.com/wardflow/wardflow/pkg/dissect/tls"
+	"github.com/wardflow/wardflow/pkg/dissect/tunnel"
 )
 
 const (
@@ -76,6 +79,7 @@ type stream struct {
 	failed  int
 	told    []string
 	secure  bool
+	tokens  *tunnel.Stream // what ADAT carries
 }
 
 // Data reads the next bytes of a direction.
@@ -88,7 +92,13 @@ func (s *stream) Gap(c *dissector.Context, n int64) { s.conn.Gap(c, n, s) }
 func (s *stream) End(c *dissector.Context) { s.conn.End(c, s) }
 
 // Size is about the bytes that are kept.
-func (s *stream) Size() int { return 512 + s.conn.Size() + cap(s.text) + 32*cap(s.pending) }
+func (s *stream) Size() int {
+	n := 512 + s.conn.Size() + cap(s.text) + 32*cap(s.pending)
+	if s.tokens != nil {
+		n += s.tokens.Size()
+	}
+	return n
+}
 
 // Begins holds for a reply or a known command.
 func (s *stream) Begins(b []byte) bool {
@@ -105,6 +115,29 @@ func (s *stream) Lost(c *dissector.Context) {
 	if s.role[c.Side&1] != client {
 		s.greeted = true
 	}
+	if s.tokens != nil {
+		s.tokens.Gap(c, -1)
+	}
+}
+
+// token reads a piece of the security exchange of RFC 2228, "ADAT base64" of a client and
+// "335 ADAT=base64" of a server: with GridFTP, whose GSSAPI is the grid's, it is TLS
+// between the two. Of a long line the beginning is there, which has a server's hello and
+// most often its certificate.
+func (s *stream) token(c *dissector.Context, b []byte, long bool) {
+	var room [lines.Max]byte
+	if s.tokens == nil {
+		s.tokens = tunnel.New("", dissector.Other, &tls.Protocol)
+	}
+	if long {
+		b = b[:len(b)&^3]
+	}
+	n, _ := base64.StdEncoding.Decode(room[:], b) // of damaged ones what stands before
+	s.tokens.Data(c, room[:n])
+	clear(room[:])
+	if long {
+		s.tokens.Gap(c, -1)
+	}
 }
 
 // Line takes a command or a line of a reply.
@@ -115,6 +148,11 @@ func (s *stream) Line(c *dissector.Context, line []byte, long bool) {
 		if *is = client; coded {
 			*is = server
 		}
+	}
+	if b, carries := bytes.CutPrefix(line[min(len(line), 4):], []byte("ADAT=")); carries && coded && *is == server {
+		s.token(c, b, long)
+	} else if b, carries := bytes.CutPrefix(line, []byte("ADAT ")); carries && *is == client {
+		s.token(c, bytes.TrimSpace(b), long)
 	}
 	switch {
 	case *is == server:

@@ -1,6 +1,7 @@
 package ftp_test
 
 import (
+	"encoding/base64"
 	"slices"
 	"strconv"
 	"strings"
@@ -112,6 +113,39 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// With GridFTP TLS is within the lines, and the session goes on behind its handshake.
+// A token of anything else, of which Kerberos' names somebody, is left alone.
+func TestTokens(t *testing.T) {
+	head := "\x03\x03" + strings.Repeat("r", 32) + "\x00"
+	encode := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+	c := dissecttest.Lines("S: 220 FTP server", "C: AUTH GSSAPI", "S: 334 ADAT must follow",
+		"C: ADAT "+encode("\x16\x03\x01\x00\x2d\x01\x00\x00\x29"+head+"\x00\x02\x13\x01\x01\x00"), "S: 335 ADAT="+encode("\x16\x03\x03\x00\x2a\x02\x00\x00\x26"+head+"\x13\x01\x00"),
+		"C: ADAT "+encode("\x14\x03\x03\x00\x01\x01"), "S: 235 ADAT="+encode("\x14\x03\x03\x00\x01\x01"), "C: NOOP", "S: 200 fine")
+	want := `ftp banner < hostname=x
+tls client_hello > ja3=ea1e247991e541e39bf918cb7cfa5139 ja4=t12i010000_0f2cb44170f4_000000000000 tls_version=1.2 tls_versions=1.2
+tls server_hello < cipher=TLS_AES_128_GCM_SHA256 ja3s=e8c07683aecf9b16e8e33f10a5161e4e tls_version=1.2
+ftp session > commands=ADAT:2|AUTH:1|NOOP:1
+`
+	want = strings.Replace(want, " hostname=x", "", 1)
+	if r := dissecttest.EveryCut(t, c); r.Brief() != want || !slices.Equal(r.Flows[0].Inner, []string{"tls"}) {
+		t.Errorf("%v, got\n%swant\n%s", r.Flows[0].Inner, r.Brief(), want)
+	}
+	c = dissecttest.Lines("S: 220 FTP server", "C: AUTH GSSAPI", "S: 334 ADAT must follow", "C: ADAT "+encode("`\x82\x01jcanaryuser"), "S: 235 ADAT="+encode("jcanaryuser"), "C: ADAT !", "S: 501 jcanaryuser")
+	dissecttest.NoLeak(t, []string{"jcanaryuser"}, c)
+	if r := dissecttest.EveryCut(t, c); r.Brief() != "ftp banner <\nftp session > commands=ADAT:2|AUTH:1\n" || len(r.Flows[0].Inner) > 0 {
+		t.Error(r.Brief())
+	}
+	// Zeek's ssl.log of the capture.
+	r := dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, repotest.Shared(t, "captures/zeek/Traces/globus-url-copy.pcap")))
+	for attribute, want := range map[string]string{
+		"tls_version": "1.0", "cipher": "TLS_RSA_WITH_AES_256_CBC_SHA", "certificate_sha256": "5d3015916579d36adff0d813c94ab4354cd9ed3d23646b40e4d137b79c77c860",
+	} {
+		if !slices.ContainsFunc(r.Facts, func(f dissecttest.Fact) bool { return f.Attributes.Get(attribute) == want && f.DstPort == 2811 }) {
+			t.Errorf("no %s=%s in\n%s", attribute, want, r.Brief())
+		}
+	}
+}
+
 // Segments that are lost cost their lines and no more; what is no FTP at all ends.
 func TestBroken(t *testing.T) {
 	for name, text := range map[string][]string{
@@ -158,6 +192,7 @@ func FuzzStream(f *testing.F) {
 		}
 	}
 	f.Add(a.String(), b.String(), 40)
+	f.Add("AUTH GSSAPI\r\nADAT FgMBAC0BAAApAwM=\r\nADAT !\r\n", "220 FTP\r\n334 x\r\n335 ADAT=FgMDACoCAAAmAwM=\r\n335-ADAT=\r\n", 3)
 	f.Add("PORT 1,2,3,4,5,6\r\nEPRT |2|::1|7|\r\n", "220 FTP\r\n229 x (|||7|)\r\n227 1,2,3,4,5,6\n", 3)
 	f.Fuzz(func(t *testing.T, a, b string, cut int) {
 		dissecttest.FuzzCut(t, []byte(a), []byte(b), cut)

@@ -24,23 +24,9 @@ const (
 
 var schemeNames = [...]string{"", "basic", "digest", "bearer", "ntlm", "negotiate", "other"}
 
-// account is the kind of account in a Basic header: its name never leaves.
-type account uint8
-
-const (
-	noAccount account = iota
-	emptyAccount
-	administrator
-	guest
-	otherAccount
-)
-
-var accountNames = [...]string{"", "empty", "administrator", "guest", "other"}
-
-var accounts = map[string]account{
-	"": emptyAccount, "admin": administrator, "administrator": administrator, "root": administrator, "supervisor": administrator, "superuser": administrator,
-	"guest": guest, "anonymous": guest, "public": guest,
-}
+// secret holds for the schemes that show whoever reads along what signs on: a password
+// (RFC 7617 4), or a token that is as good as one (RFC 6750 5.2).
+func (s scheme) secret() bool { return s == basic || s == bearer }
 
 // split gives the scheme and what follows it.
 func split(value []byte) (scheme, []byte) {
@@ -54,7 +40,8 @@ func split(value []byte) (scheme, []byte) {
 }
 
 // credentials reads an Authorization header: the scheme, the kind of account of
-// Basic, the token of NTLM. Nothing else of it is kept.
+// Basic, the token of NTLM. Nothing else of it is kept. What a client sends in one of
+// our flows it sends in clear: behind TLS nothing of it is read.
 func (m *message) credentials(value []byte) {
 	s, rest := split(value)
 	if m.scheme == noScheme || s == basic {
@@ -69,20 +56,17 @@ func (m *message) credentials(value []byte) {
 }
 
 // kindOf judges the name in "name:password" and forgets it.
-func kindOf(encoded []byte) account {
+func kindOf(encoded []byte) string {
 	var room [96]byte
 	// Of a long one the beginning tells enough: no known account is long.
 	encoded = bytes.TrimRight(encoded, "=")
 	encoded = encoded[:min(len(encoded), 128)]
 	n, err := base64.RawStdEncoding.Decode(room[:], encoded)
 	if err != nil && n == 0 {
-		return otherAccount
+		return "other"
 	}
 	name, _, _ := bytes.Cut(room[:n], []byte(":"))
-	kind := otherAccount
-	if k, ok := accounts[string(bytes.ToLower(name))]; ok {
-		kind = k
-	}
+	kind := dissector.Account(name)
 	clear(room[:])
 	return kind
 }

@@ -59,7 +59,7 @@ func (s *seen) request(c *dissector.Context, m *message) {
 	if in := inner(m.kind); in != "" {
 		c.Sink.Inner(in)
 	}
-	if s.news(c, 0, uint8(m.scheme)<<4|uint8(m.account), m.host, m.agent) {
+	if s.news(c, 0, uint8(m.scheme), m.host, m.agent, []byte(m.account)) {
 		f := dissector.Fact{Kind: "request", Subject: dissector.Subject{Side: c.Side}}
 		a := &f.Attributes
 		a.Set("role", "client")
@@ -68,7 +68,10 @@ func (s *seen) request(c *dissector.Context, m *message) {
 		a.Set("method", methodName(m.method))
 		a.Set("http_version", version(m.minor))
 		a.Set("auth", schemeNames[m.scheme])
-		a.Set("account", accountNames[m.account])
+		a.Set("account", m.account)
+		if m.scheme.secret() {
+			a.Set("cleartext_credential", schemeNames[m.scheme])
+		}
 		a.Set("upgrade", upgrades[string(bytes.ToLower(m.upgrade))])
 		c.Emit(&f)
 	}

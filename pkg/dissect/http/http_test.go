@@ -99,9 +99,9 @@ func TestMessages(t *testing.T) {
 		{"wants a password", []string{get, "HTTP/1.1 401 No\r\nServer: s\r\nWWW-Authenticate: Basic realm=\"Infusion gateway\"\r\nContent-Length: 0\r\n\r\n"}, []string{
 			"request 0 host=pacs.example.org method=GET user_agent=CT/1.2", "response 1 auth=basic realm=Infusion gateway server=s status=401",
 		}},
-		{"gives one", []string{"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YWRtaW46c2VjcmV0\r\n\r\n"}, []string{"request 0 account=administrator auth=basic host=a method=GET"}},
-		{"of somebody", []string{"GET / HTTP/1.1\r\nHost: a\r\nauthorization: basic amRvZTpzZWNyZXQ=\r\n\r\n"}, []string{"request 0 account=other auth=basic host=a method=GET"}},
-		{"bearer", []string{"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer abc.def\r\n\r\n"}, []string{"request 0 auth=bearer host=a method=GET"}},
+		{"gives one", []string{"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YWRtaW46c2VjcmV0\r\n\r\n"}, []string{"request 0 account=administrator auth=basic cleartext_credential=basic host=a method=GET"}},
+		{"of somebody", []string{"GET / HTTP/1.1\r\nHost: a\r\nauthorization: basic amRvZTpzZWNyZXQ=\r\n\r\n"}, []string{"request 0 account=other auth=basic cleartext_credential=basic host=a method=GET"}},
+		{"bearer", []string{"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer abc.def\r\n\r\n"}, []string{"request 0 auth=bearer cleartext_credential=bearer host=a method=GET"}},
 		{"a mail address", []string{"GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: bot (alfa@example.org)\r\n\r\n"}, []string{"request 0 host=a method=GET"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -32,7 +32,7 @@ type message struct {
 	target, boundary, accept, action []byte // for the readers of bodies, see pkg/dissect/httpbody
 	scheme                           scheme
 	realm, token                     []byte
-	account                          account
+	account                          string // its kind, in a Basic header: the name never leaves
 }
 
 func (m *message) reset() {

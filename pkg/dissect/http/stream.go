@@ -5,7 +5,10 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/httpbody"
+	"github.com/wardflow/wardflow/pkg/dissect/smtp"
+	"github.com/wardflow/wardflow/pkg/dissect/ssh"
 	"github.com/wardflow/wardflow/pkg/dissect/tls"
+	"github.com/wardflow/wardflow/pkg/dissect/tunnel"
 )
 
 const (
@@ -39,7 +42,8 @@ type stream struct {
 	pending [maxPending]pending // requests without response, a ring
 	first   int
 	waiting int
-	tunnel  dissector.Stream  // after CONNECT
+	tunnel  dissector.Stream  // HTTP/2, or what goes through after CONNECT
+	within  bool              // this is behind a CONNECT itself: another one is not followed
 	readers []httpbody.Reader // of the bodies, as in kinds; nil while none was wanted
 	done    bool
 	seen    seen
@@ -100,6 +104,7 @@ func (s *stream) Data(c *dissector.Context, b []byte) {
 	}
 	if s.tunnel != nil && len(b) > 0 {
 		s.tunnel.Data(c, b)
+		s.leave(c)
 	}
 	if s.done {
 		s.finish(c, true)
@@ -364,14 +369,27 @@ func hexValue(x byte) int {
 	return -1
 }
 
-// connect gives the rest of both directions to TLS, if it is that.
+// connect gives the rest of both directions to what goes through.
 func (s *stream) connect(c *dissector.Context) {
-	s.tunnel = tls.Tunnelled()
+	if s.within {
+		s.done = true
+		return
+	}
+	s.tunnel = tunnel.New("http_connect", c.Side, &tls.Protocol, &ssh.Protocol, &smtp.Protocol, &dissector.Protocol{
+		Name: "http", Recognise: recognise, NewStream: func() dissector.Stream { return &stream{within: true} },
+	})
 	for i := range s.half {
 		s.half[i].line = nil
 	}
 	s.seen.finish(c, false)
 	s.closeReaders(c)
+}
+
+// leave ends the connection when what goes through has nothing more to tell.
+func (s *stream) leave(c *dissector.Context) {
+	if t, is := s.tunnel.(*tunnel.Stream); is && t.Over() {
+		c.Sink.Done()
+	}
 }
 
 // lose gives the place in a direction up.
@@ -405,6 +423,7 @@ func (s *stream) Gap(c *dissector.Context, n int64) {
 func (s *stream) End(c *dissector.Context) {
 	if s.tunnel != nil {
 		s.tunnel.End(c)
+		s.leave(c)
 		return
 	}
 	h := &s.half[c.Side&1]

@@ -12,6 +12,13 @@ var Protocol = dissector.Protocol{
 	Recognise: recognise, NewStream: func() dissector.Stream { return new(stream) },
 }
 
+// Home is Modbus on its own port, where a message may have any function: one that is
+// reserved, a maker's own, or a scanner's. There its frame is enough.
+var Home = dissector.Protocol{
+	Name: "modbus", Ports: []uint16{port}, AtHome: true,
+	Recognise: recogniseHome, NewStream: func() dissector.Stream { return new(stream) },
+}
+
 const port = 502
 
 // A message over TCP (messaging guide, 3.1.3):
@@ -51,6 +58,37 @@ func recognise(b []byte, _ bool) dissector.Verdict {
 		return recogniseRTU(b)
 	}
 	return dissector.Yes
+}
+
+// recogniseHome wants a whole message of any function but 0, exactly as long as its
+// header says, and behind it nothing or what begins another one.
+func recogniseHome(b []byte, _ bool) dissector.Verdict {
+	for i, x := range b[:min(len(b), header+1)] {
+		if (i == 2 || i == 3) && x != 0 || i == 4 && x > maxUMAS>>8 || i == header && x&^exceptionBit == 0 {
+			return dissector.No
+		}
+	}
+	if len(b) <= header {
+		return dissector.More
+	}
+	switch n, ok := length(b); {
+	case !ok:
+		return dissector.No
+	case len(b) < 6+n:
+		return dissector.More
+	case !begins(b[6+n:]):
+		return dissector.No
+	}
+	return dissector.Yes
+}
+
+// begins reports whether b may begin a message of any function.
+func begins(b []byte) bool {
+	if len(b) <= header {
+		return continues(b)
+	}
+	_, ok := length(b)
+	return ok && continues(b) && b[header]&^exceptionBit != 0
 }
 
 // length reads how many bytes follow a header's length, of a message whose first
@@ -169,7 +207,14 @@ func (s *stream) message(c *dissector.Context, h *half, b []byte) int {
 	request, response := shape(pdu)
 	if !request && !response {
 		if h.lost && h.skipped { // what follows a gap begins with a message, most often
-			return s.lose(c, h)
+			switch next := b[6+n:]; {
+			case functions[pdu[0]&^exceptionBit] != "":
+				return s.lose(c, h)
+			case len(next) <= header && begins(next): // of a function that nobody knows two in a row are believed
+				return 0
+			case !begins(next):
+				return s.lose(c, h)
+			}
 		}
 		c.Count("modbus_pdu_malformed")
 	}

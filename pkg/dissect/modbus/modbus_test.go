@@ -242,6 +242,43 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// Functions that nobody knows are told by their number where Modbus is at home, and
+// after messages that are known; a scan of them is what it is. Elsewhere, and where the
+// frame is not right, they are nothing.
+func TestUnknownFunctions(t *testing.T) {
+	scan := talk(
+		[2][]byte{tcp(1, 1, unhex("1d 00000000")), tcp(1, 1, unhex("9d 01"))}, [2][]byte{tcp(2, 1, unhex("1e 00000000")), tcp(2, 1, unhex("9e 01"))},
+		[2][]byte{append(unhex("0000"), tcp(3, 1, unhex("40 00000000"))...), nil}, [2][]byte{tcp(4, 1, unhex("41 00000000")), tcp(4, 1, unhex("c1 01"))}, // out of step
+	)
+	want := `exception 1 {"exception":"illegal_function","function":"29","role":"server","unit":"1"}
+exception 1 {"exception":"illegal_function","function":"30","role":"server","unit":"1"}
+exception 1 {"exception":"illegal_function","function":"65","role":"server","unit":"1"}
+transactions 0 {"exceptions":["29 illegal_function:1","30 illegal_function:1","65 illegal_function:1"],"functions":["29:1","30:1","64:1","65:1"],"requests":"4","responses":"3","role":"client","units":["1"],"units_count":"1"}`
+	if got := said(t, dissecttest.EveryCutOn(t, 502, scan)); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	ask := tcp(1, 1, unhex("1d 00000000"))
+	silent := talk([2][]byte{ask, nil}, [2][]byte{ask, nil})
+	if r := dissecttest.EveryCutOn(t, 502, silent); r.Flows[0].Protocol != "modbus" || !strings.Contains(said(t, r), `"functions":["29:2"]`) {
+		t.Error(r.Flows[0], said(t, r))
+	}
+	if r := dissecttest.EveryCutOn(t, 5020, silent); r.Flows[0].Protocol == "modbus" || len(r.Facts) > 0 {
+		t.Error(r.Flows[0], said(t, r))
+	}
+	for name, b := range map[string][]byte{
+		"another protocol id": unhex("0001 0001 0006 01 1d 00000000"), "too long": unhex("0001 0000 0106 01 1d 00000000"), "no function": unhex("0001 0000 0006 01 00 00000000"),
+		"only an exception bit": unhex("0001 0000 0003 01 80 01"), "more behind it": append(append([]byte{}, ask...), "GET / HTTP"...), "SMB": unhex("00000054 ff534d42 72 000000001843c8"),
+		"zeros": make([]byte, 64), "TLS": unhex("160301 002d 010000290303"), "ASTM": []byte("\x05H|\\^&|||"),
+	} {
+		if v := modbus.Home.Recognise(b, false); v == dissector.Yes {
+			t.Errorf("%s is taken for Modbus", name)
+		}
+	}
+	if v := modbus.Home.Recognise(ask[:9], false); v != dissector.More {
+		t.Error(v)
+	}
+}
+
 // TestCanaries plants secrets in values, files and the words of devices that have
 // no name.
 func TestCanaries(t *testing.T) {
@@ -280,6 +317,7 @@ func FuzzStream(f *testing.F) {
 	f.Add(tcp(1, 1, unhex("03 0000 0002")), tcp(1, 1, unhex("03 04 00010002")), 3)
 	f.Add(rtu(1, unhex("10 0005 0002 04 00010002")), rtu(1, unhex("10 0005 0002")), 5)
 	f.Add(tcp(1, 1, unhex("2b 0e 01 00")), tcp(1, 1, objects(0, 0, "a", "b")), 20)
+	f.Add(tcp(1, 1, unhex("1d 00000000")), append(unhex("0000"), tcp(3, 1, unhex("40 00000000"))...), 3)
 	f.Fuzz(func(t *testing.T, a, b []byte, cut int) {
 		c := talk([2][]byte{a, b}, [2][]byte{a, b})
 		want := dissecttest.Play(dissect.Config{}, c.Segments(true))

@@ -89,7 +89,11 @@ func (s *stream) pdu(c *dissector.Context, transaction int, unit uint8, p []byte
 		}
 	}
 	client := 0
-	if s.lean < 0 || s.lean == 0 && side == 0 && c.Headers.SrcPort == port { // who sent it sits where servers do
+	opener, other := c.Headers.SrcPort, c.Headers.DstPort
+	if side == 1 {
+		opener, other = other, opener
+	}
+	if s.lean < 0 || s.lean == 0 && opener == port && other != port { // who opened it sits where servers do
 		client = 1
 	}
 	s.asks = client

@@ -42,6 +42,7 @@ type message struct {
 type security struct {
 	flags       byte
 	engine      []byte
+	named       bool // by the parameters: the authoritative one, and not only the context's
 	boots, time uint64
 	authSize    int
 }
@@ -219,7 +220,7 @@ func (s *security) read(b []byte) bool {
 		return false
 	}
 	if len(engine) > 0 {
-		s.engine = engine
+		s.engine, s.named = engine, true
 	}
 	return true
 }
@@ -242,6 +243,20 @@ func (s *security) authentication() string {
 		return ""
 	}
 	return map[int]string{12: "hmac_96", 16: "hmac_128", 24: "hmac_192", 32: "hmac_256", 48: "hmac_384"}[s.authSize]
+}
+
+// expects reports that the sender wants an answer (RFC 3411 2.8, the confirmed class). Of
+// an encrypted message that is known by whether it may be reported on (RFC 3412 6.4);
+// an agent's own port goes before that.
+func (m *message) expects(c *dissector.Context) bool {
+	if m.encrypted {
+		return m.v3.flags&flagReportable != 0 && (c.Headers.SrcPort != portAgent || c.Headers.DstPort == portAgent)
+	}
+	switch kinds[m.tag-tagFirstPDU] {
+	case "response", "trap", "report":
+		return false
+	}
+	return true
 }
 
 // sender says what the sender of the message is: the agent answers and sends

@@ -147,6 +147,38 @@ func TestMessages(t *testing.T) {
 			},
 		},
 		{
+			"a manager names the engine that it asks, and the agent another", agent,
+			[]said{
+				{0, v3(5, "\x80\x00\x1f\x88\x80\x12\x34\x56\x78", 7, "nurse", strings.Repeat("x", 12), scoped("", pdu(get, 0)))},
+				{0, v3(7, "\x80\x00\x1f\x88\x80\x12\x34\x56\x78", 7, "nurse", strings.Repeat("x", 12), str("encrypted"))},
+				{1, v3(0, "\x80\x00\x1f\x88\x80\x12\x34\x56\x79", 9, "", "", scoped("", pdu(report, 0)))},
+				{0, v3(7, "\x80\x00\x1f\x88\x80\x12\x34\x56\x79", 9, "nurse", strings.Repeat("x", 12), str("encrypted"))},
+			},
+			[]string{
+				`get 0 {"authentication":"hmac_96","role":"client","security_level":"auth_nopriv","snmp_version":"3"}`,
+				`engine 1 {"engine_enterprise":"8072","engine_id":"80001f888012345678","role":"server"}`,
+				`encrypted 0 {"authentication":"hmac_96","role":"client","security_level":"auth_priv","snmp_version":"3"}`,
+				`report 1 {"engine_boots":"9","engine_enterprise":"8072","engine_id":"80001f888012345679","engine_time_s":"77","role":"server","security_level":"noauth_nopriv","snmp_version":"3"}`,
+				`messages 0 {"pdus":["get:1","report:1","encrypted:2"],"role":"client"}`,
+			},
+		},
+		{
+			"an encrypted inform names its receiver's, a trap its sender's", receiver,
+			[]said{
+				{0, v3(7, "\x80\x00\x1f\x88\x80\x12\x34\x56\x78", 7, "nurse", strings.Repeat("x", 12), str("encrypted"))},
+				{0, v3(3, "\x80\x00\x1f\x88\x80\x12\x34\x56\x79", 0, "nurse", strings.Repeat("x", 12), str("encrypted"))},
+			},
+			[]string{
+				`encrypted 0 {"authentication":"hmac_96","role":"server","security_level":"auth_priv","snmp_version":"3"}`,
+				`encrypted 0 {"authentication":"hmac_96","engine_enterprise":"8072","engine_id":"80001f888012345679","role":"server","security_level":"auth_priv","snmp_version":"3"}`,
+			},
+		},
+		{
+			"the context alone is no authority", agent,
+			[]said{{0, v3(4, "", 0, "", "", scoped("\x80\x00\x1f\x88\x80\x12\x34\x56\x78", pdu(get, 0)))}},
+			[]string{`get 0 {"role":"client","security_level":"noauth_nopriv","snmp_version":"3"}`},
+		},
+		{
 			"an engine of an address, in clear", agent,
 			[]said{{0, v3(1, "\x80\x00\x0a\x4c\x01\x0a\x01\x02\x04", 1, "nurse", strings.Repeat("x", 12), scoped("", pdu(response, 0, bind("1.3.6.1.2.1.1.5.0", str("mx-1")))))}},
 			[]string{`response 0 {"authentication":"hmac_96","engine_boots":"1","engine_enterprise":"2636","engine_id":"80000a4c010a010204","engine_ip":"10.1.2.4","engine_time_s":"77","role":"server","security_level":"auth_nopriv","snmp_version":"3","system_name":"mx-1"}`},

@@ -121,6 +121,23 @@ func (s *state) message(c *dissector.Context, m *message) {
 		e.body(m)
 	}
 	e.emit()
+	if role == "client" && m.v3.named && m.expects(c) {
+		s.asked(c, m.v3.engine)
+	}
+}
+
+// asked tells of the engine that a manager's message names: that of the device which is
+// asked (RFC 3414 1.5.1), and so is about the other side. Once the agent has said the
+// same itself there is nothing to add. Boots and time are only the manager's reckoning.
+func (s *state) asked(c *dissector.Context, id []byte) {
+	e := event{c: c, s: s}
+	e.engine(id)
+	name := e.identity.Get("engine_id")
+	if name == "" || name == s.identity.Get("engine_id") || s.isTold(xxhash.Sum64String("engine "+name)) {
+		return
+	}
+	e.identity.Set("role", "server")
+	c.Emit(&dissector.Fact{Kind: "engine", Subject: dissector.Subject{Side: c.Side.Peer()}, Attributes: e.identity})
 }
 
 // isTold reports whether this was said before, and remembers it.
@@ -184,9 +201,9 @@ func (e *event) head(m *message) {
 	a.Set("snmp_version", "3")
 	a.Set("security_level", m.v3.level())
 	a.Set("authentication", m.v3.authentication())
-	// The engine is the agent's, and of a manager's inform the manager's: there the
-	// sender is not the one who is named.
-	if e.role == "server" && e.kind != "inform" {
+	// Who expects an answer names the engine of the one who is to answer; else it is the
+	// sender's own.
+	if e.role == "server" && !m.expects(e.c) {
 		e.engine(m.v3.engine)
 		if m.v3.boots > 0 {
 			e.identity.Set("engine_boots", strconv.FormatUint(m.v3.boots, 10))

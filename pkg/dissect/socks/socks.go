@@ -1,8 +1,8 @@
 // Package socks dissects SOCKS 4, 4a and 5 (RFC 1928, RFC 1929): that somebody goes
-// through a proxy, how it lets him, and what goes through where that is TLS.
+// through a proxy, how it lets him, and what goes through where that is TLS, HTTP,
+// SSH or SMTP, which pkg/dissect/tunnel reads.
 //
-// Names and addresses of destinations, user names and passwords never leave. Of TLS
-// inside the tunnel the client's hello is told, as behind HTTP's CONNECT.
+// Destinations of requests, user names and passwords never leave.
 package socks
 
 import (
@@ -12,7 +12,11 @@ import (
 	"strconv"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/pkg/dissect/http"
+	"github.com/wardflow/wardflow/pkg/dissect/smtp"
+	"github.com/wardflow/wardflow/pkg/dissect/ssh"
 	"github.com/wardflow/wardflow/pkg/dissect/tls"
+	"github.com/wardflow/wardflow/pkg/dissect/tunnel"
 )
 
 // Protocol is SOCKS.
@@ -28,8 +32,12 @@ const (
 	maxHead  = 600 // bytes of a side before the tunnel
 
 	noAuth   = 0
+	gssapi   = 1
 	userPass = 2
 	refused  = 0xff
+
+	bind      = 2 // the proxy answers twice: when it listens, and when somebody has come
+	associate = 3 // for datagrams, which go another way
 
 	typeIPv4 = 1
 	typeName = 3
@@ -164,12 +172,16 @@ type stream struct {
 	known   bool
 	buf     [2][]byte
 	version byte
+	command byte
+	granted int // answers that said yes
 	step    [2]step
 	account string
 	method  string
 	port    string
 	told    bool
-	tunnel  dissector.Stream
+	over    bool
+	joined  bool // the proxy had spoken before the connection was recognised
+	tunnel  *tunnel.Stream
 }
 
 // step is what comes next of a side.
@@ -185,13 +197,17 @@ const (
 // Data reads the next bytes of a direction.
 func (s *stream) Data(c *dissector.Context, b []byte) {
 	side := c.Side & 1
-	if s.tunnel != nil && s.step[side] == open {
-		s.tunnel.Data(c, b)
+	if s.begin(c, b); c.Side != s.client && s.version == 0 {
+		s.joined = true
+		return // a proxy that calls its client, and says who it is before it is asked
+	}
+	if s.step[side] == open {
+		s.pass(c, b)
 		return
 	}
 	n := min(len(b), maxHead-len(s.buf[side]))
 	s.buf[side] = append(s.buf[side], b[:n]...)
-	for s.step[side] != open {
+	for s.step[side] != open && !s.over {
 		k := s.take(c, s.buf[side])
 		if k == 0 {
 			break
@@ -201,16 +217,49 @@ func (s *stream) Data(c *dissector.Context, b []byte) {
 	if s.step[side] == open {
 		rest := slices.Concat(s.buf[side], b[n:])
 		s.buf[side] = nil
-		if s.tunnel == nil {
-			s.tunnel = tls.Tunnelled()
-		}
-		if len(rest) > 0 {
-			s.tunnel.Data(c, rest)
-		}
+		s.pass(c, rest)
 	} else if len(s.buf[side]) == maxHead {
 		c.Count("socks_malformed")
-		c.Sink.Done()
+		s.stop(c)
 	}
+}
+
+// begin finds out who the client is: whom the connection was recognised by. Bytes of
+// the opener come first, where there are any.
+func (s *stream) begin(c *dissector.Context, b []byte) {
+	if s.known || len(b) == 0 {
+		return
+	}
+	s.known, s.client = true, dissector.Dst
+	if c.Side == dissector.Src && (b[0] == version4 || b[0] == version5) {
+		s.client = dissector.Src
+	}
+}
+
+// pass gives bytes of an open direction to what goes through. A client that does not
+// wait for the answer is read at once.
+func (s *stream) pass(c *dissector.Context, b []byte) {
+	if s.over {
+		return
+	}
+	s.through().Data(c, b)
+	if s.tunnel.Over() {
+		s.tell(c, "unknown")
+		s.stop(c)
+	}
+}
+
+func (s *stream) through() *tunnel.Stream {
+	if s.tunnel == nil {
+		s.tunnel = tunnel.New("socks", s.client.Peer(), &tls.Protocol, &http.Protocol, &ssh.Protocol, &smtp.Protocol)
+	}
+	return s.tunnel
+}
+
+// stop says that nothing of interest follows.
+func (s *stream) stop(c *dissector.Context) {
+	s.over = true
+	c.Sink.Done()
 }
 
 // take acts on the next message of a side and gives its length, 0 for one that is not
@@ -218,12 +267,6 @@ func (s *stream) Data(c *dissector.Context, b []byte) {
 func (s *stream) take(c *dissector.Context, b []byte) int {
 	if len(b) == 0 {
 		return 0
-	}
-	if !s.known {
-		s.known, s.client = true, dissector.Src
-		if b[0] == version5 && c.Side == dissector.Dst && len(b) > 2 {
-			s.client = dissector.Dst // a proxy that calls its client
-		}
 	}
 	if c.Side == s.client {
 		return s.ask(c, b)
@@ -240,7 +283,7 @@ func (s *stream) ask(_ *dissector.Context, b []byte) int {
 			if four(b) != dissector.Yes {
 				return 0
 			}
-			s.port = strconv.Itoa(int(binary.BigEndian.Uint16(b[2:])))
+			s.command, s.port = b[1], strconv.Itoa(int(binary.BigEndian.Uint16(b[2:])))
 			user, _, _ := bytes.Cut(b[8:], []byte{0})
 			s.method = "none"
 			if len(user) > 0 {
@@ -267,7 +310,7 @@ func (s *stream) ask(_ *dissector.Context, b []byte) int {
 		if n == 0 || len(b) < n {
 			return 0
 		}
-		s.port = strconv.Itoa(int(binary.BigEndian.Uint16(b[n-2:])))
+		s.command, s.port = b[1], strconv.Itoa(int(binary.BigEndian.Uint16(b[n-2:])))
 		*step = open
 		return n
 	}
@@ -283,20 +326,26 @@ func (s *stream) answer(c *dissector.Context, b []byte) int {
 			if len(b) < 8 {
 				return 0
 			}
-			s.tell(c, map[bool]string{true: "success", false: "failure"}[b[1] == 0x5a])
-			*step = open
+			s.decide(c, b[1] == 0x5a)
 			return 8
 		}
-		if len(b) < 2 {
+		if len(b) < 2 || s.joined && len(b) < 4 {
 			return 0
 		}
 		*step = requesting
+		if s.joined && b[2] == 0 && b[3] > 0 { // the answer to the greeting went by
+			return s.answer(c, b)
+		}
 		switch b[1] {
 		case userPass:
 			*step = authenticating
 		case refused:
 			s.tell(c, "refused")
-			*step = open
+			s.stop(c)
+		case gssapi: // its messages wrap all that follows (RFC 1961)
+			s.method = "gssapi"
+			s.tell(c, "unknown")
+			s.stop(c)
 		case noAuth:
 			s.method = "none"
 		}
@@ -305,8 +354,9 @@ func (s *stream) answer(c *dissector.Context, b []byte) int {
 		if len(b) < 2 {
 			return 0
 		}
-		if *step = requesting; b[1] != 0 {
+		if *step = requesting; b[1] != 0 { // then it must close (RFC 1929 2)
 			s.tell(c, "failure")
+			s.stop(c)
 		}
 		return 2
 	case requesting:
@@ -314,11 +364,23 @@ func (s *stream) answer(c *dissector.Context, b []byte) int {
 		if n == 0 || len(b) < n {
 			return 0
 		}
-		s.tell(c, map[bool]string{true: "success", false: "failure"}[b[1] == 0])
-		*step = open
+		s.decide(c, b[1] == 0)
 		return n
 	}
 	return 0
+}
+
+// decide takes the answer to a request: whether the rest of the connection is what
+// goes through.
+func (s *stream) decide(c *dissector.Context, granted bool) {
+	s.tell(c, map[bool]string{true: "success", false: "failure"}[granted])
+	s.granted++
+	switch {
+	case !granted, s.command == associate:
+		s.stop(c)
+	case s.command != bind || s.granted == 2:
+		s.step[1-s.client&1] = open
+	}
 }
 
 // tell tells how it went, once.
@@ -341,22 +403,38 @@ func (s *stream) tell(c *dissector.Context, outcome string) {
 	c.Emit(&f)
 }
 
-// Gap loses the handshake.
+// Gap loses the rest of a side's handshake: what follows is taken for what goes
+// through, joined midway.
 func (s *stream) Gap(c *dissector.Context, n int64) {
-	if s.tunnel != nil {
-		s.tunnel.Gap(c, n)
+	side := c.Side & 1
+	s.buf[side] = nil
+	if s.over {
 		return
 	}
-	s.buf[c.Side&1] = nil
+	if !s.known {
+		s.joined = true
+		return
+	}
+	if s.step[side] != open {
+		s.step[side], n = open, -1
+	}
+	s.through().Gap(c, n)
 }
 
 // End tells what is known.
 func (s *stream) End(c *dissector.Context) {
+	if s.over {
+		return
+	}
 	if s.version != 0 {
 		s.tell(c, "unknown")
 	}
-	if s.tunnel != nil {
-		s.tunnel.End(c)
+	if s.tunnel == nil {
+		return
+	}
+	s.tunnel.End(c)
+	if s.tunnel.Over() {
+		s.stop(c)
 	}
 }
 

@@ -28,9 +28,6 @@ const (
 //
 //	length of all (3) | length (3) certificate | ...
 func (s *stream) chain(c *dissector.Context, b []byte) {
-	if s.tunnelled {
-		return
-	}
 	r := reader{b: b}
 	r.take(3)
 	hi, lo := r.u8(), r.u16()

@@ -12,11 +12,6 @@ var Protocol = dissector.Protocol{
 	Recognise: recognise, NewStream: func() dissector.Stream { return new(stream) },
 }
 
-// Tunnelled makes the dissector of what goes through an HTTP proxy: it tells of
-// the client's hello and not of the server's, because the other end of the
-// connection is the proxy.
-func Tunnelled() dissector.Stream { return &stream{tunnelled: true} }
-
 // Upgraded makes the dissector of a connection that another protocol turned into
 // TLS (STARTTLS): it tells of both hellos and of the certificate, and that there
 // is TLS inside.
@@ -113,9 +108,8 @@ func recogniseV2(b []byte) dissector.Verdict {
 
 // stream follows both directions until each has said what is in clear.
 type stream struct {
-	half      [2]half
-	tunnelled bool
-	upgraded  bool
+	half     [2]half
+	upgraded bool
 }
 
 // half is one direction. A message that lies whole in one record of one segment
@@ -272,20 +266,14 @@ func (s *stream) client(c *dissector.Context, h *half, body []byte) {
 		h.over = true
 		return
 	}
-	if s.tunnelled || s.upgraded {
+	if s.upgraded {
 		c.Sink.Inner("tls")
-	}
-	if s.tunnelled {
-		x.emitClient(c)
-		h.over = true
-		s.half[1-c.Side&1].over = true
-		return
 	}
 	x.emitClient(c)
 }
 
 func (s *stream) server(c *dissector.Context, h *half, body []byte) {
-	if h.served || s.tunnelled {
+	if h.served {
 		return
 	}
 	var x hello
