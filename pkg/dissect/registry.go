@@ -41,6 +41,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/netbios"
 	"github.com/wardflow/wardflow/pkg/dissect/ntp"
 	"github.com/wardflow/wardflow/pkg/dissect/opcua"
+	"github.com/wardflow/wardflow/pkg/dissect/openvpn"
 	"github.com/wardflow/wardflow/pkg/dissect/poct1a"
 	"github.com/wardflow/wardflow/pkg/dissect/pop3"
 	"github.com/wardflow/wardflow/pkg/dissect/printing"
@@ -158,6 +159,7 @@ var services = []*dissector.Protocol{
 	&printing.JetDirect,
 	&printing.Raw,
 	&printing.LPD,
+	&openvpn.Protocol,
 }
 
 // last are those that are known by little: all others are asked before.

@@ -1,8 +1,6 @@
 package label
 
 import (
-	"bytes"
-
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 )
 
@@ -12,10 +10,6 @@ var tunnels = []*dissector.Protocol{
 		return len(b) == 1 && b[0] == 0xff || len(b) > 16 && be32(b) > 255
 	}, 4500)),
 	{Name: "wireguard", Ports: []uint16{51820}, Datagram: wireguard},
-	{
-		Name: "openvpn", Ports: []uint16{1194}, Datagram: openvpnUDP, Recognise: openvpnTCP,
-		NewStream: func() dissector.Stream { return quiet{} },
-	},
 	atHome(udp("l2tp", l2tp, 1701)),
 	tcp("pptp", whole("\x00\x01", 12, func(b []byte) bool { // RFC 2637 1.4: length, message 1, cookie, kind
 		return be16(b[2:]) == 1 && be32(b[4:]) == 0x1a2b3c4d && be16(b) >= 16 && be16(b) <= 256 && be16(b[8:]) <= 15
@@ -69,52 +63,6 @@ func settle(c *dissector.Context, is bool) dissector.Verdict {
 		c.Sink.Done()
 	}
 	return yes(is)
-}
-
-// openvpnUDP knows a client's hard reset: opcode and key 0, a session's number, and an
-// empty list of acknowledgements, behind an HMAC where there is one (OpenVPN's
-// documentation, ssl.h).
-func openvpnUDP(c *dissector.Context, b []byte, _ bool) dissector.Verdict {
-	return settle(c, openvpn(b, on(c, 1194)))
-}
-
-func openvpn(b []byte, home bool) bool {
-	if len(b) < 14 || len(b) > 130 {
-		return false
-	}
-	switch b[0] {
-	case 7 << 3, 10 << 3, 8 << 3: // P_CONTROL_HARD_RESET_CLIENT_V2, V3, SERVER_V2
-	default:
-		return false
-	}
-	if len(b) == 14 { // no HMAC: list of 0, packet 0
-		return b[9] == 0 && be32(b[10:]) == 0 && !bytes.Equal(b[1:9], make([]byte, 8))
-	}
-	for _, hmac := range [...]int{16, 20, 32, 64} { // MD5, SHA-1, SHA-256, SHA-512, then number and time
-		at := 9 + hmac + 8
-		if len(b) == at+5 && b[at] == 0 && be32(b[at+1:]) == 0 && be32(b[9+hmac:]) <= 4 {
-			return true
-		}
-	}
-	return home
-}
-
-// openvpnTCP is the same behind a length.
-func openvpnTCP(b []byte, _ bool) dissector.Verdict {
-	if len(b) < 2 {
-		return dissector.More
-	}
-	n := be16(b)
-	switch {
-	case n < 14 || n > 130:
-		return dissector.No
-	case len(b) < 2+n:
-		if len(b) > 2 && b[2] != 7<<3 && b[2] != 10<<3 {
-			return dissector.No
-		}
-		return dissector.More
-	}
-	return yes(len(b) == 2+n && openvpn(b[2:], false))
 }
 
 // l2tp knows control messages by their length, and data messages by their version
