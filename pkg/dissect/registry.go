@@ -26,6 +26,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
 	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/iec104"
+	"github.com/wardflow/wardflow/pkg/dissect/ike"
 	"github.com/wardflow/wardflow/pkg/dissect/imap"
 	"github.com/wardflow/wardflow/pkg/dissect/intellivue"
 	"github.com/wardflow/wardflow/pkg/dissect/kerberos"
@@ -159,6 +160,7 @@ var services = []*dissector.Protocol{
 	&printing.JetDirect,
 	&printing.Raw,
 	&printing.LPD,
+	&ike.Protocol,
 	&openvpn.Protocol,
 }
 

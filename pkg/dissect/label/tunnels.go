@@ -5,7 +5,6 @@ import (
 )
 
 var tunnels = []*dissector.Protocol{
-	udp("isakmp", isakmp, 500, 4500),
 	atHome(udp("esp", func(_ *dissector.Context, b []byte) bool { // RFC 3948 2: SPI, number; or a keep-alive
 		return len(b) == 1 && b[0] == 0xff || len(b) > 16 && be32(b) > 255
 	}, 4500)),
@@ -17,24 +16,6 @@ var tunnels = []*dissector.Protocol{
 	atHome(udp("teredo", func(_ *dissector.Context, b []byte) bool { // RFC 4380 5.1.1: what could not be unpacked
 		return len(b) >= 8 && (b[0]>>4 == 6 || be16(b) <= 1)
 	}, 3544)),
-}
-
-// isakmp knows IKE 1 and 2: a cookie, a version, an exchange and a length that is the
-// datagram's, with four zeros before it on port 4500 (RFC 2408 3.1, RFC 7296 3.1, RFC 3948 2.2).
-func isakmp(c *dissector.Context, b []byte) bool {
-	if on(c, 4500) && len(b) > 4 && be32(b) == 0 {
-		b = b[4:]
-	}
-	if len(b) < 28 || be32(b) == 0 && be32(b[4:]) == 0 || be32(b[24:]) != len(b) {
-		return false
-	}
-	switch b[17] >> 4 {
-	case 1:
-		return b[18] <= 5 || b[18] >= 32 && b[18] <= 34 || b[18] == 6 || b[18] == 243
-	case 2:
-		return b[18] >= 34 && b[18] <= 44 && b[19]&0xc7 == 0
-	}
-	return false
 }
 
 // wireguard knows an initiation or an answer by kind, zeros and length; a flow
