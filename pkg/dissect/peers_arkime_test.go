@@ -160,8 +160,6 @@ var arkimeReasons = []struct{ name, attribute, reason string }{
 	{"arkime_synthetic", "certificate", "an invented certificate without a key that could be read (crypto/x509: malformed spki)"},
 	{"https-connect", "", "behind CONNECT the server's side is the proxy, and is not told"},
 	{"mysql-tls", "", "TLS after STARTTLS is out of scope"},
-	{"opcua_synthetic", "", "certificates inside OPC UA: out of scope"},
-	{"openvpn_synthetic", "", "TLS inside OpenVPN: out of scope"},
 	{"socks", "", "behind SOCKS: out of scope"},
 	{"smbtorture-ntlmssp-moloch-crash", "netbios_domain", "the length of the domain's name is damaged, and the name lies outside of the message"},
 }
