@@ -124,7 +124,9 @@ func (o *observed) arkimeCertificates(s *score, where, name string, k ends, x *a
 		return
 	}
 	facts := o.facts[k]
-	get := func(attribute string) []string { return values(facts, "tls", "certificate", attribute) }
+	get := func(attribute string) []string {
+		return append(values(facts, "tls", "certificate", attribute), values(facts, "opcua", "certificate", attribute)...)
+	}
 	serials := get("certificate_serial")
 	var c *arkimeCert
 	for i := range x.Cert {

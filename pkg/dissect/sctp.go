@@ -219,7 +219,9 @@ func (a *association) deliver(c *conn, dir int, x *sctpChunk) {
 		i, a.lanes = len(a.lanes), append(a.lanes, l)
 	}
 	a.with(c, a.lanes[i], func(l *conn) {
-		l.Data(dir, x.data)
+		if len(x.data) > 0 {
+			l.Data(dir, x.data)
+		}
 		if x.missing > 0 && !c.flow.done {
 			l.Gap(dir, int64(x.missing))
 		}

@@ -77,6 +77,7 @@ func TestSCTP(t *testing.T) {
 		"of telephony":         {append(slices.Clone(handshake), sctpPacket(0, user(0xffffffff, 0, 3, sctpRequest))), "", ""},
 		"not captured whole":   {append(slices.Clone(handshake), cut), "http", ""},
 		"a length of nothing":  {append(slices.Clone(handshake), sctpPacket(0, []byte{0, 3, 0, 0, 1, 2, 3, 4})), "", ""},
+		"no user data":         {append(slices.Clone(handshake), sctpPacket(0, user(0xffffffff, 0, 0, "")), sctpPacket(0, user(0, 0, 0, sctpRequest)), answer), "http", sctpSaid},
 		"nothing but numbers":  {append(slices.Clone(handshake), sctpPacket(0, chunk(0, word(1)), chunk(1, word(1)), chunk(192))), "", ""},
 	} {
 		label, said := sctpBrief(tc.list...)

@@ -125,7 +125,7 @@ func (t *tunnel) control(c *dissector.Context, b []byte) bool {
 	}
 	switch ahead := p.number - e.next; {
 	case ahead == 0:
-		t.tls.Data(c, p.payload)
+		t.data(c, p.payload)
 		e.next++
 		t.waited(c, e)
 	case ahead < window && len(p.payload) <= maxPayload:
@@ -133,9 +133,15 @@ func (t *tunnel) control(c *dissector.Context, b []byte) bool {
 	case ahead < 1<<31: // what lies between is lost to us
 		e.next, e.waiting = p.number+1, nil
 		t.tls.Gap(c, -1)
-		t.tls.Data(c, p.payload)
+		t.data(c, p.payload)
 	}
 	return true
+}
+
+func (t *tunnel) data(c *dissector.Context, b []byte) {
+	if len(b) > 0 {
+		t.tls.Data(c, b)
+	}
 }
 
 func (e *end) keep(number uint32, payload []byte) {
@@ -154,7 +160,7 @@ func (t *tunnel) waited(c *dissector.Context, e *end) {
 		if i < 0 {
 			break
 		}
-		t.tls.Data(c, e.waiting[i].data)
+		t.data(c, e.waiting[i].data)
 		e.waiting = slices.Delete(e.waiting, i, i+1)
 		e.next++
 	}
