@@ -15,14 +15,16 @@ const (
 	maxRefused = 32 << 10 // bytes of a direction, after which silence of the other one no longer counts
 )
 
-// conn is a TCP connection that is being recognised or dissected, or a flow of
-// datagrams of which the protocol keeps something.
+// conn is a TCP connection that is being recognised or dissected, a flow of
+// datagrams of which the protocol keeps something, an SCTP association or one of the
+// streams within it.
 type conn struct {
 	engine      *Engine
 	flow        *Flow
 	asm         reassembly.Conn
 	stream      dissector.Stream // nil while not recognised
 	state       dissector.State  // of datagrams
+	sctp        *association     // nil for another transport
 	lost        bool             // the stream is new after a panic and has not been told
 	over        bool             // the dissector wants no more
 	probe       [2]probe
@@ -129,13 +131,7 @@ func (e *Engine) open(f *Flow, syn bool, dir int) {
 // charge accounts for what c keeps, and evicts the connections that were silent
 // longest when all together keep too much.
 func (e *Engine) charge(c *conn) {
-	n := int64(unsafe.Sizeof(*c)) + int64(c.asm.Held()+cap(c.probe[0].prefix)+cap(c.probe[1].prefix))
-	if c.stream != nil {
-		n += int64(c.stream.Size())
-	}
-	if c.state != nil {
-		n += int64(c.state.Size())
-	}
+	n := c.size()
 	e.used += n - c.charged
 	c.charged = n
 	for e.used > e.cfg.MemoryLimit && e.recent.last != c {
@@ -144,6 +140,21 @@ func (e *Engine) charge(c *conn) {
 		e.release(old)
 		(*sink)(e).Count("memory_evicted")
 	}
+}
+
+// size is about how many bytes are kept.
+func (c *conn) size() int64 {
+	n := int64(unsafe.Sizeof(*c)) + int64(c.asm.Held()+cap(c.probe[0].prefix)+cap(c.probe[1].prefix))
+	if c.stream != nil {
+		n += int64(c.stream.Size())
+	}
+	if c.state != nil {
+		n += int64(c.state.Size())
+	}
+	if c.sctp != nil {
+		n += c.sctp.size()
+	}
+	return n
 }
 
 func (e *Engine) release(c *conn) {

@@ -169,6 +169,8 @@ func (e *Engine) Packet(p *Packet) {
 		e.tcp(p)
 	case h.Transport == proto.UDP:
 		e.udp(p)
+	case h.Transport == proto.SCTP:
+		e.sctp(p)
 	default:
 		e.message(p)
 	}
@@ -186,6 +188,9 @@ func (e *Engine) Close(f *Flow) {
 	e.packet = &Packet{Headers: &c.last, Flow: f, FromSrc: c.lastFromSrc}
 	e.ctx.Headers = &c.last
 	c.asm.Close(c)
+	if c.sctp != nil {
+		c.sctp.close(c)
+	}
 	if c.state != nil && !f.trial {
 		e.finish(c)
 	}

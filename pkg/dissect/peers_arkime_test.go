@@ -124,7 +124,9 @@ func (o *observed) arkimeCertificates(s *score, where, name string, k ends, x *a
 		return
 	}
 	facts := o.facts[k]
-	get := func(attribute string) []string { return values(facts, "tls", "certificate", attribute) }
+	get := func(attribute string) []string {
+		return append(values(facts, "tls", "certificate", attribute), values(facts, "opcua", "certificate", attribute)...)
+	}
 	serials := get("certificate_serial")
 	var c *arkimeCert
 	for i := range x.Cert {
@@ -158,8 +160,6 @@ func (o *observed) arkimeCertificates(s *score, where, name string, k ends, x *a
 // arkimeReasons are why a capture, or a field of it, differs.
 var arkimeReasons = []struct{ name, attribute, reason string }{
 	{"arkime_synthetic", "certificate", "an invented certificate without a key that could be read (crypto/x509: malformed spki)"},
-	{"opcua_synthetic", "", "certificates inside OPC UA: out of scope"},
-	{"openvpn_synthetic", "", "TLS inside OpenVPN: out of scope"},
 	{"smbtorture-ntlmssp-moloch-crash", "netbios_domain", "the length of the domain's name is damaged, and the name lies outside of the message"},
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/hl7"
 	"github.com/wardflow/wardflow/pkg/dissect/http"
 	"github.com/wardflow/wardflow/pkg/dissect/iec104"
+	"github.com/wardflow/wardflow/pkg/dissect/ike"
 	"github.com/wardflow/wardflow/pkg/dissect/imap"
 	"github.com/wardflow/wardflow/pkg/dissect/intellivue"
 	"github.com/wardflow/wardflow/pkg/dissect/kerberos"
@@ -41,6 +42,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/netbios"
 	"github.com/wardflow/wardflow/pkg/dissect/ntp"
 	"github.com/wardflow/wardflow/pkg/dissect/opcua"
+	"github.com/wardflow/wardflow/pkg/dissect/openvpn"
 	"github.com/wardflow/wardflow/pkg/dissect/poct1a"
 	"github.com/wardflow/wardflow/pkg/dissect/pop3"
 	"github.com/wardflow/wardflow/pkg/dissect/printing"
@@ -159,6 +161,8 @@ var services = []*dissector.Protocol{
 	&printing.JetDirect,
 	&printing.Raw,
 	&printing.LPD,
+	&ike.Protocol,
+	&openvpn.Protocol,
 }
 
 // last are those that are known by little: all others are asked before.

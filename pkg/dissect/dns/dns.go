@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"encoding/binary"
 	"math"
 	"net/netip"
 	"slices"
@@ -140,6 +141,7 @@ func (q *question) emit(c *dissector.Context, m *message, n *name, in scope, d *
 	} else {
 		a.Set("role", "client")
 	}
+	q.answered(m, n)
 	q.shape(a, n, in)
 	a.SetList("service_types", d.typesOf(c))
 	if in == global {
@@ -147,6 +149,17 @@ func (q *question) emit(c *dissector.Context, m *message, n *name, in scope, d *
 		options(a, m, q.off)
 	}
 	c.Emit(&f)
+}
+
+// answered takes for the question what a response without one, as mDNS's are (RFC 6762 6)
+// and later ones of a zone's transfer, answers first.
+func (q *question) answered(m *message, n *name) {
+	if q.asked || !m.response() || m.counts[1] == 0 {
+		return
+	}
+	if end, ok := m.name(q.off, n); ok && end+2 <= len(m.b) {
+		q.asked, q.qtype = true, binary.BigEndian.Uint16(m.b[end:])
+	}
 }
 
 // shape tells of a name that is asked for its form, and what it ends in.

@@ -10,6 +10,6 @@
 // Paths, queries, cookies, credentials and bodies never leave: of an
 // Authorization header the scheme is told, and of an NTLM token what
 // pkg/dissect/ntlm tells. Of HTTP/2 the header fields are read, by the decoder of
-// golang.org/x/net, and no bodies. What follows CONNECT is given to pkg/dissect/tls,
+// golang.org/x/net, and no bodies but messages of DNS (doh.go). What follows CONNECT is given to pkg/dissect/tls,
 // what follows an upgrade to anything but HTTP/2 is left.
 package http

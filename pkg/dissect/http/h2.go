@@ -3,6 +3,7 @@ package http
 import (
 	"encoding/binary"
 	"strconv"
+	"strings"
 
 	"golang.org/x/net/http2/hpack"
 
@@ -55,6 +56,9 @@ type h2half struct {
 	msg     message
 	status  bool // the block has a status
 	method  bool
+	asked   []byte // a question of DNS in the block's path
+	isDNS   bool   // the block says that a message of DNS follows
+	bodies  []dnsBody
 	bytes   int64
 	over    bool
 	lost    bool // to begin with a frame again
@@ -112,7 +116,10 @@ func frameHead(b []byte) bool {
 func (h *h2half) end() {
 	h.over, h.dec = true, nil
 	h.msg = message{}
+	h.asked, h.bodies = nil, nil
 }
+
+func (h *h2half) streamID() uint32 { return binary.BigEndian.Uint32(h.head[5:]) & 0x7fffffff }
 
 // enter judges the head of a frame: length (3), type, flags, stream (4).
 func (x *h2) enter(c *dissector.Context, h *h2half) {
@@ -137,6 +144,11 @@ func (x *h2) enter(c *dissector.Context, h *h2half) {
 		}
 		h.open, h.block, h.status, h.method = true, 0, false, false
 		h.msg.reset()
+		h.asked, h.isDNS = nil, false
+	case kind == frameData && h.body() != nil:
+		if h.padded = flags&flagPadded != 0; h.padded {
+			h.prefix = 1
+		}
 	case kind != frameContinuation:
 		x.leave(c, h)
 		return
@@ -158,6 +170,9 @@ func (x *h2) leave(c *dissector.Context, h *h2half) {
 	if h.open && h.head[4]&flagEndHeaders != 0 {
 		h.open = false
 		x.message(c, h)
+	}
+	if h.head[3] == frameData && h.head[4]&flagEndStream != 0 {
+		h.ended(c)
 	}
 }
 
@@ -181,7 +196,11 @@ func (x *h2) payload(c *dissector.Context, h *h2half, b []byte) []byte {
 	}
 	if k := min(h.fields, len(part)); k > 0 {
 		h.fields -= k
-		x.decode(c, h, part[:k])
+		if h.head[3] != frameData {
+			x.decode(c, h, part[:k])
+		} else if d := h.body(); d != nil {
+			d.add(part[:k])
+		}
 	}
 	x.leave(c, h)
 	return b
@@ -200,7 +219,7 @@ func (x *h2) decode(c *dissector.Context, h *h2half, b []byte) {
 	}
 }
 
-// field takes one field. The path is looked at by nobody.
+// field takes one field. The path is looked at for a question of DNS, and by nobody else.
 func (h *h2half) field(name, value string) {
 	switch name {
 	case ":method":
@@ -212,8 +231,11 @@ func (h *h2half) field(name, value string) {
 		n, err := strconv.Atoi(value)
 		h.status = err == nil && n >= 100 && n < 600
 		h.msg.status = n
-	case ":path", ":scheme", ":protocol", "cookie", "set-cookie":
+	case ":path":
+		h.asked = question(value)
+	case ":scheme", ":protocol", "cookie", "set-cookie":
 	default:
+		h.isDNS = h.isDNS || name == "content-type" && strings.EqualFold(value, dnsType)
 		h.msg.header([]byte(name + ":" + value))
 	}
 }
@@ -237,6 +259,7 @@ func (x *h2) message(c *dissector.Context, h *h2half) {
 	case h.method:
 		x.seen.request(c, &h.msg)
 	}
+	h.dns(c)
 	if h.blocks++; h.blocks >= maxBlocks {
 		h.end()
 	}
@@ -250,6 +273,9 @@ func (x *h2) Gap(c *dissector.Context, n int64) {
 	case h.over:
 	case n > 0 && h.headN == h2Frame && !h.open && int64(h.left) >= n:
 		h.left -= int(n)
+		if d := h.body(); d != nil {
+			d.long = true // nobody has all of it
+		}
 		x.leave(c, h)
 	case h.dec == nil && !h.open:
 		h.preface, h.headN, h.left, h.lost = 0, 0, 0, true
@@ -283,7 +309,10 @@ func (x *h2) Size() int {
 	n := 512
 	for i := range x.half {
 		h := &x.half[i]
-		n += h.msg.size()
+		n += h.msg.size() + cap(h.asked)
+		for _, d := range h.bodies {
+			n += 40 + cap(d.b)
+		}
 		if h.dec != nil {
 			n += 2*usualTable + h.block
 		}

@@ -47,7 +47,6 @@ func TestStreams(t *testing.T) {
 		"afp":           unhex(t, "00030001 00000000 00000000 00000000"),
 		"ica":           []byte("\x7f\x7fICA\x00"),
 		"nomachine":     []byte("NXSH-6.0\n"),
-		"openvpn":       unhex(t, "000e 38 0102030405060708 00 00000000"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			play := func(c dissecttest.Conversation) string {
@@ -102,12 +101,9 @@ func TestDatagrams(t *testing.T) {
 		{"syncthing", [2]uint16{4000, 21027}, "2ea7d90b" + zeros(20)},
 		{"dropbox", [2]uint16{17500, 17500}, hex.EncodeToString([]byte(`{"host_int": 1, "version": [2, 0]}`))},
 		{"bittorrent", [2]uint16{4000, 4001}, "0000041727101980 00000000 01020304"},
-		{"isakmp", [2]uint16{500, 500}, "0102030405060708 0000000000000000 21202208 00000000 0000001c"},
-		{"isakmp", [2]uint16{4500, 4500}, "00000000 0102030405060708 0000000000000000 21202208 00000000 0000001c"},
 		{"esp", [2]uint16{4500, 4500}, "12345678 00000001" + zeros(32)},
 		{"wireguard", [2]uint16{4000, 4001}, "01000000" + zeros(144)},
 		{"wireguard", [2]uint16{4000, 4001}, "04000000 01020304 0500000000000000" + zeros(32)},
-		{"openvpn", [2]uint16{4000, 4001}, "38 0102030405060708 00 00000000"},
 		{"l2tp", [2]uint16{1701, 1701}, "c802 000c 0000 0000 0000 0000"},
 		{"teredo", [2]uint16{4000, 3544}, "6000000000003b01"},
 	} {

@@ -1,21 +1,14 @@
 package label
 
 import (
-	"bytes"
-
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 )
 
 var tunnels = []*dissector.Protocol{
-	udp("isakmp", isakmp, 500, 4500),
 	atHome(udp("esp", func(_ *dissector.Context, b []byte) bool { // RFC 3948 2: SPI, number; or a keep-alive
 		return len(b) == 1 && b[0] == 0xff || len(b) > 16 && be32(b) > 255
 	}, 4500)),
 	{Name: "wireguard", Ports: []uint16{51820}, Datagram: wireguard},
-	{
-		Name: "openvpn", Ports: []uint16{1194}, Datagram: openvpnUDP, Recognise: openvpnTCP,
-		NewStream: func() dissector.Stream { return quiet{} },
-	},
 	atHome(udp("l2tp", l2tp, 1701)),
 	tcp("pptp", whole("\x00\x01", 12, func(b []byte) bool { // RFC 2637 1.4: length, message 1, cookie, kind
 		return be16(b[2:]) == 1 && be32(b[4:]) == 0x1a2b3c4d && be16(b) >= 16 && be16(b) <= 256 && be16(b[8:]) <= 15
@@ -23,24 +16,6 @@ var tunnels = []*dissector.Protocol{
 	atHome(udp("teredo", func(_ *dissector.Context, b []byte) bool { // RFC 4380 5.1.1: what could not be unpacked
 		return len(b) >= 8 && (b[0]>>4 == 6 || be16(b) <= 1)
 	}, 3544)),
-}
-
-// isakmp knows IKE 1 and 2: a cookie, a version, an exchange and a length that is the
-// datagram's, with four zeros before it on port 4500 (RFC 2408 3.1, RFC 7296 3.1, RFC 3948 2.2).
-func isakmp(c *dissector.Context, b []byte) bool {
-	if on(c, 4500) && len(b) > 4 && be32(b) == 0 {
-		b = b[4:]
-	}
-	if len(b) < 28 || be32(b) == 0 && be32(b[4:]) == 0 || be32(b[24:]) != len(b) {
-		return false
-	}
-	switch b[17] >> 4 {
-	case 1:
-		return b[18] <= 5 || b[18] >= 32 && b[18] <= 34 || b[18] == 6 || b[18] == 243
-	case 2:
-		return b[18] >= 34 && b[18] <= 44 && b[19]&0xc7 == 0
-	}
-	return false
 }
 
 // wireguard knows an initiation or an answer by kind, zeros and length; a flow
@@ -69,52 +44,6 @@ func settle(c *dissector.Context, is bool) dissector.Verdict {
 		c.Sink.Done()
 	}
 	return yes(is)
-}
-
-// openvpnUDP knows a client's hard reset: opcode and key 0, a session's number, and an
-// empty list of acknowledgements, behind an HMAC where there is one (OpenVPN's
-// documentation, ssl.h).
-func openvpnUDP(c *dissector.Context, b []byte, _ bool) dissector.Verdict {
-	return settle(c, openvpn(b, on(c, 1194)))
-}
-
-func openvpn(b []byte, home bool) bool {
-	if len(b) < 14 || len(b) > 130 {
-		return false
-	}
-	switch b[0] {
-	case 7 << 3, 10 << 3, 8 << 3: // P_CONTROL_HARD_RESET_CLIENT_V2, V3, SERVER_V2
-	default:
-		return false
-	}
-	if len(b) == 14 { // no HMAC: list of 0, packet 0
-		return b[9] == 0 && be32(b[10:]) == 0 && !bytes.Equal(b[1:9], make([]byte, 8))
-	}
-	for _, hmac := range [...]int{16, 20, 32, 64} { // MD5, SHA-1, SHA-256, SHA-512, then number and time
-		at := 9 + hmac + 8
-		if len(b) == at+5 && b[at] == 0 && be32(b[at+1:]) == 0 && be32(b[9+hmac:]) <= 4 {
-			return true
-		}
-	}
-	return home
-}
-
-// openvpnTCP is the same behind a length.
-func openvpnTCP(b []byte, _ bool) dissector.Verdict {
-	if len(b) < 2 {
-		return dissector.More
-	}
-	n := be16(b)
-	switch {
-	case n < 14 || n > 130:
-		return dissector.No
-	case len(b) < 2+n:
-		if len(b) > 2 && b[2] != 7<<3 && b[2] != 10<<3 {
-			return dissector.No
-		}
-		return dissector.More
-	}
-	return yes(len(b) == 2+n && openvpn(b[2:], false))
 }
 
 // l2tp knows control messages by their length, and data messages by their version

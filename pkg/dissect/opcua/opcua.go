@@ -7,6 +7,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/framing"
+	"github.com/wardflow/wardflow/pkg/dissect/tls"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -218,7 +219,8 @@ func (s *stream) message(c *dissector.Context, b []byte) {
 	}
 }
 
-// open reads how a channel is secured (part 6, 6.7.2.3): its policy.
+// open reads how a channel is secured (part 6, 6.7.2.3): its policy, and the sender's
+// certificate.
 func (s *stream) open(c *dissector.Context, r *reader) {
 	r.uint32()
 	uri := string(r.bytes())
@@ -231,12 +233,31 @@ func (s *stream) open(c *dissector.Context, r *reader) {
 		policy = "other"
 	}
 	s.policy = dissector.Text([]byte(policy), 64)
+	s.certificate(c, r.bytes())
 	if !s.first("open" + s.policy + roleOf(c)) {
 		return
 	}
 	f := fact(c, "open_channel", roleOf(c))
 	f.Attributes.Set("security_policy", strings.ToLower(s.policy))
 	c.Emit(&f)
+}
+
+// certificate tells of an application's certificate (part 6, 6.2.2): one that stands for
+// a program, and not for who uses it, which comes with a login and is not read.
+func (s *stream) certificate(c *dissector.Context, der []byte) {
+	if len(der) == 0 {
+		return
+	}
+	list, _, ok := tls.Certificate(der)
+	if !ok {
+		c.Count("opcua_certificate_malformed")
+		return
+	}
+	if !s.first("certificate" + roleOf(c) + list.Get("certificate_sha256")) {
+		return
+	}
+	list.Set("role", roleOf(c))
+	c.Emit(&dissector.Fact{Kind: "certificate", Subject: dissector.Subject{Side: c.Side}, Attributes: list})
 }
 
 // roleOf is what a side is: who opened the connection is the client.

@@ -145,6 +145,30 @@ func TestPeer(t *testing.T) {
 	}
 }
 
+// Certificates of applications: in clear in a channel's opening (what Arkime's test expects
+// of its capture), in sessions and endpoints; damaged ones are counted.
+func TestCertificates(t *testing.T) {
+	r := dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, repotest.Shared(t, "captures/arkime/pcap/opcua_synthetic.pcap")))
+	said := dissecttest.Said(r)
+	for _, name := range []string{"opcua-synthetic-A", "opcua-synthetic-client"} {
+		if !strings.Contains(said, `"certificate_serial":"11223344","certificate_sha256"`) || strings.Count(said, `"certificate_subject":"`+name+`"`) != 1 {
+			t.Errorf("%s in\n%s", name, said)
+		}
+	}
+	of := func(policy string, der []byte) []byte {
+		return message("OPNF", u32(0), str("http://opcfoundation.org/UA/SecurityPolicy#"+policy), u32(len(der)), der, none)
+	}
+	for _, tc := range []struct {
+		der  []byte
+		want uint64
+	}{{nil, 0}, {[]byte("PHI-CANARY"), 1}, {[]byte{0x30, 0x82, 0xff, 0xff, 1}, 1}, {[]byte{0x30, 3, 2, 1, 0}, 1}} {
+		c := dissecttest.Talk([2][]byte{hello, ack}, [2][]byte{of("Basic256Sha256", tc.der), nil})
+		if r := dissecttest.EveryCut(t, c); r.Counters["opcua_certificate_malformed"] != tc.want || strings.Contains(string(r.Everything()), "PHI-CANARY") {
+			t.Errorf("%x: %v\n%s", tc.der, r.Counters, r.Text())
+		}
+	}
+}
+
 func FuzzStream(f *testing.F) {
 	f.Add(service(1, 428, requestHeader), service(1, 431, responseHeader, u32(1), endpoint(1, "None", 0, 1)), 40)
 	f.Add(service(3, 467, requestHeader, none, none, none, none, extension(324, str("id"))), join(hello, open), 40)

@@ -60,6 +60,11 @@ func (s *stream) service(c *dissector.Context, r *reader, request uint32) {
 		r.requestHeader()
 		f := fact(c, "application", "client")
 		s.application(c, &f, r)
+		r.bytes() // the server's URI, its address, the session's name, a number
+		r.bytes()
+		r.bytes()
+		r.bytes()
+		s.certificate(c, r.bytes())
 	case getEndpointsResponse:
 		r.responseHeader()
 		s.endpoints(c, r)
@@ -69,7 +74,7 @@ func (s *stream) service(c *dissector.Context, r *reader, request uint32) {
 		r.node()
 		r.take(8)
 		r.bytes()
-		r.bytes()
+		s.certificate(c, r.bytes())
 		s.endpoints(c, r)
 	case findServersResponse:
 		r.responseHeader()
@@ -133,7 +138,9 @@ func (s *stream) endpoints(c *dissector.Context, r *reader) {
 		if !describe(to, r) {
 			break
 		}
-		r.bytes()
+		if der := r.bytes(); i == 0 {
+			s.certificate(c, der)
+		}
 		mode, policy := r.uint32(), strings.TrimPrefix(string(r.bytes()), policyPrefix)
 		if r.bad {
 			break

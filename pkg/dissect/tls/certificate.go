@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,50 +42,107 @@ func (s *stream) chain(c *dissector.Context, b []byte) {
 		c.Count("tls_certificate_malformed")
 		return
 	}
-	f := dissector.Fact{Protocol: "tls", Kind: "certificate", Subject: dissector.Subject{Side: c.Side}}
-	sum := sha256.Sum256(der)
-	if f.Attributes = described.get(sum); f.Attributes == nil {
-		x, err := x509.ParseCertificate(der)
-		if err != nil {
-			c.Count("tls_certificate_malformed")
-			return
-		}
-		describe(&f, x)
-		described.put(sum, f.Attributes)
+	list, _, ok := Certificate(der)
+	if !ok {
+		c.Count("tls_certificate_malformed")
+		return
 	}
-	c.Emit(&f)
+	list.Set("role", "server")
+	c.Emit(&dissector.Fact{Protocol: "tls", Kind: "certificate", Subject: dissector.Subject{Side: c.Side}, Attributes: list})
 }
 
-// descriptions are what certificates said that were shown before: a server shows the
+// Certificate says what a certificate says of its owner, whatever carries it; behind it
+// others of its chain may stand. host is true where that is a machine, by names that
+// machines have alone: any other may be a person's.
+func Certificate(der []byte) (list proto.Attributes, host, ok bool) {
+	if der = element(der); der == nil {
+		return nil, false, false
+	}
+	sum := sha256.Sum256(der)
+	d, known := described.get(sum)
+	if !known {
+		x, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, false, false
+		}
+		d.host = ofHost(x)
+		describe(&d.list, x, sum)
+		described.put(sum, d)
+	}
+	return d.list, d.host, true
+}
+
+// element is the first of a row of DER's elements (X.690 8.1.3), a sequence of at most
+// maxCertificate bytes.
+func element(b []byte) []byte {
+	r := reader{b: b}
+	kind, size := r.u8(), r.u8()
+	switch size {
+	case 0x81:
+		size = r.u8()
+	case 0x82:
+		size = r.u16()
+	}
+	head := len(b) - len(r.b)
+	if r.bad || kind != 0x30 || size > len(r.b) || size > maxCertificate {
+		return nil
+	}
+	return b[:head+size]
+}
+
+// ofHost reports that all names of a certificate are a machine's: addresses, and names
+// of three labels and more.
+func ofHost(x *x509.Certificate) bool {
+	if len(x.EmailAddresses) > 0 || len(x.URIs) > 0 {
+		return false
+	}
+	name := x.Subject.CommonName
+	switch {
+	case name == "" || slices.Contains(x.DNSNames, name):
+		return len(x.DNSNames)+len(x.IPAddresses) > 0
+	case net.ParseIP(name) != nil:
+		return true
+	}
+	return strings.Count(name, ".") >= 2 && !strings.Contains(name, "..") && serverName([]byte(strings.TrimPrefix(name, "*."))) != ""
+}
+
+// description is what a certificate said.
+type description struct {
+	list proto.Attributes
+	host bool
+}
+
+// descriptions are those of certificates that were shown before: a server shows the
 // same one to every client.
 type descriptions struct {
 	mu   sync.Mutex
-	list map[[sha256.Size]byte]proto.Attributes
+	list map[[sha256.Size]byte]description
 }
 
 const maxDescribed = 1024 // then all are forgotten
 
 var described descriptions
 
-// get gives a copy, nil for a certificate that is not known.
-func (d *descriptions) get(sum [sha256.Size]byte) proto.Attributes {
+// get gives a copy.
+func (d *descriptions) get(sum [sha256.Size]byte) (x description, known bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.Clone(d.list[sum])
+	x, known = d.list[sum]
+	x.list = slices.Clone(x.list)
+	return x, known
 }
 
-func (d *descriptions) put(sum [sha256.Size]byte, a proto.Attributes) {
+func (d *descriptions) put(sum [sha256.Size]byte, x description) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.list == nil || len(d.list) >= maxDescribed {
-		d.list = map[[sha256.Size]byte]proto.Attributes{}
+		d.list = map[[sha256.Size]byte]description{}
 	}
-	d.list[sum] = slices.Clone(a)
+	x.list = slices.Clone(x.list)
+	d.list[sum] = x
 }
 
-func describe(f *dissector.Fact, x *x509.Certificate) {
-	a := &f.Attributes
-	a.Set("role", "server")
+func describe(a *proto.Attributes, x *x509.Certificate, sum [sha256.Size]byte) {
 	a.Set("certificate_subject", text(x.Subject.CommonName))
 	a.Set("certificate_organization", first(x.Subject.Organization))
 	a.Set("certificate_unit", first(x.Subject.OrganizationalUnit))
@@ -107,7 +165,6 @@ func describe(f *dissector.Fact, x *x509.Certificate) {
 	if x.SignatureAlgorithm != x509.UnknownSignatureAlgorithm {
 		a.Set("certificate_signature", x.SignatureAlgorithm.String())
 	}
-	sum := sha256.Sum256(x.Raw)
 	a.Set("certificate_sha256", hex.EncodeToString(sum[:]))
 }
 

@@ -34,8 +34,13 @@ func domain(query string) string {
 	return d
 }
 
-// dnsCode is ours for a response code.
-func dnsCode(s string) string { return strings.ToUpper(s) }
+// dnsCode is ours for a response code, which is IANA's; Arkime writes one otherwise.
+func dnsCode(s string) string {
+	if s = strings.ToUpper(s); s == "NOTIMPL" {
+		return "NOTIMP"
+	}
+	return s
+}
 
 // counted leaves the counts of "read_coils:12" out.
 func counted(list []string) []string {
