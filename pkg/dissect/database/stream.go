@@ -24,7 +24,7 @@ type talk interface {
 
 // stream takes both directions apart into messages.
 type stream struct {
-	half     [2]framing.Reader
+	framing.Both
 	format   [2]*framing.Format // by direction
 	messages [2]int
 	talk     talk
@@ -33,18 +33,14 @@ type stream struct {
 // Data reads the next bytes of a direction.
 func (s *stream) Data(c *dissector.Context, b []byte) {
 	side := c.Side & 1
-	r := &s.half[side]
-	r.Feed(b)
-	for {
-		m, _, ok := r.Next(s.format[side])
-		if !ok {
-			return
+	s.Half(c).Each(c, s.format[side], b, func(m []byte) bool {
+		s.messages[side]++
+		if s.messages[side] <= maxMessages && !s.talk.message(c, m) {
+			return false
 		}
-		if s.messages[side]++; s.messages[side] > maxMessages || s.talk.message(c, m) {
-			c.Sink.Done()
-			return
-		}
-	}
+		c.Sink.Done()
+		return true
+	})
 }
 
 // Gap ends the reading: what is told is told at the beginning.
@@ -53,14 +49,8 @@ func (s *stream) Gap(c *dissector.Context, n int64) {
 		c.Sink.Done()
 		return
 	}
-	s.half[c.Side&1].Gap()
+	s.Both.Gap(c, n)
 }
-
-// End has nothing to tell.
-func (s *stream) End(*dissector.Context) {}
-
-// Size is the bytes that are kept.
-func (s *stream) Size() int { return 256 + s.half[0].Size() + s.half[1].Size() }
 
 func fact(c *dissector.Context, kind, role string) dissector.Fact {
 	f := dissector.Fact{Kind: kind, Subject: dissector.Subject{Side: c.Side}}

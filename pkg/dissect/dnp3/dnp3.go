@@ -60,8 +60,7 @@ const (
 
 // stream is one connection.
 type stream struct {
-	half      [2]framing.Reader
-	ended     [2]bool
+	framing.Both
 	once      map[string]bool
 	controls  int
 	since     proto.Time
@@ -71,35 +70,23 @@ type stream struct {
 
 // Data reads the next bytes of a direction.
 func (s *stream) Data(c *dissector.Context, b []byte) {
-	r := &s.half[c.Side&1]
-	r.Feed(b)
-	for {
-		lost := r.Lost()
-		m, _, ok := r.Next(&format)
-		if r.Lost() && !lost {
-			c.Count("dnp3_not_a_frame")
-		}
-		if !ok {
-			return
-		}
+	s.Half(c).Each(c, &format, b, func(m []byte) bool {
 		s.frame(c, m)
-	}
+		return false
+	})
 }
-
-// Gap begins anew with what follows.
-func (s *stream) Gap(c *dissector.Context, _ int64) { s.half[c.Side&1].Gap() }
 
 // End tells what the connection came to.
 func (s *stream) End(c *dissector.Context) {
-	s.ended[c.Side&1] = true
-	if s.ended[0] && s.ended[1] {
+	s.Both.End(c)
+	if s.Ended() {
 		s.summary(c)
 	}
 }
 
 // Size is the bytes that are kept.
 func (s *stream) Size() int {
-	return 512 + s.half[0].Size() + s.half[1].Size() + 96*(len(s.once)+len(s.functions))
+	return 256 + s.Both.Size() + 96*(len(s.once)+len(s.functions))
 }
 
 // first reports whether something was not told yet.

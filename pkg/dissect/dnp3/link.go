@@ -42,7 +42,7 @@ func frameSize(b []byte, _ bool) int {
 	return header + n + 2*((n+block-1)/block)
 }
 
-var format = framing.Format{Keep: maxFrame, Length: frameSize}
+var format = framing.Format{Keep: maxFrame, Length: frameSize, Odd: "dnp3_not_a_frame"}
 
 // table is that of the checksum, a CRC-16 of the polynomial 0x3d65 (9.2.4.3).
 var table = func() (t [256]uint16) {

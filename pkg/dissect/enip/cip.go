@@ -21,8 +21,7 @@ const (
 
 // stream is one connection.
 type stream struct {
-	half     [2]framing.Reader
-	ended    [2]bool
+	framing.Both
 	once     map[string]bool
 	controls int
 	asked    identityRequest
@@ -36,7 +35,7 @@ type identityRequest struct{ pending, routed bool }
 
 // Size is the bytes that are kept.
 func (s *stream) Size() int {
-	return 512 + s.half[0].Size() + s.half[1].Size() + 64*(len(s.once)+len(s.services))
+	return 256 + s.Both.Size() + 64*(len(s.once)+len(s.services))
 }
 
 // first reports whether something was not told yet.

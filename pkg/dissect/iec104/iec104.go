@@ -69,7 +69,7 @@ func size(b []byte, _ bool) int {
 	return n
 }
 
-var format = framing.Format{Keep: 255, Length: size}
+var format = framing.Format{Keep: 255, Length: size, Odd: "iec104_not_a_frame"}
 
 func recognise(b []byte, _ bool) dissector.Verdict {
 	if len(b) == 0 {
@@ -137,8 +137,7 @@ const (
 
 // stream is one connection.
 type stream struct {
-	half     [2]framing.Reader
-	ended    [2]bool
+	framing.Both
 	told     map[string]bool
 	controls int
 	stations []uint16
@@ -150,37 +149,25 @@ type stream struct {
 
 // Data reads the next bytes of a direction.
 func (s *stream) Data(c *dissector.Context, b []byte) {
-	r := &s.half[c.Side&1]
-	r.Feed(b)
-	for {
-		lost := r.Lost()
-		m, _, ok := r.Next(&format)
-		if r.Lost() && !lost {
-			c.Count("iec104_not_a_frame")
-		}
-		if !ok {
-			return
-		}
+	s.Half(c).Each(c, &format, b, func(m []byte) bool {
 		if m[2]&1 == 0 {
 			s.unit(c, m)
 		}
-	}
+		return false
+	})
 }
-
-// Gap begins anew with what follows.
-func (s *stream) Gap(c *dissector.Context, _ int64) { s.half[c.Side&1].Gap() }
 
 // End tells what the connection came to.
 func (s *stream) End(c *dissector.Context) {
-	s.ended[c.Side&1] = true
-	if s.ended[0] && s.ended[1] {
+	s.Both.End(c)
+	if s.Ended() {
 		s.summary(c)
 	}
 }
 
 // Size is the bytes that are kept.
 func (s *stream) Size() int {
-	return 256 + s.half[0].Size() + s.half[1].Size() + 64*(len(s.told)+len(s.counts)) + 2*len(s.stations)
+	return s.Both.Size() + 64*(len(s.told)+len(s.counts)) + 2*len(s.stations)
 }
 
 // unit takes one data unit.

@@ -50,8 +50,8 @@ var operations = map[uint32]string{
 }
 
 // size is a message's, a sequence.
-func size(b []byte) int64 {
-	if len(b) > 0 && b[0] != 0x30 {
+func size(b []byte, _ bool) int {
+	if b[0] != 0x30 {
 		return -1
 	}
 	_, head, length, ok := ber.Header(b)
@@ -63,7 +63,7 @@ func size(b []byte) int64 {
 	case length < 5: // an id and an operation
 		return -1
 	}
-	return int64(head) + length
+	return head + int(length)
 }
 
 // recognise wants the beginning of a message: a sequence, an id, and an operation that
@@ -74,7 +74,7 @@ func recognise(b []byte, _ bool) dissector.Verdict {
 	if len(b) == 0 {
 		return dissector.More
 	}
-	total := size(b)
+	total := size(b, true)
 	switch {
 	case total < 0:
 		return dissector.No
@@ -83,7 +83,7 @@ func recognise(b []byte, _ bool) dissector.Verdict {
 	}
 	_, head, _, _ := ber.Header(b)
 	rest := b[head:]
-	left := total - int64(head)
+	left := int64(total - head)
 	id, n, length, ok := ber.Header(rest)
 	switch {
 	case !ok || len(rest) > 0 && !id.Is(ber.Universal, ber.Integer), n > 0 && (length == 0 || length > maxMessageIDLen):

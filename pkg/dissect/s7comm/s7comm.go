@@ -90,10 +90,11 @@ const (
 	every       = 3600 * 1e9
 )
 
+var format = cotp.Format("s7comm_not_a_message")
+
 // stream is one connection.
 type stream struct {
-	half      [2]framing.Reader
-	ended     [2]bool
+	framing.Both
 	szl       []byte // a list in several messages
 	told      []string
 	areas     []uint32
@@ -107,38 +108,29 @@ type stream struct {
 
 // Data reads the next bytes of a direction.
 func (s *stream) Data(c *dissector.Context, b []byte) {
-	r := &s.half[c.Side&1]
-	r.Feed(b)
-	before := r.Lost()
-	for {
-		m, _, ok := r.Next(&cotp.Format)
-		if r.Lost() && !before {
-			c.Count("s7comm_not_a_message")
-		}
-		if before = r.Lost(); !ok {
-			return
-		}
+	s.Half(c).Each(c, &format, b, func(m []byte) bool {
 		s.message(c, cotp.Read(m))
-	}
+		return false
+	})
 }
 
 // Gap begins anew with what follows.
-func (s *stream) Gap(c *dissector.Context, _ int64) {
-	s.half[c.Side&1].Gap()
+func (s *stream) Gap(c *dissector.Context, n int64) {
+	s.Both.Gap(c, n)
 	s.szl = s.szl[:0]
 }
 
 // End tells what the connection came to.
 func (s *stream) End(c *dissector.Context) {
-	s.ended[c.Side&1] = true
-	if s.ended[0] && s.ended[1] {
+	s.Both.End(c)
+	if s.Ended() {
 		s.summary(c)
 	}
 }
 
 // Size is the bytes that are kept.
 func (s *stream) Size() int {
-	n := 512 + s.half[0].Size() + s.half[1].Size() + cap(s.szl) + 4*cap(s.areas) + 64*(len(s.once)+len(s.functions))
+	n := 256 + s.Both.Size() + cap(s.szl) + 4*cap(s.areas) + 64*(len(s.once)+len(s.functions))
 	for _, t := range s.told {
 		n += 16 + len(t)
 	}
