@@ -19,6 +19,7 @@ type Fact struct {
 	dissect.Fact
 	SrcIP, DstIP     netip.Addr // of the flow: who opened it, and the other end
 	SrcPort, DstPort uint16
+	Transport        proto.Transport
 }
 
 // Speaker is the address of the fact's side.
@@ -33,6 +34,7 @@ func (f *Fact) Speaker() netip.Addr {
 type Flow struct {
 	SrcIP, DstIP     netip.Addr
 	SrcPort, DstPort uint16
+	Transport        proto.Transport
 	dissect.Flow
 }
 
@@ -116,7 +118,7 @@ func NewRunner(cfg dissect.Config) *Runner {
 	cfg.Key = Key
 	cfg.Emit = func(p *dissect.Packet, f *dissect.Fact) {
 		h := p.Headers
-		x := Fact{Fact: *f, SrcIP: h.SrcIP, DstIP: h.DstIP, SrcPort: h.SrcPort, DstPort: h.DstPort}
+		x := Fact{Fact: *f, SrcIP: h.SrcIP, DstIP: h.DstIP, SrcPort: h.SrcPort, DstPort: h.DstPort, Transport: h.Transport}
 		if !p.FromSrc {
 			x.SrcIP, x.DstIP, x.SrcPort, x.DstPort = x.DstIP, x.SrcIP, x.DstPort, x.SrcPort
 		}
@@ -145,7 +147,7 @@ func (r *Runner) Headers(h *packet.Headers) {
 			r.Engine.Close(&e.Flow.Flow)
 		}
 		e = &entry{src: src, isn: h.Seq, syn: opening}
-		e.SrcIP, e.DstIP, e.SrcPort, e.DstPort = h.SrcIP, h.DstIP, h.SrcPort, h.DstPort
+		e.SrcIP, e.DstIP, e.SrcPort, e.DstPort, e.Transport = h.SrcIP, h.DstIP, h.SrcPort, h.DstPort, h.Transport
 		r.flows[k] = e
 		r.Result.Flows = append(r.Result.Flows, &e.Flow)
 	}

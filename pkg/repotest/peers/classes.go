@@ -19,6 +19,9 @@ var Conventions = map[string]string{
 	"icmp_as_session":            "Arkime makes one session of all ICMP between two hosts, with the Community ID of its first message",
 	"ip_length_beyond":           "nDPI leaves packets out whose IP length, or whose length on the wire, is beyond what was captured",
 	"label_by_port_only":         "too little in the packet to go by: nDPI takes the port into account, for us that is a guess and counts as none",
+	"ndpi_ja4":                   "nDPI writes d where there is no SNI, takes the first two characters of the ALPN, and hashes nothing where there are no extensions; JA4's description says i, the first and the last, and zeros",
+	"ndpi_first_segment":         "nDPI has the part of a header that the first segment has",
+	"ndpi_retry_request":         "nDPI takes a HelloRetryRequest for the server's hello",
 	"padding_in_length":          "acknowledgements with bytes that were never sent (padding within the IP length), which nDPI has a heuristic for",
 	"ports_where_there_are_none": "Arkime hashes two ports of 0 for transports without ports; the specification leaves them out",
 	"short_headers_alone":        "QUIC joined after its beginning: its short headers say nothing, and nDPI goes by the port and by lengths",
@@ -32,6 +35,8 @@ var Conventions = map[string]string{
 
 // Limits are ours: what is not read, or not told.
 var Limits = map[string]string{
+	"behind_connect_text":  "of what follows HTTP's CONNECT only TLS is read",
+	"told_as_hmac":         "a text that somebody typed: its HMAC is told",
 	"behind_socks":         "what a SOCKS proxy passes on is not read",
 	"dns_other_opcode":     "messages of DNS other than queries (NOTIFY, UPDATE) are counted, not told",
 	"dns_over_https":       "DNS within HTTP/2, which is not read",
@@ -60,6 +65,11 @@ var classes = []struct{ peer, field, capture, where, want, ours, class string }{
 	{where: "51 ", field: "packets", ours: "=0", class: "ah_is_a_header"},
 	{where: "51 ", class: "ah_is_a_header"},
 	{capture: "/ah-esp", class: "ah_is_a_header"},
+	{capture: "connect-with-smtp", class: "behind_connect_text"},
+	{peer: "Zeek", field: "=dhcp circuit_id", class: "told_as_hmac"},
+	{peer: "nDPI", capture: "http_ua_splitted_in_two_pkts", field: "user_agent", class: "ndpi_first_segment"},
+	{peer: "nDPI", capture: "steam.pcapng", field: "ja3s", class: "ndpi_retry_request"},
+	{peer: "nDPI", field: "tls ", where: "ours: stun", class: "first_of_two"},
 	{peer: "FoxIO", capture: "non-ascii-alpn", class: "alpn_not_ascii"},
 	{capture: "socks", field: "packets", class: "fragments"},
 	{capture: "socks", class: "behind_socks"},
@@ -74,6 +84,7 @@ var classes = []struct{ peer, field, capture, where, want, ours, class string }{
 	{capture: "tls12-decryption", class: "with_the_keys"},
 	{capture: "starttls", class: "starttls"},
 	{capture: "mysql-tls", class: "starttls"},
+	{capture: "/mysql/", field: "tls ", class: "starttls"},
 	{capture: "/rdp/", field: "tls", class: "tls_within"},
 	{capture: "globus-url-copy", field: "tls", class: "tls_within"},
 	{capture: "globus-url-copy", field: "packets", class: "gridftp_skipped"},
@@ -111,7 +122,7 @@ var classes = []struct{ peer, field, capture, where, want, ours, class string }{
 	{peer: "Zeek", capture: "ntlm-unterminated-av-sequence", class: "smb_damaged_name"},
 	{peer: "nDPI", capture: "ossfuzz_seed_fake_traces_2", class: "damaged_on_purpose"},
 	{peer: "nDPI", capture: "rtmp.pcap", ours: "=unknown", class: "ndpi_names_content"},
-	{peer: "nDPI", capture: "soap.pcap", ours: "=unknown", class: "ndpi_names_content"},
+	{peer: "nDPI", capture: "soap.pcap", ours: "unknown", class: "ndpi_names_content"},
 	{peer: "nDPI", capture: "teamviewer.pcap", ours: "=unknown", class: "ndpi_names_content"},
 }
 
