@@ -207,6 +207,24 @@ func (c *Check) Unexplained() bool {
 	return !c.Equal && c.Field != FieldUnknown && Conventions[c.Class] == "" && Limits[c.Class] == ""
 }
 
+// Idle are the classes that explain nothing in this report: they may go.
+func (r *Report) Idle() []string {
+	used := map[string]bool{}
+	for i := range r.Checks {
+		used[r.Checks[i].Class] = true
+	}
+	var list []string
+	for _, classes := range []map[string]string{Conventions, Limits} {
+		for name := range classes {
+			if !used[name] {
+				list = append(list, name)
+			}
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
 // addrPort reads 10.0.0.1:80, [::1]:80.
 func addrPort(s string) (netip.AddrPort, bool) {
 	a, err := netip.ParseAddrPort(s)

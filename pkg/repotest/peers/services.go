@@ -7,41 +7,37 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 )
 
-// The columns of Zeek's logs of services, of any protocol of ours: it may be inside
-// of another one.
-func init() {
-	for log, columns := range map[string][]zeekColumn{
-		"ftp": {{"user", "", "", "account", account}},
-		"smtp": {
-			{"helo", "", "", "hostname", mailName},
-			{"tls", "", "", "upgraded", word("T", "tls")},
-			{"user_agent", "", "", "user_agent", nil},
-		},
-		"kerberos": {
-			{"service", "", "", "service_class", serviceClass},
-			{"cipher", "", "", "ticket_etype", nil},
-			{"error_msg", "", "", "error", kerberosError},
-		},
-		"ldap": {
-			{"opcode", "", "", "mechanism", word("bind simple", "simple")},
-			{"result", "", "", "outcome", word("success", "success")},
-		},
-		"rdp": {
-			{"client_name", "", "", "computer_name", nil},
-			{"security_protocol", "", "", "security", word("RDP", "rdp", "HYBRID", "credssp", "HYBRID_EX", "credssp_ex", "SSL", "tls")},
-			{"client_dig_product_id", "", "", "product_id", nil},
-		},
-		"sip":          {{"method", "", "", "method", nil}, {"user_agent", "", "", "user_agent", nil}, {"status_code", "", "", "status", nil}},
-		"mqtt_connect": {{"proto_version", "", "", "mqtt_version", nil}, {"connect_status", "", "", "result", word("Connection Accepted", "accepted")}},
-		"rfb":          {{"authentication_method", "", "", "security", word("None", "none", "VNC", "vnc", "Apple Remote Desktop", "apple")}},
-		"socks":        {{"user", "", "", "account", account}, {"status", "", "", "outcome", word("succeeded", "success")}},
-		"dce_rpc":      {{"endpoint", "", "", "interfaces", nil}},
-		"quic":         {{"server_name", "quic", "client_hello", "sni", zeekName}, {"client_protocol", "quic", "client_hello", "alpn", nil}},
-		"syslog":       {{"facility", "syslog", "messages", "facilities", syslogWord}, {"severity", "syslog", "messages", "severities", syslogWord}},
-		"ntp":          {{"version", "ntp", "", "ntp_version", nil}, {"stratum", "ntp", "", "stratum", nil}, {"ref_id", "ntp", "", "reference", nil}, {"poll", "ntp", "", "poll_s", nil}},
-	} {
-		zeekColumns[log] = columns
-	}
+// serviceColumns are those of Zeek's logs of services, of any protocol of ours: it may
+// be inside of another one.
+var serviceColumns = map[string][]zeekColumn{
+	"ftp": {{"user", "", "", "account", account}},
+	"smtp": {
+		{"helo", "", "", "hostname", mailName},
+		{"tls", "", "", "upgraded", word("T", "tls")},
+		{"user_agent", "", "", "user_agent", nil},
+	},
+	"kerberos": {
+		{"service", "", "", "service_class", serviceClass},
+		{"cipher", "", "", "ticket_etype", nil},
+		{"error_msg", "", "", "error", kerberosError},
+	},
+	"ldap": {
+		{"opcode", "", "", "mechanism", word("bind simple", "simple")},
+		{"result", "", "", "outcome", word("success", "success")},
+	},
+	"rdp": {
+		{"client_name", "", "", "computer_name", nil},
+		{"security_protocol", "", "", "security", word("RDP", "rdp", "HYBRID", "credssp", "HYBRID_EX", "credssp_ex", "SSL", "tls")},
+		{"client_dig_product_id", "", "", "product_id", nil},
+	},
+	"sip":          {{"method", "", "", "method", nil}, {"user_agent", "", "", "user_agent", nil}, {"status_code", "", "", "status", nil}},
+	"mqtt_connect": {{"proto_version", "", "", "mqtt_version", nil}, {"connect_status", "", "", "result", word("Connection Accepted", "accepted")}},
+	"rfb":          {{"authentication_method", "", "", "security", word("None", "none", "VNC", "vnc", "Apple Remote Desktop", "apple")}},
+	"socks":        {{"user", "", "", "account", account}, {"status", "", "", "outcome", word("succeeded", "success")}},
+	"dce_rpc":      {{"endpoint", "", "", "interfaces", nil}},
+	"quic":         {{"server_name", "quic", "client_hello", "sni", zeekName}, {"client_protocol", "quic", "client_hello", "alpn", nil}},
+	"syslog":       {{"facility", "syslog", "messages", "facilities", syslogWord}, {"severity", "syslog", "messages", "severities", syslogWord}},
+	"ntp":          {{"version", "ntp", "", "ntp_version", nil}, {"stratum", "ntp", "", "stratum", nil}, {"ref_id", "ntp", "", "reference", nil}, {"poll", "ntp", "", "poll_s", nil}},
 }
 
 // word translates the values of a list, and drops all others.

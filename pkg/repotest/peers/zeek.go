@@ -241,7 +241,7 @@ func (r *Report) CompareZeek(o *Observed, l *Log, peer string, elsewhere func(En
 	if name == "dhcp" {
 		r.zeekDHCP(o, l, peer)
 	}
-	columns := zeekColumns[name]
+	columns := append(slices.Clip(zeekColumns[name]), serviceColumns[name]...)
 	if len(columns) == 0 || !l.Has("id.orig_h") {
 		return
 	}
