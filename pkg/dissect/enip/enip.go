@@ -113,7 +113,7 @@ func datagram(c *dissector.Context, b []byte, _ bool) dissector.Verdict {
 		s = new(lists)
 		c.State = s
 	}
-	list(c, b, s.first)
+	list(c, b, s.once.First)
 	return dissector.Yes
 }
 
@@ -142,7 +142,7 @@ func (s *stream) Data(c *dissector.Context, b []byte) {
 	s.Half(c).Each(c, &format, b, func(m []byte) bool {
 		switch m[0] {
 		case listIdentity:
-			list(c, m, s.first)
+			list(c, m, s.once.First)
 		case sendRRData, sendUnitData:
 			s.items(c, m[header:])
 		}

@@ -7,13 +7,11 @@ package iec104
 
 import (
 	"encoding/binary"
-	"maps"
 	"slices"
 	"strconv"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/framing"
-	"github.com/wardflow/wardflow/proto"
 )
 
 // Protocol is IEC 60870-5-104.
@@ -131,18 +129,16 @@ var once = map[string]bool{"interrogation": true, "counter_interrogation": true,
 const (
 	maxControls = 64
 	maxStations = 32
-	every       = 3600 * 1e9
 	activation  = 6
 )
 
 // stream is one connection.
 type stream struct {
 	framing.Both
-	told     map[string]bool
+	told     dissector.Once
 	controls int
 	stations []uint16
-	counts   map[string]uint32
-	since    proto.Time
+	counts   dissector.Tally
 	station  dissector.Side // who monitors
 	known    bool
 }
@@ -167,7 +163,7 @@ func (s *stream) End(c *dissector.Context) {
 
 // Size is the bytes that are kept.
 func (s *stream) Size() int {
-	return s.Both.Size() + 64*(len(s.told)+len(s.counts)) + 2*len(s.stations)
+	return s.Both.Size() + s.told.Size() + s.counts.Size() + 2*len(s.stations)
 }
 
 // unit takes one data unit.
@@ -176,17 +172,10 @@ func (s *stream) unit(c *dissector.Context, b []byte) {
 	if name == "" {
 		return
 	}
-	if s.since == 0 {
-		s.since = c.Headers.Time
-	}
-	if c.Headers.Time-s.since >= every {
+	if s.counts.Due(c) {
 		s.summary(c)
-		s.since = c.Headers.Time
 	}
-	if s.counts == nil {
-		s.counts = map[string]uint32{}
-	}
-	s.counts[name]++
+	s.counts.Count(name)
 	if name == "monitoring" || name == "end_of_initialisation" {
 		s.station, s.known = c.Side, true
 		if !slices.Contains(s.stations, station) && len(s.stations) < maxStations {
@@ -197,14 +186,8 @@ func (s *stream) unit(c *dissector.Context, b []byte) {
 	if cause != activation || name == "test" || name == "read" || name == "delay_acquisition" {
 		return // the echo of it, or no change
 	}
-	if key := name + strconv.Itoa(int(station)); once[name] {
-		if s.told[key] || len(s.told) >= maxControls {
-			return
-		}
-		if s.told == nil {
-			s.told = map[string]bool{}
-		}
-		s.told[key] = true
+	if once[name] && !s.told.First(name+strconv.Itoa(int(station))) {
+		return
 	}
 	if s.controls++; s.controls > maxControls {
 		c.Count("iec104_control_skipped")
@@ -220,7 +203,7 @@ func (s *stream) unit(c *dissector.Context, b []byte) {
 // summary tells what went over the connection since the last one, as the
 // station's: which stations it speaks for.
 func (s *stream) summary(c *dissector.Context) {
-	if len(s.counts) == 0 {
+	if s.counts.Empty() {
 		return
 	}
 	side := dissector.Dst
@@ -229,16 +212,11 @@ func (s *stream) summary(c *dissector.Context) {
 	}
 	f := dissector.Fact{Kind: "transactions", Subject: dissector.Subject{Side: side}}
 	f.Attributes.Set("role", "server")
+	s.counts.Tell(&f.Attributes, "types")
 	var list []string
-	for _, name := range slices.Sorted(maps.Keys(s.counts)) {
-		list = append(list, name+":"+strconv.Itoa(int(s.counts[name])))
-	}
-	f.Attributes.SetList("types", list)
-	list = nil
 	for _, n := range s.stations {
 		list = append(list, strconv.Itoa(int(n)))
 	}
 	f.Attributes.SetList("stations", list)
 	c.Emit(&f)
-	clear(s.counts)
 }

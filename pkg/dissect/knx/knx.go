@@ -121,21 +121,15 @@ func (s *stream) Data(c *dissector.Context, b []byte) {
 	})
 }
 
-func fact(c *dissector.Context, kind, role string) dissector.Fact {
-	f := dissector.Fact{Kind: kind, Subject: dissector.Subject{Side: c.Side}}
-	f.Attributes.Set("role", role)
-	return f
-}
-
 // message takes one message.
 func message(c *dissector.Context, b []byte) {
 	service, body := binary.BigEndian.Uint16(b[2:]), b[header:]
 	var f dissector.Fact
 	switch service {
 	case searchRequest, searchExtended:
-		f = fact(c, "search", "client")
+		f = c.Fact("search", "client")
 	case descriptionRequest:
-		f = fact(c, "description_request", "client")
+		f = c.Fact("description_request", "client")
 	case searchResponse, searchResponseMore:
 		if len(body) < 8 { // its control endpoint before the descriptions
 			c.Count("knx_malformed")
@@ -147,7 +141,7 @@ func message(c *dissector.Context, b []byte) {
 		device(c, body)
 		return
 	case connectRequest:
-		f = fact(c, "connect", "client")
+		f = c.Fact("connect", "client")
 		if len(body) >= 18 {
 			f.Attributes.Set("connection", connection(body[17]))
 		}
@@ -155,7 +149,7 @@ func message(c *dissector.Context, b []byte) {
 		telegram(c, service, body)
 		return
 	case secureSessionRequest:
-		f = fact(c, "connect", "client")
+		f = c.Fact("connect", "client")
 		f.Attributes.Set("connection", "secure")
 	default:
 		return
@@ -189,7 +183,7 @@ var families = map[byte]string{2: "core", 3: "device_management", 4: "tunnelling
 //
 //	2 medium   3 status   4 address (2)   6 installation (2)   8 serial number (6)   14 multicast address (4)   18 MAC (6)   24 name (30)
 func device(c *dissector.Context, b []byte) {
-	f := fact(c, "device", "server")
+	f := c.Fact("device", "server")
 	a := &f.Attributes
 	found := false
 	for len(b) >= 2 {
@@ -292,7 +286,7 @@ func telegram(c *dissector.Context, service uint16, b []byte) {
 	if operation == "" {
 		return
 	}
-	f := fact(c, "control", "client")
+	f := c.Fact("control", "client")
 	f.Attributes.Set("operation", operation)
 	c.Emit(&f)
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/cotp"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/framing"
-	"github.com/wardflow/wardflow/proto"
 )
 
 // Protocol is S7comm.
@@ -87,7 +86,6 @@ const (
 	maxAreas    = 32
 	maxControls = 64
 	plusLooked  = 8 // messages of S7comm-plus that are searched for an order number
-	every       = 3600 * 1e9
 )
 
 var format = cotp.Format("s7comm_not_a_message")
@@ -98,11 +96,10 @@ type stream struct {
 	szl       []byte // a list in several messages
 	told      []string
 	areas     []uint32
-	once      map[string]bool
+	once      dissector.Once
 	controls  int
 	plus      int
-	since     proto.Time
-	functions map[string]uint32
+	functions dissector.Tally
 	asked     dissector.Side
 }
 
@@ -130,7 +127,7 @@ func (s *stream) End(c *dissector.Context) {
 
 // Size is the bytes that are kept.
 func (s *stream) Size() int {
-	n := 256 + s.Both.Size() + cap(s.szl) + 4*cap(s.areas) + 64*(len(s.once)+len(s.functions))
+	n := 256 + s.Both.Size() + cap(s.szl) + 4*cap(s.areas) + s.once.Size() + s.functions.Size()
 	for _, t := range s.told {
 		n += 16 + len(t)
 	}
@@ -159,7 +156,7 @@ var connections = map[byte]string{1: "pg", 2: "op", 3: "basic"}
 
 // connect tells as what, and to which slot, somebody connects.
 func (s *stream) connect(c *dissector.Context, m cotp.Message) {
-	f := fact(c, "connect", "client")
+	f := c.Fact("connect", "client")
 	switch {
 	case len(m.Called) == 2:
 		kind := connections[m.Called[0]]
@@ -183,12 +180,6 @@ func selector(b []byte) string {
 		}
 	}
 	return dissector.Text(b, 32)
-}
-
-func fact(c *dissector.Context, kind, role string) dissector.Fact {
-	f := dissector.Fact{Kind: kind, Subject: dissector.Subject{Side: c.Side}}
-	f.Attributes.Set("role", role)
-	return f
 }
 
 // s7 takes one message of S7comm.
@@ -223,39 +214,19 @@ func (s *stream) s7(c *dissector.Context, b []byte) {
 // refused tells of an error, once for each.
 func (s *stream) refused(c *dissector.Context, class, code byte) {
 	v := "0x" + strconv.FormatUint(uint64(class)<<8|uint64(code)|1<<16, 16)[1:]
-	if !s.first("error" + v) {
+	if !s.once.First("error" + v) {
 		return
 	}
-	f := fact(c, "error", "server")
+	f := c.Fact("error", "server")
 	f.Attributes.Set("error_code", v)
 	c.Emit(&f)
 }
 
-// first reports whether something was not told yet; what there is no room for
-// counts as told.
-func (s *stream) first(what string) bool {
-	if s.once[what] || len(s.once) >= maxControls {
-		return false
-	}
-	if s.once == nil {
-		s.once = map[string]bool{}
-	}
-	s.once[what] = true
-	return true
-}
-
-// count counts a function that was asked for.
+// count counts a function that was asked for; each hour they are told.
 func (s *stream) count(c *dissector.Context, name string) {
-	if s.since == 0 {
-		s.since = c.Headers.Time
-	}
-	if c.Headers.Time-s.since >= every {
+	if s.functions.Due(c) {
 		s.summary(c)
-		s.since = c.Headers.Time
 	}
-	if s.functions == nil {
-		s.functions = map[string]uint32{}
-	}
-	s.functions[name]++
+	s.functions.Count(name)
 	s.asked = c.Side
 }
