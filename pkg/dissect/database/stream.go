@@ -112,20 +112,7 @@ func printable(b []byte) bool {
 }
 
 // begins asks for one of some beginnings.
-func begins(b []byte, list ...string) dissector.Verdict {
-	verdict := dissector.No
-	for _, s := range list {
-		n := min(len(b), len(s))
-		switch {
-		case string(b[:n]) != s[:n]:
-		case n == len(s):
-			return dissector.Yes
-		default:
-			verdict = dissector.More
-		}
-	}
-	return verdict
-}
+func begins(b []byte, list ...string) dissector.Verdict { return dissector.Begins(b, list...) }
 
 func be16(b []byte) int { return int(binary.BigEndian.Uint16(b)) }
 func be32(b []byte) int { return int(binary.BigEndian.Uint32(b)) }

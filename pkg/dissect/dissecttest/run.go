@@ -30,6 +30,21 @@ func (f *Fact) Speaker() netip.Addr {
 	return f.SrcIP
 }
 
+// JSON is the fact's attributes.
+func (f *Fact) JSON() string {
+	b, err := f.Attributes.MarshalJSON()
+	if err != nil { // strings always marshal
+		panic(err)
+	}
+	return string(b)
+}
+
+// KindSide is a fact as "kind side attributes".
+func KindSide(f *Fact) string { return fmt.Sprintf("%s %d %s", f.Kind, f.Subject.Side, f.JSON()) }
+
+// SideKind is a fact as "side kind attributes".
+func SideKind(f *Fact) string { return fmt.Sprintf("%d %s %s", f.Subject.Side, f.Kind, f.JSON()) }
+
 // Flow is a flow's label.
 type Flow struct {
 	SrcIP, DstIP     netip.Addr
@@ -53,6 +68,15 @@ func (r *Result) Kinds() map[string]int {
 		m[f.Protocol+" "+f.Kind]++
 	}
 	return m
+}
+
+// Lines is each fact in a form of the test's.
+func (r *Result) Lines(form func(*Fact) string) []string {
+	var list []string
+	for i := range r.Facts {
+		list = append(list, form(&r.Facts[i]))
+	}
+	return list
 }
 
 // Of gives the facts of a protocol and kind.

@@ -100,3 +100,17 @@ func Fuzz(t *testing.T, protocol string, c Conversation, cuts ...int) {
 		t.Fatalf("got\n%swant\n%s", got.Text(), want.Text())
 	}
 }
+
+// PlayDatagrams plays what two sides send over UDP; a test may have a name of its own
+// for a Chunk.
+func PlayDatagrams[C ~struct {
+	Side int
+	Data []byte
+}](ports [2]uint16, list ...C) *Result {
+	var packets []packet.Headers
+	for _, c := range list {
+		x := Chunk(c)
+		packets = append(packets, Datagram(x.Side, ports, x.Data))
+	}
+	return Play(dissect.Config{}, packets)
+}
