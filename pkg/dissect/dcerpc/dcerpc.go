@@ -76,14 +76,8 @@ var format = framing.Format{Keep: maxKept, Length: size, Recognise: recognise, O
 // recognise wants a bind or its answer at the beginning of a connection; midstream any
 // PDU.
 func recognise(b []byte, midstream bool) dissector.Verdict {
-	if len(b) == 0 {
-		return dissector.More
-	}
-	switch n := size(b, midstream); {
-	case n < 0:
-		return dissector.No
-	case n == 0:
-		return dissector.More
+	if _, v := framing.Judge(b, size); v != dissector.Yes {
+		return v
 	}
 	switch kind := b[offType]; {
 	case kind == bind, kind == alter:

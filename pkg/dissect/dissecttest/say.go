@@ -114,3 +114,15 @@ func PlayDatagrams[C ~struct {
 	}
 	return Play(dissect.Config{}, packets)
 }
+
+// Says fails where what came out is not that, or the first flow is not known as the
+// protocol's by its content.
+func Says(tb testing.TB, r *Result, protocol, want string) {
+	tb.Helper()
+	if r.Brief() != want {
+		tb.Errorf("got\n%swant\n%s", r.Brief(), want)
+	}
+	if f := r.Flows[0]; f.Protocol != protocol || f.By != proto.ByContent {
+		tb.Errorf("%+v", f)
+	}
+}

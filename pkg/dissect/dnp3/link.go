@@ -89,16 +89,8 @@ func (f *frame) read(b []byte) {
 }
 
 func recognise(b []byte, _ bool) dissector.Verdict {
-	if len(b) == 0 {
-		return dissector.More
-	}
-	switch n := frameSize(b, false); {
-	case n < 0:
-		return dissector.No
-	case n == 0:
-		return dissector.More
-	}
-	return dissector.Yes
+	_, v := framing.Judge(b, frameSize)
+	return v
 }
 
 // datagram takes the frames of a datagram.

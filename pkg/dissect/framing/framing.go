@@ -23,6 +23,21 @@ type Format struct {
 	Odd string
 }
 
+// Judge says whether b begins with a message, as far as its length can tell, and how
+// long that is.
+func Judge(b []byte, length func(b []byte, lost bool) int) (size int, v dissector.Verdict) {
+	if len(b) == 0 {
+		return 0, dissector.More
+	}
+	switch size = length(b, false); {
+	case size < 0:
+		return size, dissector.No
+	case size == 0:
+		return size, dissector.More
+	}
+	return size, dissector.Yes
+}
+
 // Reader is one direction. The zero Reader is ready.
 type Reader struct {
 	in     []byte // what Feed gave and is not taken yet

@@ -153,6 +153,14 @@ func TestBroken(t *testing.T) {
 	}
 }
 
+func TestJudge(t *testing.T) {
+	for text, want := range map[string]dissector.Verdict{"": dissector.More, "<": dissector.More, "<3": dissector.Yes, "x": dissector.No} {
+		if n, v := framing.Judge([]byte(text), format.Length); v != want || v == dissector.Yes && n != 5 {
+			t.Errorf("%q: %d %v", text, n, v)
+		}
+	}
+}
+
 // Ahead is where a message could begin.
 func TestAhead(t *testing.T) {
 	var r framing.Reader

@@ -98,18 +98,14 @@ func datagram(c *dissector.Context, b []byte, known bool) dissector.Verdict {
 }
 
 func recognise(b []byte, _ bool) dissector.Verdict {
-	if len(b) == 0 {
+	n, v := framing.Judge(b, size)
+	switch {
+	case v == dissector.Yes && n > len(b):
 		return dissector.More
-	}
-	switch n := size(b, false); {
-	case n < 0:
-		return dissector.No
-	case n == 0 || n > len(b):
-		return dissector.More
-	case !strict(b, n):
+	case v == dissector.Yes && !strict(b, n):
 		return dissector.No
 	}
-	return dissector.Yes
+	return v
 }
 
 // stream is one connection over TCP.

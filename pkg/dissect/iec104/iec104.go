@@ -70,19 +70,11 @@ func size(b []byte, _ bool) int {
 var format = framing.Format{Keep: 255, Length: size, Odd: "iec104_not_a_frame"}
 
 func recognise(b []byte, _ bool) dissector.Verdict {
-	if len(b) == 0 {
-		return dissector.More
-	}
-	n := size(b, false)
-	switch {
-	case n < 0:
-		return dissector.No
-	case n == 0:
-		return dissector.More
-	case len(b) > n && size(b[n:], false) < 0:
+	n, v := framing.Judge(b, size)
+	if v == dissector.Yes && len(b) > n && size(b[n:], false) < 0 {
 		return dissector.No
 	}
-	return dissector.Yes
+	return v
 }
 
 // types are the types of data units (IEC 60870-5-101, 7.2.1.1; -104, 6), in words

@@ -79,15 +79,9 @@ var format = framing.Format{Keep: maxKept, Length: size, Recognise: recognise, O
 
 // recognise wants a length, and the beginning of a message that is as long.
 func recognise(b []byte, _ bool) dissector.Verdict {
-	if len(b) == 0 {
-		return dissector.More
-	}
-	n := size(b, false)
-	switch {
-	case n < 0:
-		return dissector.No
-	case n == 0:
-		return dissector.More
+	n, verdict := framing.Judge(b, size)
+	if verdict != dissector.Yes {
+		return verdict
 	}
 	b = b[prefix:]
 	v, head, length, ok := ber.Header(b)

@@ -98,16 +98,8 @@ func datagram(c *dissector.Context, b []byte, _ bool) dissector.Verdict {
 }
 
 func recognise(b []byte, _ bool) dissector.Verdict {
-	if len(b) == 0 {
-		return dissector.More
-	}
-	switch n := size(b, false); {
-	case n < 0:
-		return dissector.No
-	case n == 0:
-		return dissector.More
-	}
-	return dissector.Yes
+	_, v := framing.Judge(b, size)
+	return v
 }
 
 // stream is one connection over TCP.

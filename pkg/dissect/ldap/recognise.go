@@ -13,6 +13,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/dissect/ber"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/pkg/dissect/framing"
 )
 
 // Protocol is LDAP over TCP and CLDAP over UDP.
@@ -71,15 +72,9 @@ func size(b []byte, _ bool) int {
 //
 //	30 len | 02 len id | 60..79 or 42, 4a, 50 len | ... | [a0 controls]
 func recognise(b []byte, _ bool) dissector.Verdict {
-	if len(b) == 0 {
-		return dissector.More
-	}
-	total := size(b, true)
-	switch {
-	case total < 0:
-		return dissector.No
-	case total == 0:
-		return dissector.More
+	total, v := framing.Judge(b, size)
+	if v != dissector.Yes {
+		return v
 	}
 	_, head, _, _ := ber.Header(b)
 	rest := b[head:]
