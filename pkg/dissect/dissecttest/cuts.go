@@ -61,10 +61,7 @@ func NoLeak(tb testing.TB, secrets []string, c Conversation) {
 func NoLeakOn(tb testing.TB, port uint16, secrets []string, c Conversation) {
 	tb.Helper()
 	s := canary.New(secrets)
-	var said [2][]byte
-	for _, x := range c {
-		said[x.Side] = append(said[x.Side], x.Data...)
-	}
+	said := c.Sides()
 	if len(s.Search(slices.Concat(said[0], []byte{0}, said[1]))) == 0 {
 		tb.Fatal("no secret is in the conversation")
 	}

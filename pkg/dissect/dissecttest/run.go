@@ -252,6 +252,14 @@ func Conversations(list []Frame) []Conversation {
 	return out
 }
 
+// Sides are the bytes of each side.
+func (c Conversation) Sides() (said [2][]byte) {
+	for _, x := range c {
+		said[x.Side] = append(said[x.Side], x.Data...)
+	}
+	return said
+}
+
 // Sizes is the number of bytes that each side said.
 func (c Conversation) Sizes() (n [2]int) {
 	for _, x := range c {

@@ -221,10 +221,7 @@ func TestCaptures(t *testing.T) {
 }
 
 func FuzzStream(f *testing.F) {
-	var parts [2][]byte
-	for _, x := range conversation() {
-		parts[x.Side] = append(parts[x.Side], x.Data...)
-	}
+	parts := conversation().Sides()
 	f.Add(parts[0], parts[1], 40)
 	f.Add(search("", ber(0xa0, equal("Host", "WS7"), equal("NtVer", "1"))), slices.Concat(entry("", attribute("Netlogon", netlogon())), result(0x65, 0)), 9)
 	f.Fuzz(func(t *testing.T, a, b []byte, cut int) {

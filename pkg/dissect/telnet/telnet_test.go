@@ -128,10 +128,7 @@ func TestCaptures(t *testing.T) {
 }
 
 func FuzzStream(f *testing.F) {
-	var parts [2][]byte
-	for _, x := range session() {
-		parts[x.Side] = append(parts[x.Side], x.Data...)
-	}
+	parts := session().Sides()
 	f.Add(parts[0], parts[1], 40)
 	f.Fuzz(dissecttest.FuzzCut)
 }
