@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
+	"testing"
 
 	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/packet"
@@ -66,6 +69,24 @@ func (r *Result) Kinds() map[string]int {
 	m := map[string]int{}
 	for _, f := range r.Facts {
 		m[f.Protocol+" "+f.Kind]++
+	}
+	return m
+}
+
+// Counts sums up what the lists of an attribute count, as "name:count", over all facts
+// of a kind.
+func (r *Result) Counts(tb testing.TB, protocol, kind, attribute string) map[string]int {
+	tb.Helper()
+	m := map[string]int{}
+	for _, f := range r.Of(protocol, kind) {
+		for _, s := range f.Attributes.List(attribute) {
+			name, n, _ := strings.Cut(s, ":")
+			x, err := strconv.Atoi(n)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			m[name] += x
+		}
 	}
 	return m
 }
