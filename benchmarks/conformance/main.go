@@ -8,7 +8,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -20,7 +19,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/wardflow/wardflow/pkg/capfile"
 	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/repotest/peers"
 )
@@ -91,101 +89,18 @@ func (o *options) dissected(captures []string, dir string) error {
 	return cmd.Run()
 }
 
-// expected is what all peers expect.
-type expected struct {
-	ndpi      map[string]string
-	arkime    map[string]string
-	zeek      []*peers.Log
-	icsnpp    []*peers.Log
-	suricata  []peers.SuricataTest
-	foxio     []peers.FoxIO
-	community map[string][]string
-	tshark    map[string]peers.Messages // nil without tshark
-}
-
-func readExpected(captures string) (*expected, error) {
-	x := &expected{}
-	var errs [8]error
-	x.ndpi, errs[0] = peers.NDPIResults(captures)
-	x.arkime, errs[1] = peers.ArkimeTests(captures)
-	x.zeek, errs[2] = peers.ZeekLogs(captures)
-	x.icsnpp, errs[3] = peers.ICSNPPLogs(captures)
-	x.suricata, errs[4] = peers.Suricata(captures)
-	x.foxio, errs[5] = peers.FoxIOResults(captures)
-	x.community, errs[6] = peers.CommunityIDs(captures)
-	x.tshark, errs[7] = peers.Tshark(context.Background(), captures)
-	if x.tshark == nil {
+func tables(o options) error {
+	x, err := peers.Read(o.captures)
+	if err != nil {
+		return err
+	}
+	if err := x.RunTshark(context.Background()); err != nil {
+		return err
+	}
+	if x.Tshark == nil {
 		fmt.Fprintln(os.Stderr, "tshark is not here: HL7 and DICOM are not compared with it (Debian, Ubuntu: apt-get install tshark)")
 	}
-	return x, errors.Join(errs[:]...)
-}
-
-// captures are the files that are there, of those that a peer has a result of.
-func (x *expected) captures(root string) ([]string, error) {
-	set := map[string]bool{}
-	for c := range x.ndpi {
-		set[c] = true
-	}
-	for c := range x.arkime {
-		set[c] = true
-	}
-	for c := range x.community {
-		set[c] = true
-	}
-	for c := range x.tshark {
-		set[c] = true
-	}
-	for _, l := range x.zeek {
-		set[l.Capture] = true
-	}
-	for i := range x.suricata {
-		set[x.suricata[i].Capture] = true
-	}
-	for i := range x.foxio {
-		set[x.foxio[i].Capture] = true
-	}
-	traces, err := icsnppTraces(root)
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range traces {
-		set[c] = true
-	}
-	var list []string
-	for c := range set {
-		if st, err := os.Stat(filepath.Join(root, filepath.FromSlash(c))); err == nil && !st.IsDir() {
-			list = append(list, c)
-		}
-	}
-	slices.Sort(list)
-	if len(list) == 0 {
-		return nil, fmt.Errorf("no captures below %s: name their folder with -captures", root)
-	}
-	return list, nil
-}
-
-func icsnppTraces(root string) ([]string, error) {
-	var list []string
-	err := filepath.WalkDir(filepath.Join(root, "icsnpp"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.Contains(filepath.Ext(path), "cap") {
-			return err
-		}
-		rel, err := filepath.Rel(root, path)
-		list = append(list, filepath.ToSlash(rel))
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("look for ICSNPP's traces: %w", err)
-	}
-	return list, nil
-}
-
-func tables(o options) error {
-	x, err := readExpected(o.captures)
-	if err != nil {
-		return err
-	}
-	captures, err := x.captures(o.captures)
+	captures, err := x.Captures()
 	if err != nil {
 		return err
 	}
@@ -199,7 +114,13 @@ func tables(o options) error {
 	if err := o.dissected(captures, dir); err != nil {
 		return err
 	}
-	report, err := compare(x, o.captures, captures, dir)
+	report, err := x.Compare(captures, dissect.Names(), func(c string) (*peers.Observed, error) {
+		obs, err := load(filepath.Join(dir, filepath.FromSlash(c)), c)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil // dissect has told why
+		}
+		return obs, err
+	})
 	if err != nil {
 		return err
 	}
@@ -215,112 +136,4 @@ func tables(o options) error {
 		return fmt.Errorf("%d figures fall short, conventions and limits left out", len(short))
 	}
 	return nil
-}
-
-// compare reads what was written of each capture, and compares it with all that
-// peers expect.
-func compare(x *expected, root string, captures []string, dir string) (*peers.Report, error) {
-	known := map[string]bool{}
-	for _, n := range append(dissect.Names(), "icmp", "icmp6", "igmp", "esp", "ah", "ospf", "pim", "vrrp", "gre") {
-		known[n] = true
-	}
-	all := map[string]*peers.Observed{}
-	for _, c := range captures {
-		obs, err := load(filepath.Join(dir, filepath.FromSlash(c)), c)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // dissect has told why
-		}
-		if err != nil {
-			return nil, err
-		}
-		all[c] = obs
-	}
-	r := &peers.Report{}
-	for _, c := range captures {
-		obs := all[c]
-		if obs == nil {
-			continue
-		}
-		if path := x.ndpi[c]; path != "" {
-			flows, err := peers.NDPI(path)
-			if err != nil {
-				return nil, err
-			}
-			r.CompareNDPI(obs, flows, known)
-		}
-		if path := x.arkime[c]; path != "" {
-			list, err := peers.Arkime(path)
-			if err != nil {
-				return nil, err
-			}
-			r.CompareArkime(obs, list)
-		}
-		if m := x.tshark[c]; m != nil {
-			r.CompareTshark(obs, m)
-		}
-		if ids := x.community[c]; ids != nil {
-			r.CompareCommunityIDs(obs, ids)
-		}
-	}
-	traces := map[string][]*peers.Observed{} // of a log
-	for _, l := range x.zeek {
-		if obs := all[l.Capture]; obs != nil {
-			traces[l.Path] = append(traces[l.Path], obs)
-		}
-	}
-	for _, l := range x.zeek {
-		if obs := all[l.Capture]; obs != nil {
-			r.CompareZeek(obs, l, "Zeek", func(e peers.Ends) bool {
-				return slices.ContainsFunc(traces[l.Path], func(o *peers.Observed) bool { return o != obs && len(o.Flows[e]) > 0 }) || !has(filepath.Join(root, filepath.FromSlash(l.Capture)), e)
-			})
-		}
-	}
-	for _, l := range x.icsnpp {
-		if obs := traceOf(l, captures, all); obs != nil {
-			r.CompareZeek(obs, l, "ICSNPP", func(peers.Ends) bool { return false })
-		}
-	}
-	for i := range x.suricata {
-		if obs := all[x.suricata[i].Capture]; obs != nil {
-			r.CompareSuricata(obs, &x.suricata[i])
-		}
-	}
-	for i := range x.foxio {
-		if obs := all[x.foxio[i].Capture]; obs != nil {
-			r.CompareFoxIO(obs, x.foxio[i:i+1])
-		}
-	}
-	return r, nil
-}
-
-// has reports that some packet of a capture, plain or not, is between two addresses:
-// a peer's trace is not always the one that is here under its name.
-func has(path string, e peers.Ends) bool {
-	r, err := capfile.Open(path)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = r.Close() }()
-	a, b := e.A.Addr().AsSlice(), e.B.Addr().AsSlice()
-	var p capfile.Packet
-	for r.Next(&p) == nil {
-		if bytes.Contains(p.Data, slices.Concat(a, b)) || bytes.Contains(p.Data, slices.Concat(b, a)) {
-			return true
-		}
-	}
-	return false
-}
-
-// traceOf is the capture that a log of ICSNPP is of: the one that has its flows.
-func traceOf(l *peers.Log, captures []string, all map[string]*peers.Observed) *peers.Observed {
-	var best *peers.Observed
-	share := 0.0
-	for _, c := range captures {
-		if obs := all[c]; obs != nil && strings.HasPrefix(c, l.Capture+"/") {
-			if s := obs.Share(l); s > share {
-				best, share = obs, s
-			}
-		}
-	}
-	return best
 }

@@ -72,8 +72,11 @@ func requirements() []requirement {
 	}
 	list := []requirement{
 		{what: "Community ID", least: 100, of: field("community_id")},
-		{what: "JA3, JA3S", least: 100, of: func(c *peers.Check) bool { return c.Attribute() == "ja3" || c.Attribute() == "ja3s" }},
-		{what: "JA4", least: 100, of: func(c *peers.Check) bool { return c.Attribute() == "ja4" }},
+		{what: "JA3, JA3S, without nDPI's", least: 100, of: func(c *peers.Check) bool {
+			return c.Peer != "nDPI" && (c.Attribute() == "ja3" || c.Attribute() == "ja3s")
+		}},
+		{what: "JA4, without nDPI's", least: 100, of: func(c *peers.Check) bool { return c.Peer != "nDPI" && c.Attribute() == "ja4" }},
+		{what: "fields of nDPI's flows", least: 98, of: func(c *peers.Check) bool { return c.Peer == "nDPI" && c.Protocol() != "" }},
 	}
 	for _, peer := range []string{"nDPI", "Zeek", "Arkime", "ICSNPP", "Suricata"} {
 		list = append(list, requirement{
@@ -83,7 +86,7 @@ func requirements() []requirement {
 	}
 	list = append(list, requirement{what: "application protocol, nDPI, mean over captures", least: 95, of: field(peers.FieldProtocol), mean: true})
 	for _, p := range fieldProtocols {
-		list = append(list, requirement{what: "fields of " + p, least: 98, of: func(c *peers.Check) bool { return c.Protocol() == p }})
+		list = append(list, requirement{what: "fields of " + p, least: 98, of: func(c *peers.Check) bool { return c.Peer != "nDPI" && c.Protocol() == p }})
 	}
 	for _, p := range []string{"hl7", "dicom"} {
 		list = append(list, requirement{what: p + " messages, tshark", least: 100, of: field(p + " messages"), optional: true})
@@ -161,10 +164,24 @@ func write(o *options, r *peers.Report, captures int) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if n := unexplained(r.Checks); n > 0 {
+		short = append(short, fmt.Sprintf("everything compared: %d not explained", n))
+	}
 	if err := differences(base+"-differences.tsv", r); err != nil {
 		return nil, err
 	}
 	return short, byCapture(base+"-captures.tsv", r)
+}
+
+// unexplained counts what has no class, of all fields: those too of which no share is
+// asked.
+func unexplained(checks []peers.Check) (n int) {
+	for i := range checks {
+		if checks[i].Unexplained() {
+			n++
+		}
+	}
+	return n
 }
 
 func toFile(path string, f func(io.Writer)) error {
@@ -258,14 +275,12 @@ func classTable(p func(string, ...any), r *peers.Report) {
 	open := 0
 	for i := range r.Checks {
 		c := &r.Checks[i]
-		if c.Equal || c.Field == peers.FieldUnknown {
-			continue
-		}
-		if c.Class == "" {
+		switch {
+		case c.Unexplained():
 			open++
-			continue
+		case !c.Equal && c.Field != peers.FieldUnknown:
+			count[c.Class]++
 		}
-		count[c.Class]++
 	}
 	p("## Why values differ\n")
 	p("| class | disagreements | in words |\n|---|---|---|")
@@ -280,6 +295,9 @@ func classTable(p func(string, ...any), r *peers.Report) {
 		}
 	}
 	p("| (none) | %d | not explained |\n", open)
+	if idle := r.Idle(); len(idle) > 0 {
+		p("Classes that explain nothing any more, and should go: %s.\n", strings.Join(idle, ", "))
+	}
 }
 
 // differences lists every disagreement.

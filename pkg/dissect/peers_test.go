@@ -1,12 +1,8 @@
 package dissect_test
 
 import (
-	"crypto/md5"
-	"encoding/hex"
-	"fmt"
 	"maps"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,81 +11,92 @@ import (
 	"github.com/wardflow/wardflow/pkg/capfile"
 	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
+	"github.com/wardflow/wardflow/pkg/repotest"
+	"github.com/wardflow/wardflow/pkg/repotest/peers"
+	"github.com/wardflow/wardflow/proto"
 )
 
-// score counts how often a peer's expected value of a field is ours too. Every
-// disagreement must be explained, or the test fails.
-type score struct {
-	t      *testing.T
-	peer   string
-	fields map[string]*tally
+// leastCompared is how many values of each peer are compared at least.
+var leastCompared = map[string]int{"Arkime": 850, "FoxIO": 390, "ICSNPP": 100, "Suricata": 30, "Zeek": 770, "nDPI": 2300}
+
+// otherNames are the flows to which nDPI gives a name that is not ours, and what we
+// call them: the application's where we have the protocol. Anything else that is
+// labelled there may be a false label.
+var otherNames = map[string]int{
+	"AVASTSecureDNS: dns": 39, "Discord: rtp": 13, "i3D: rtp": 4, "TruPhone: xmpp": 2,
+	"ApplePush: tls": 1, "Citrix: ica": 1, "PGM: 113": 1, "UltraSurf: tls": 1,
 }
 
-type tally struct {
-	total, equal int
-	explained    map[string]int
-}
-
-func newScore(t *testing.T, peer string) *score {
-	return &score{t: t, peer: peer, fields: map[string]*tally{}}
-}
-
-// want compares a value of the peer's with ours; why explains a difference.
-func (s *score) want(field, where, value string, ours []string, why func() string) {
-	s.t.Helper()
-	x := s.fields[field]
-	if x == nil {
-		x = &tally{explained: map[string]int{}}
-		s.fields[field] = x
+// TestPeers compares labels and facts with what the tests of other programs expect of
+// their captures. Each disagreement has a class in pkg/repotest/peers, or fails. Packets
+// and Community IDs are pkg/flow's, and are compared there and by
+// benchmarks/conformance.
+func TestPeers(t *testing.T) {
+	root := repotest.Shared(t, "captures")
+	x, err := peers.Read(root)
+	if err != nil {
+		t.Fatal(err)
 	}
-	x.total++
-	if slices.Contains(ours, value) {
-		x.equal++
-		return
+	captures, err := x.Captures()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if reason := why(); reason != "" {
-		x.explained[reason]++
-		return
+	report, err := x.Compare(captures, dissect.Names(), func(capture string) (*peers.Observed, error) { return observe(t, root, capture), nil })
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.t.Errorf("%s %s %s: %q, ours %q", s.peer, where, field, value, ours)
-}
-
-// report prints the score, field by field. At least that many values were compared.
-func (s *score) report(least int) {
-	total := 0
-	for _, f := range slices.Sorted(maps.Keys(s.fields)) {
-		x := s.fields[f]
-		total += x.total
-		s.t.Logf("%-9s %-28s %4d of %4d equal (%.1f %%)", s.peer, f, x.equal, x.total, 100*float64(x.equal)/float64(x.total))
-		for _, r := range slices.Sorted(maps.Keys(x.explained)) {
-			s.t.Logf("%40d: %s", x.explained[r], r)
+	type tally struct{ total, equal int }
+	fields, compared, others := map[string]*tally{}, map[string]int{}, map[string]int{}
+	for i := range report.Checks {
+		c := &report.Checks[i]
+		switch c.Field {
+		case "packets", "community_id":
+			continue
+		case peers.FieldUnknown: // to them it is something that we do not know
+			if _, theirs, _ := strings.Cut(c.Want, "/"); c.Ours != "unknown" && !strings.HasPrefix(c.Ours, "unknown (") && c.Ours != "no such flow" {
+				others[theirs+": "+c.Ours]++
+			}
+			continue
+		}
+		k := c.Peer + " " + c.Field
+		if fields[k] == nil {
+			fields[k] = new(tally)
+		}
+		fields[k].total++
+		if compared[c.Peer]++; c.Equal {
+			fields[k].equal++
+		} else if c.Unexplained() {
+			t.Errorf("%s %s: %s %s: %q, ours %q", c.Peer, c.Field, c.Capture, c.Where, c.Want, c.Ours)
 		}
 	}
-	if total < least {
-		s.t.Errorf("only %d values were compared", total)
+	for _, k := range slices.Sorted(maps.Keys(fields)) {
+		t.Logf("%-40s %4d of %4d equal", k, fields[k].equal, fields[k].total)
+	}
+	if !maps.Equal(others, otherNames) {
+		t.Errorf("flows of nDPI's own names: %v, want %v", others, otherNames)
+	}
+	for peer, least := range leastCompared {
+		if compared[peer] < least {
+			t.Errorf("only %d values of %s were compared", compared[peer], peer)
+		}
 	}
 }
 
-// ends are a TCP connection's, in either order.
-type ends struct{ a, b netip.AddrPort }
-
-func endsOf(a, b netip.AddrPort) ends {
-	if b.Compare(a) < 0 {
-		a, b = b, a
+// unread is the label of what no dissector has labelled, which is not the engine's.
+func unread(t proto.Transport) (label, by string) {
+	switch name := map[proto.Transport]string{2: "igmp", 50: "esp", 51: "ah", 89: "ospf", 103: "pim", 112: "vrrp"}[t]; {
+	case t == proto.TCP, t == proto.UDP:
+		return "unknown", ""
+	case name != "":
+		return name, proto.ByContent
 	}
-	return ends{a, b}
-}
-
-// observed is what came out of a capture, by connection.
-type observed struct {
-	result *dissecttest.Result
-	facts  map[ends][]dissecttest.Fact
-	flows  map[ends]*dissecttest.Flow
+	return t.String(), proto.ByContent
 }
 
 // observe runs a capture; nil where it cannot be read.
-func observe(t *testing.T, path string) *observed {
+func observe(t *testing.T, root, capture string) *peers.Observed {
 	t.Helper()
+	path := filepath.Join(root, filepath.FromSlash(capture))
 	in, err := capfile.Open(path)
 	if err != nil {
 		return nil
@@ -99,64 +106,33 @@ func observe(t *testing.T, path string) *observed {
 	}
 	r := dissecttest.Run(dissect.Config{}, dissecttest.Frames(t, path))
 	if len(r.Panics) > 0 {
-		t.Errorf("%s: %v", path, r.Panics)
+		t.Errorf("%s: %v", capture, r.Panics)
 	}
-	o := &observed{result: r, facts: map[ends][]dissecttest.Fact{}, flows: map[ends]*dissecttest.Flow{}}
-	for _, f := range r.Facts {
-		k := endsOf(netip.AddrPortFrom(f.SrcIP, f.SrcPort), netip.AddrPortFrom(f.DstIP, f.DstPort))
-		o.facts[k] = append(o.facts[k], f)
-	}
+	var flows []*peers.Flow
 	for _, f := range r.Flows {
-		o.flows[endsOf(netip.AddrPortFrom(f.SrcIP, f.SrcPort), netip.AddrPortFrom(f.DstIP, f.DstPort))] = f
-	}
-	return o
-}
-
-// values are those of an attribute, lists taken apart, of all facts of a kind; of
-// any kind with "".
-func values(facts []dissecttest.Fact, protocol, kind, attribute string) []string {
-	var list []string
-	for _, f := range facts {
-		if f.Protocol != protocol || kind != "" && f.Kind != kind {
-			continue
+		src := netip.AddrPortFrom(f.SrcIP, f.SrcPort)
+		label, by := f.Protocol, f.By
+		if label == "" {
+			label, by = unread(f.Transport)
 		}
-		if v := f.Attributes.List(attribute); len(v) > 0 {
-			list = append(list, v...)
-		} else if v := f.Attributes.Get(attribute); v != "" {
-			list = append(list, v)
+		flows = append(flows, &peers.Flow{
+			Ends: peers.EndsOf(f.Transport.String(), src, netip.AddrPortFrom(f.DstIP, f.DstPort)),
+			Src:  src, Protocol: label, By: by, Inner: f.Inner,
+		})
+	}
+	var facts []*peers.Fact
+	for i := range r.Facts {
+		f := &r.Facts[i]
+		x := &peers.Fact{Protocol: f.Protocol, Kind: f.Kind, Attributes: map[string][]string{peers.Kind: {f.Kind}, peers.MAC: {f.Subject.MAC.String()}}}
+		if f.SrcIP.IsValid() {
+			x.Ends = peers.EndsOf(f.Transport.String(), netip.AddrPortFrom(f.SrcIP, f.SrcPort), netip.AddrPortFrom(f.DstIP, f.DstPort))
 		}
+		for _, a := range f.Attributes {
+			if x.Attributes[a.Name] = a.List; a.List == nil {
+				x.Attributes[a.Name] = []string{a.Value}
+			}
+		}
+		facts = append(facts, x)
 	}
-	return list
-}
-
-// label is how the engine calls a connection, for explanations.
-func (o *observed) label(k ends) string {
-	if f := o.flows[k]; f != nil {
-		return strings.TrimSpace(fmt.Sprintf("%s %s", f.Protocol, f.By))
-	}
-	return "no such flow"
-}
-
-// glob lists files below the shared folder.
-func glob(t *testing.T, pattern string) []string {
-	t.Helper()
-	list, err := filepath.Glob(pattern)
-	if err != nil || len(list) == 0 {
-		t.Fatalf("%s: %d files, %v", pattern, len(list), err)
-	}
-	return list
-}
-
-func read(t *testing.T, path string) string {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
-func md5Of(s string) string {
-	sum := md5.Sum([]byte(s))
-	return hex.EncodeToString(sum[:])
+	return peers.New(capture, flows, facts)
 }

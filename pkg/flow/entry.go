@@ -100,9 +100,6 @@ func (e *Entry) ISN() (isn uint32, known bool) { return e.isn, e.flags&hasISN !=
 // Fresh reports that the packet just added was the first of its side.
 func (e *Entry) Fresh() bool { return e.flags&fresh != 0 }
 
-// Answered reports that both sides have sent something.
-func (e *Entry) Answered() bool { return e.flags&(srcTalked|dstTalked) == srcTalked|dstTalked }
-
 // HasPayload reports that some payload was carried.
 func (e *Entry) HasPayload() bool { return e.flags&hasPayload != 0 }
 

@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/pkg/dissect/framing"
 	"github.com/wardflow/wardflow/pkg/dissect/sasl"
-	"github.com/wardflow/wardflow/pkg/dissect/sized"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -54,56 +54,51 @@ func recognise(b []byte, midstream bool) dissector.Verdict {
 	if !midstream {
 		return dissector.No
 	}
-	size := size(b)
-	if size <= 0 || size > int64(len(b)) || b[size-1] != frameEnd || b[0] == methodFrame && binary.BigEndian.Uint16(b[frameHeader:]) > 100 {
+	if len(b) == 0 {
+		return dissector.No
+	}
+	size := size(b, true)
+	if size <= 0 || size > len(b) || b[size-1] != frameEnd || b[0] == methodFrame && binary.BigEndian.Uint16(b[frameHeader:]) > 100 {
 		return dissector.No
 	}
 	return dissector.Yes
 }
 
 // size is a frame's, or the greeting's.
-func size(b []byte) int64 {
+func size(b []byte, _ bool) int {
 	switch {
-	case len(b) > 0 && b[0] == 'A':
+	case b[0] == 'A':
 		return 8
-	case len(b) > 0 && (b[0] == 0 || b[0] > 3 && b[0] != heartbeat):
+	case b[0] == 0 || b[0] > 3 && b[0] != heartbeat:
 		return -1
 	case len(b) < frameHeader:
 		return 0
 	}
-	n := int64(binary.BigEndian.Uint32(b[3:]))
+	n := int(binary.BigEndian.Uint32(b[3:]))
 	if n > maxFrame || b[0] == methodFrame && n < 4 {
 		return -1
 	}
 	return frameHeader + n + 1
 }
 
+var format = framing.Format{Keep: maxKept, Length: size, Recognise: recognise, Odd: "amqp_malformed"}
+
 // stream is one connection.
 type stream struct {
-	half   [2]sized.Reader
+	framing.Both
 	frames int
 }
 
 // Data reads the next bytes of a direction.
 func (s *stream) Data(c *dissector.Context, b []byte) {
-	r := &s.half[c.Side&1]
-	if r.Lost && !r.Bad && recognise(b, true) == dissector.Yes {
-		*r = sized.Reader{}
-	}
-	for len(b) > 0 && !r.Lost {
-		m, rest, _, status := r.Next(b, maxKept, size)
-		b = rest
-		switch status {
-		case sized.Bad:
-			c.Count("amqp_malformed")
-		case sized.Message:
-			if s.frames++; s.frame(c, m) || s.frames == maxFrames {
-				c.Sink.Done()
-				return
-			}
-		}
-	}
-	if r.Bad {
+	r := s.Half(c)
+	over := false
+	r.Each(c, &format, b, func(m []byte) bool {
+		s.frames++
+		over = s.frame(c, m) || s.frames == maxFrames
+		return over
+	})
+	if over || r.Broken() {
 		c.Sink.Done()
 	}
 }
@@ -216,12 +211,3 @@ func (*stream) startOK(c *dissector.Context, b []byte) {
 	}
 	c.Emit(&f)
 }
-
-// Gap loses a frame.
-func (s *stream) Gap(c *dissector.Context, n int64) { s.half[c.Side&1].Gap(n) }
-
-// End has nothing to do.
-func (*stream) End(*dissector.Context) {}
-
-// Size is about the bytes that are kept.
-func (s *stream) Size() int { return 128 + s.half[0].Size() + s.half[1].Size() }

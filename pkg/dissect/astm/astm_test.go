@@ -49,15 +49,7 @@ var results = []string{
 	`L|1|N`,
 }
 
-func lines(r *dissecttest.Result) []string {
-	var out []string
-	for _, f := range r.Facts {
-		s := dissecttest.Result{Facts: []dissecttest.Fact{f}}
-		_, attributes, _ := strings.Cut(s.Text(), " gateway=0 ")
-		out = append(out, fmt.Sprintf("%d %s %s", f.Subject.Side, f.Kind, strings.TrimSpace(attributes)))
-	}
-	return out
-}
+func lines(r *dissecttest.Result) []string { return r.Lines(dissecttest.SideKind) }
 
 func TestMessages(t *testing.T) {
 	const sender = `"manufacturer":"Roche","model":"cobas c311","processing":"production","receiving_application":"LIS","records":["H:1","P:1","O:1","R:2","L:1"],"role":"instrument","sending_application":"cobas c311","serial":"311-24071","software_version":"01-08","termination":"normal","version":"1"}`

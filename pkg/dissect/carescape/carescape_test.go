@@ -2,7 +2,6 @@ package carescape_test
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -42,13 +41,7 @@ func play(port uint16, step proto.Time, list ...[]byte) *dissecttest.Result {
 }
 
 func lines(r *dissecttest.Result) string {
-	var out []string
-	for _, f := range r.Facts {
-		s := dissecttest.Result{Facts: []dissecttest.Fact{f}}
-		_, attributes, _ := strings.Cut(s.Text(), " gateway=0 ")
-		out = append(out, fmt.Sprintf("%s %s", f.Kind, strings.TrimSpace(attributes)))
-	}
-	return strings.Join(out, "\n")
+	return strings.Join(r.Lines(func(f *dissecttest.Fact) string { return f.Kind + " " + f.JSON() }), "\n")
 }
 
 func TestMessages(t *testing.T) {

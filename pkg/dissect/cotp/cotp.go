@@ -27,8 +27,8 @@ const (
 	least = tpkt + 3
 )
 
-// Format is the framing; messages longer than Keep are cut.
-var Format = framing.Format{Keep: 4096, Length: length}
+// Format is the framing; odd counts what is none. Messages longer than Keep are cut.
+func Format(odd string) framing.Format { return framing.Format{Keep: 4096, Length: length, Odd: odd} }
 
 func length(b []byte, _ bool) int {
 	switch {
@@ -62,7 +62,7 @@ type Message struct {
 	More            bool // of a Data, that the next one goes on
 }
 
-// Read takes a message of Format apart.
+// Read takes a message apart.
 func Read(b []byte) (m Message) {
 	end := min(len(b), tpkt+1+int(b[4]))
 	m.Code, m.User = b[5]&0xf0, b[end:]

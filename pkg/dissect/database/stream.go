@@ -36,7 +36,7 @@ type keeper interface {
 
 // stream takes both directions apart into messages.
 type stream struct {
-	half     [2]framing.Reader
+	framing.Both
 	format   [2]*framing.Format // by direction
 	messages [2]int
 	talk     talk
@@ -46,21 +46,25 @@ type stream struct {
 // Data reads the next bytes of a direction.
 func (s *stream) Data(c *dissector.Context, b []byte) {
 	side := c.Side & 1
-	r := &s.half[side]
-	r.Feed(b)
-	for s.tls == nil {
-		m, _, ok := r.Next(s.format[side])
-		if !ok {
+	if s.tls == nil {
+		s.Half(c).Each(c, s.format[side], b, func(m []byte) (over bool) {
+			s.messages[side]++
+			if s.messages[side] > maxMessages || s.talk.message(c, m) {
+				c.Sink.Done()
+				return true
+			}
+			if t, can := s.talk.(upgrader); can && t.upgraded() {
+				s.tls = tls.Upgraded()
+			}
+			return s.tls != nil
+		})
+		if s.tls == nil {
 			return
 		}
-		if s.messages[side]++; s.messages[side] > maxMessages || s.talk.message(c, m) {
-			c.Sink.Done()
-			return
-		}
-		if t, can := s.talk.(upgrader); can && t.upgraded() {
-			s.tls = tls.Upgraded()
-		}
+	} else {
+		s.Half(c).Feed(b)
 	}
+	r := s.Half(c)
 	if r.Lost() {
 		s.tls.Gap(c, -1)
 	}
@@ -77,20 +81,20 @@ func (s *stream) Gap(c *dissector.Context, n int64) {
 	case n != -1: // from the middle on, the rest may still tell
 		c.Sink.Done()
 	default:
-		s.half[c.Side&1].Gap()
+		s.Both.Gap(c, n)
 	}
 }
 
 // End has nothing to tell but TLS's.
 func (s *stream) End(c *dissector.Context) {
-	if s.tls != nil {
+	if s.Both.End(c); s.tls != nil {
 		s.tls.End(c)
 	}
 }
 
 // Size is the bytes that are kept.
 func (s *stream) Size() int {
-	n := 256 + s.half[0].Size() + s.half[1].Size()
+	n := s.Both.Size()
 	if s.tls != nil {
 		n += s.tls.Size()
 	}
@@ -160,20 +164,7 @@ func printable(b []byte) bool {
 }
 
 // begins asks for one of some beginnings.
-func begins(b []byte, list ...string) dissector.Verdict {
-	verdict := dissector.No
-	for _, s := range list {
-		n := min(len(b), len(s))
-		switch {
-		case string(b[:n]) != s[:n]:
-		case n == len(s):
-			return dissector.Yes
-		default:
-			verdict = dissector.More
-		}
-	}
-	return verdict
-}
+func begins(b []byte, list ...string) dissector.Verdict { return dissector.Begins(b, list...) }
 
 func be16(b []byte) int { return int(binary.BigEndian.Uint16(b)) }
 func be32(b []byte) int { return int(binary.BigEndian.Uint32(b)) }

@@ -66,8 +66,7 @@ func IsBind(b []byte) bool { return len(b) > offType && b[offType] == bind }
 
 // Begins holds for data of a pipe that begin with a PDU of its own length or longer.
 func Begins(b []byte) bool {
-	n := size(b)
-	return n > 0 && b[offFlags]&1 != 0
+	return len(b) > 0 && size(b, false) > 0 && b[offFlags]&1 != 0
 }
 
 // PDU takes a PDU; of a long one the beginning will do.

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
-	"github.com/wardflow/wardflow/pkg/dissect/sized"
+	"github.com/wardflow/wardflow/pkg/dissect/framing"
 )
 
 // Protocol is DCE/RPC over TCP and UDP.
@@ -54,8 +54,8 @@ func order(b []byte) binary.ByteOrder {
 }
 
 // size is a PDU's.
-func size(b []byte) int64 {
-	if len(b) > 0 && b[0] != 5 || len(b) > 1 && b[1] > 1 {
+func size(b []byte, _ bool) int {
+	if b[0] != 5 || len(b) > 1 && b[1] > 1 {
 		return -1
 	}
 	if len(b) < header {
@@ -64,21 +64,20 @@ func size(b []byte) int64 {
 	if !plausible(b) {
 		return -1
 	}
-	n, auth := int64(order(b).Uint16(b[offLength:])), int64(order(b).Uint16(b[offAuth:]))
+	n, auth := int(order(b).Uint16(b[offLength:])), int(order(b).Uint16(b[offAuth:]))
 	if n < header || auth > 0 && auth+8+header > n {
 		return -1
 	}
 	return n
 }
 
+var format = framing.Format{Keep: maxKept, Length: size, Recognise: recognise, Odd: "dcerpc_malformed"}
+
 // recognise wants a bind or its answer at the beginning of a connection; midstream any
 // PDU.
 func recognise(b []byte, midstream bool) dissector.Verdict {
-	switch n := size(b); {
-	case n < 0:
-		return dissector.No
-	case n == 0:
-		return dissector.More
+	if _, v := framing.Judge(b, size); v != dissector.Yes {
+		return v
 	}
 	switch kind := b[offType]; {
 	case kind == bind, kind == alter:
@@ -103,58 +102,33 @@ func recognise(b []byte, midstream bool) dissector.Verdict {
 
 // stream is one connection.
 type stream struct {
-	half  [2]sized.Reader
-	lost  [2]int
-	ended [2]bool
+	framing.Both
 	calls Calls
 }
 
 // Data reads the next bytes of a direction.
 func (s *stream) Data(c *dissector.Context, b []byte) {
-	side := c.Side & 1
-	r := &s.half[side]
-	if r.Lost {
-		if r.Bad || recognise(b[:min(len(b), dissector.MaxPrefix)], true) != dissector.Yes {
-			if s.lost[side] += len(b); s.lost[side] > maxLost {
-				s.stop(c)
-			}
-			return
-		}
-		*r = sized.Reader{}
-	}
-	for len(b) > 0 && !r.Lost {
-		m, rest, _, status := r.Next(b, maxKept, size)
-		b = rest
-		switch status {
-		case sized.Bad:
-			c.Count("dcerpc_malformed")
-		case sized.Message:
-			if s.calls.PDU(c, m); s.calls.Enough() {
-				s.stop(c)
-				return
-			}
-		}
+	r := s.Half(c)
+	r.Each(c, &format, b, func(m []byte) bool {
+		s.calls.PDU(c, m)
+		return s.calls.Enough()
+	})
+	if s.calls.Enough() || r.Missed() > maxLost {
+		s.calls.Finish(c)
+		c.Sink.Done()
 	}
 }
-
-func (s *stream) stop(c *dissector.Context) {
-	s.calls.Finish(c)
-	c.Sink.Done()
-}
-
-// Gap loses a PDU.
-func (s *stream) Gap(c *dissector.Context, n int64) { s.half[c.Side&1].Gap(n) }
 
 // End sums up when both directions are over.
 func (s *stream) End(c *dissector.Context) {
-	s.ended[c.Side&1] = true
-	if s.ended[0] && s.ended[1] {
+	s.Both.End(c)
+	if s.Ended() {
 		s.calls.Finish(c)
 	}
 }
 
 // Size is about the bytes that are kept.
-func (s *stream) Size() int { return 256 + s.half[0].Size() + s.half[1].Size() + s.calls.size() }
+func (s *stream) Size() int { return s.Both.Size() + s.calls.size() }
 
 // Parts of the connectionless header (C706 12.5.2.1):
 //

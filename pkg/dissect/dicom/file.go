@@ -180,8 +180,5 @@ func Person(tag uint32) bool { return persons[tag] }
 // IsUID gives a UID, "" for anything else.
 func IsUID(b []byte) string { return uid(b) }
 
-// SOPName is the name of a SOP class of the standard.
-func SOPName(uid string) string { return sopName(uid) }
-
 // Status is the word for a Performed Procedure Step Status.
 func Status(s string) string { return status(s) }

@@ -1,14 +1,9 @@
 package dicomweb_test
 
 import (
-	"fmt"
-	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/wardflow/wardflow/pkg/canary"
-	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 )
 
@@ -31,39 +26,8 @@ func planted() []dissecttest.Conversation {
 }
 
 func TestCanaries(t *testing.T) {
-	s := canary.New(secrets)
 	for i, c := range planted() {
-		n := c.Sizes()
-		rnd := rand.New(rand.NewPCG(1, uint64(i)))
-		search := func(how string, c dissecttest.Conversation, lose bool) {
-			t.Helper()
-			list := c.Segments(true)
-			if lose {
-				j := 2 + rnd.IntN(len(list)-4)
-				list = slices.Delete(list, j, j+1)
-			}
-			r := dissecttest.Play(dissect.Config{}, list)
-			if hits := s.Search(r.Everything()); len(hits) > 0 || len(r.Panics) > 0 {
-				t.Fatalf("%d, %s: %v %v in\n%s", i, how, hits, r.Panics, r.Text())
-			}
-		}
-		search("whole", c, false)
-		for range 400 {
-			at := rnd.IntN(n[0] + n[1])
-			search(fmt.Sprint("cut at ", at), c.Cut(at, at+rnd.IntN(300)), false)
-			search(fmt.Sprint("lossy at ", at), c.Cut(at, at+rnd.IntN(300)), true)
-			if i < misused {
-				continue
-			}
-			damaged := slices.Clone(c)
-			k := rnd.IntN(len(damaged))
-			damaged[k].Data = slices.Clone(damaged[k].Data)
-			at = rnd.IntN(len(damaged[k].Data))
-			damaged[k].Data[at] ^= 1 << rnd.IntN(8)
-			search(fmt.Sprint("a bit is wrong at ", at), damaged, false)
-			damaged[k].Data = damaged[k].Data[:1+at]
-			search(fmt.Sprint("ends at ", at), damaged, false)
-		}
+		dissecttest.NoLeakCut(t, secrets, c, 400, i >= misused)
 	}
 	dissecttest.Planted(t, "dicomweb", secrets, planted()[0].Segments(true), planted()[1].Segments(true), planted()[2].Segments(true), planted()[3].Segments(true))
 }
@@ -75,10 +39,6 @@ func FuzzBody(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, cut int, parts bool) {
 		kind := map[bool]string{true: related, false: "application/dicom+json"}[parts]
 		c := say(message("POST /studies HTTP/1.1", kind, string(b)))
-		want := dissecttest.Play(dissect.Config{}, c.Segments(true))
-		got := dissecttest.Play(dissect.Config{}, c.Cut(cut, cut/2).Segments(true))
-		if len(got.Panics) > 0 || got.Text() != want.Text() {
-			t.Fatalf("%v got\n%swant\n%s", got.Panics, got.Text(), want.Text())
-		}
+		dissecttest.SameWhenCut(t, c, cut, cut/2)
 	})
 }

@@ -17,6 +17,22 @@ const (
 	Yes                 // this protocol
 )
 
+// Begins asks for one of some beginnings.
+func Begins(b []byte, list ...string) Verdict {
+	verdict := No
+	for _, s := range list {
+		n := min(len(b), len(s))
+		switch {
+		case string(b[:n]) != s[:n]:
+		case n == len(s):
+			return Yes
+		default:
+			verdict = More
+		}
+	}
+	return verdict
+}
+
 // MaxPrefix is the most bytes of a stream that Recognise ever gets; More for that
 // many counts as No.
 const MaxPrefix = 1024

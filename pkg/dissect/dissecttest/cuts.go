@@ -13,6 +13,16 @@ import (
 	"github.com/wardflow/wardflow/proto"
 )
 
+// SameWhenCut plays a conversation as it is and cut at two places: the same must come
+// out.
+func SameWhenCut(tb testing.TB, c Conversation, cuts ...int) {
+	tb.Helper()
+	want, got := Play(dissect.Config{}, c.Segments(true)), Play(dissect.Config{}, c.Cut(cuts...).Segments(true))
+	if len(got.Panics) > 0 || got.Text() != want.Text() {
+		tb.Fatalf("%v got\n%swant\n%s", got.Panics, got.Text(), want.Text())
+	}
+}
+
 // EveryCut plays a conversation as it is, cut at every byte, with neighbouring
 // chunks joined, and byte by byte: the same must come out. It gives what came out.
 func EveryCut(tb testing.TB, c Conversation) *Result {
@@ -51,10 +61,7 @@ func NoLeak(tb testing.TB, secrets []string, c Conversation) {
 func NoLeakOn(tb testing.TB, port uint16, secrets []string, c Conversation) {
 	tb.Helper()
 	s := canary.New(secrets)
-	var said [2][]byte
-	for _, x := range c {
-		said[x.Side] = append(said[x.Side], x.Data...)
-	}
+	said := c.Sides()
 	if len(s.Search(slices.Concat(said[0], []byte{0}, said[1]))) == 0 {
 		tb.Fatal("no secret is in the conversation")
 	}
@@ -75,6 +82,45 @@ func NoLeakOn(tb testing.TB, port uint16, secrets []string, c Conversation) {
 		check(i, cut.Segments(false))
 		check(i, slices.Delete(list, j, j+1))
 		check(i, cut.Segments(false)[min(len(cut)-1, rnd.IntN(4)):])
+	}
+}
+
+// NoLeakCut plays a conversation whole, and that many times cut at random and with a
+// segment lost; with damage, also with a wrong bit and without its end. It fails where a
+// secret leaves the engine.
+func NoLeakCut(tb testing.TB, secrets []string, c Conversation, times int, damage bool) {
+	tb.Helper()
+	s := canary.New(secrets)
+	sizes := c.Sizes()
+	rnd := rand.New(rand.NewPCG(1, uint64(sizes[0])))
+	search := func(how string, c Conversation, lose bool) {
+		tb.Helper()
+		list := c.Segments(true)
+		if lose {
+			j := 2 + rnd.IntN(len(list)-4)
+			list = slices.Delete(list, j, j+1)
+		}
+		r := Play(dissect.Config{}, list)
+		if hits := s.Search(r.Everything()); len(hits) > 0 || len(r.Panics) > 0 {
+			tb.Fatalf("%s: %v %v in\n%s", how, hits, r.Panics, r.Text())
+		}
+	}
+	search("whole", c, false)
+	for range times {
+		at := rnd.IntN(sizes[0] + sizes[1])
+		search(fmt.Sprint("cut at ", at), c.Cut(at, at+rnd.IntN(300)), false)
+		search(fmt.Sprint("lossy at ", at), c.Cut(at, at+rnd.IntN(300)), true)
+		if !damage {
+			continue
+		}
+		damaged := slices.Clone(c)
+		k := rnd.IntN(len(damaged))
+		damaged[k].Data = slices.Clone(damaged[k].Data)
+		at = rnd.IntN(len(damaged[k].Data))
+		damaged[k].Data[at] ^= 1 << rnd.IntN(8)
+		search(fmt.Sprint("a bit is wrong at ", at), damaged, false)
+		damaged[k].Data = damaged[k].Data[:1+at]
+		search(fmt.Sprint("ends at ", at), damaged, false)
 	}
 }
 

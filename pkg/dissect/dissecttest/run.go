@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
+	"testing"
 
 	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/packet"
@@ -19,6 +22,7 @@ type Fact struct {
 	dissect.Fact
 	SrcIP, DstIP     netip.Addr // of the flow: who opened it, and the other end
 	SrcPort, DstPort uint16
+	Transport        proto.Transport
 }
 
 // Speaker is the address of the fact's side.
@@ -29,10 +33,26 @@ func (f *Fact) Speaker() netip.Addr {
 	return f.SrcIP
 }
 
+// JSON is the fact's attributes.
+func (f *Fact) JSON() string {
+	b, err := f.Attributes.MarshalJSON()
+	if err != nil { // strings always marshal
+		panic(err)
+	}
+	return string(b)
+}
+
+// KindSide is a fact as "kind side attributes".
+func KindSide(f *Fact) string { return fmt.Sprintf("%s %d %s", f.Kind, f.Subject.Side, f.JSON()) }
+
+// SideKind is a fact as "side kind attributes".
+func SideKind(f *Fact) string { return fmt.Sprintf("%d %s %s", f.Subject.Side, f.Kind, f.JSON()) }
+
 // Flow is a flow's label.
 type Flow struct {
 	SrcIP, DstIP     netip.Addr
 	SrcPort, DstPort uint16
+	Transport        proto.Transport
 	dissect.Flow
 }
 
@@ -51,6 +71,33 @@ func (r *Result) Kinds() map[string]int {
 		m[f.Protocol+" "+f.Kind]++
 	}
 	return m
+}
+
+// Counts sums up what the lists of an attribute count, as "name:count", over all facts
+// of a kind.
+func (r *Result) Counts(tb testing.TB, protocol, kind, attribute string) map[string]int {
+	tb.Helper()
+	m := map[string]int{}
+	for _, f := range r.Of(protocol, kind) {
+		for _, s := range f.Attributes.List(attribute) {
+			name, n, _ := strings.Cut(s, ":")
+			x, err := strconv.Atoi(n)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			m[name] += x
+		}
+	}
+	return m
+}
+
+// Lines is each fact in a form of the test's.
+func (r *Result) Lines(form func(*Fact) string) []string {
+	var list []string
+	for i := range r.Facts {
+		list = append(list, form(&r.Facts[i]))
+	}
+	return list
 }
 
 // Of gives the facts of a protocol and kind.
@@ -116,7 +163,7 @@ func NewRunner(cfg dissect.Config) *Runner {
 	cfg.Key = Key
 	cfg.Emit = func(p *dissect.Packet, f *dissect.Fact) {
 		h := p.Headers
-		x := Fact{Fact: *f, SrcIP: h.SrcIP, DstIP: h.DstIP, SrcPort: h.SrcPort, DstPort: h.DstPort}
+		x := Fact{Fact: *f, SrcIP: h.SrcIP, DstIP: h.DstIP, SrcPort: h.SrcPort, DstPort: h.DstPort, Transport: h.Transport}
 		if !p.FromSrc {
 			x.SrcIP, x.DstIP, x.SrcPort, x.DstPort = x.DstIP, x.SrcIP, x.DstPort, x.SrcPort
 		}
@@ -145,7 +192,7 @@ func (r *Runner) Headers(h *packet.Headers) {
 			r.Engine.Close(&e.Flow.Flow)
 		}
 		e = &entry{src: src, isn: h.Seq, syn: opening}
-		e.SrcIP, e.DstIP, e.SrcPort, e.DstPort = h.SrcIP, h.DstIP, h.SrcPort, h.DstPort
+		e.SrcIP, e.DstIP, e.SrcPort, e.DstPort, e.Transport = h.SrcIP, h.DstIP, h.SrcPort, h.DstPort, h.Transport
 		r.flows[k] = e
 		r.Result.Flows = append(r.Result.Flows, &e.Flow)
 	}
@@ -224,6 +271,14 @@ func Conversations(list []Frame) []Conversation {
 		out = append(out, *convs[k])
 	}
 	return out
+}
+
+// Sides are the bytes of each side.
+func (c Conversation) Sides() (said [2][]byte) {
+	for _, x := range c {
+		said[x.Side] = append(said[x.Side], x.Data...)
+	}
+	return said
 }
 
 // Sizes is the number of bytes that each side said.

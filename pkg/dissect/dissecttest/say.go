@@ -100,3 +100,29 @@ func Fuzz(t *testing.T, protocol string, c Conversation, cuts ...int) {
 		t.Fatalf("got\n%swant\n%s", got.Text(), want.Text())
 	}
 }
+
+// PlayDatagrams plays what two sides send over UDP; a test may have a name of its own
+// for a Chunk.
+func PlayDatagrams[C ~struct {
+	Side int
+	Data []byte
+}](ports [2]uint16, list ...C) *Result {
+	var packets []packet.Headers
+	for _, c := range list {
+		x := Chunk(c)
+		packets = append(packets, Datagram(x.Side, ports, x.Data))
+	}
+	return Play(dissect.Config{}, packets)
+}
+
+// Says fails where what came out is not that, or the first flow is not known as the
+// protocol's by its content.
+func Says(tb testing.TB, r *Result, protocol, want string) {
+	tb.Helper()
+	if r.Brief() != want {
+		tb.Errorf("got\n%swant\n%s", r.Brief(), want)
+	}
+	if f := r.Flows[0]; f.Protocol != protocol || f.By != proto.ByContent {
+		tb.Errorf("%+v", f)
+	}
+}

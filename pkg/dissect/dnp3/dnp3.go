@@ -2,14 +2,11 @@ package dnp3
 
 import (
 	"encoding/binary"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/framing"
-	"github.com/wardflow/wardflow/proto"
 )
 
 // The functions (clause 4.2.2.5).
@@ -53,65 +50,37 @@ var tells = map[byte]bool{
 
 // The bounds of one connection.
 const (
-	maxOnce     = 64
 	maxControls = 64
-	every       = 3600 * 1e9
 )
 
 // stream is one connection.
 type stream struct {
-	half      [2]framing.Reader
-	ended     [2]bool
-	once      map[string]bool
+	framing.Both
+	once      dissector.Once
 	controls  int
-	since     proto.Time
-	functions map[string]uint32
+	functions dissector.Tally
 	client    dissector.Side
 }
 
 // Data reads the next bytes of a direction.
 func (s *stream) Data(c *dissector.Context, b []byte) {
-	r := &s.half[c.Side&1]
-	r.Feed(b)
-	for {
-		lost := r.Lost()
-		m, _, ok := r.Next(&format)
-		if r.Lost() && !lost {
-			c.Count("dnp3_not_a_frame")
-		}
-		if !ok {
-			return
-		}
+	s.Half(c).Each(c, &format, b, func(m []byte) bool {
 		s.frame(c, m)
-	}
+		return false
+	})
 }
-
-// Gap begins anew with what follows.
-func (s *stream) Gap(c *dissector.Context, _ int64) { s.half[c.Side&1].Gap() }
 
 // End tells what the connection came to.
 func (s *stream) End(c *dissector.Context) {
-	s.ended[c.Side&1] = true
-	if s.ended[0] && s.ended[1] {
+	s.Both.End(c)
+	if s.Ended() {
 		s.summary(c)
 	}
 }
 
 // Size is the bytes that are kept.
 func (s *stream) Size() int {
-	return 512 + s.half[0].Size() + s.half[1].Size() + 96*(len(s.once)+len(s.functions))
-}
-
-// first reports whether something was not told yet.
-func (s *stream) first(what string) bool {
-	if s.once[what] || len(s.once) >= maxOnce {
-		return false
-	}
-	if s.once == nil {
-		s.once = map[string]bool{}
-	}
-	s.once[what] = true
-	return true
+	return 256 + s.Both.Size() + s.once.Size() + s.functions.Size()
 }
 
 // frame takes one frame: of what goes through several, the first.
@@ -136,7 +105,7 @@ func (s *stream) frame(c *dissector.Context, b []byte) {
 	}
 	s.count(c, function)
 	always, tell := tells[function]
-	if !tell || !always && !s.first(functions[function]+strconv.Itoa(int(f.destination))) {
+	if !tell || !always && !s.once.First(functions[function]+strconv.Itoa(int(f.destination))) {
 		return
 	}
 	if s.controls++; s.controls > maxControls {
@@ -154,8 +123,7 @@ func (s *stream) frame(c *dissector.Context, b []byte) {
 
 // fact begins a fact about who speaks, to or as a station.
 func (s *stream) fact(c *dissector.Context, kind, role string, station uint16) dissector.Fact {
-	f := dissector.Fact{Kind: kind, Subject: dissector.Subject{Side: c.Side}}
-	f.Attributes.Set("role", role)
+	f := c.Fact(kind, role)
 	f.Attributes.Set("station", strconv.Itoa(int(station)))
 	return f
 }
@@ -189,7 +157,7 @@ func (s *stream) response(c *dissector.Context, f *frame, b []byte) {
 			list = append(list, x.name)
 		}
 	}
-	if s.first("station " + strconv.Itoa(int(f.source)) + " " + strings.Join(list, " ")) {
+	if s.once.First("station " + strconv.Itoa(int(f.source)) + " " + strings.Join(list, " ")) {
 		x := s.fact(c, "station", "server", f.source)
 		x.Attributes.SetList("indications", list)
 		c.Emit(&x)
@@ -221,38 +189,18 @@ func (s *stream) attributes(c *dissector.Context, f *frame, b []byte) {
 	for _, a := range x.Attributes {
 		key += " " + a.Value
 	}
-	if s.first(key) {
+	if s.once.First(key) {
 		c.Emit(&x)
 	}
 }
 
+// count counts a function that is asked for; each hour they are told.
 func (s *stream) count(c *dissector.Context, function byte) {
-	if s.since == 0 {
-		s.since = c.Headers.Time
-	}
-	if c.Headers.Time-s.since >= every {
+	if s.functions.Due(c) {
 		s.summary(c)
-		s.since = c.Headers.Time
 	}
-	if s.functions == nil {
-		s.functions = map[string]uint32{}
-	}
-	s.functions[functionName(function)]++
+	s.functions.Count(functionName(function))
 	s.client = c.Side
 }
 
-// summary tells how often each function was asked for since the last one.
-func (s *stream) summary(c *dissector.Context) {
-	if len(s.functions) == 0 {
-		return
-	}
-	f := dissector.Fact{Kind: "transactions", Subject: dissector.Subject{Side: s.client}}
-	f.Attributes.Set("role", "client")
-	var list []string
-	for _, name := range slices.Sorted(maps.Keys(s.functions)) {
-		list = append(list, name+":"+strconv.Itoa(int(s.functions[name])))
-	}
-	f.Attributes.SetList("functions", list)
-	c.Emit(&f)
-	clear(s.functions)
-}
+func (s *stream) summary(c *dissector.Context) { s.functions.Transactions(c, s.client, "functions") }

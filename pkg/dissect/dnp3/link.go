@@ -42,7 +42,7 @@ func frameSize(b []byte, _ bool) int {
 	return header + n + 2*((n+block-1)/block)
 }
 
-var format = framing.Format{Keep: maxFrame, Length: frameSize}
+var format = framing.Format{Keep: maxFrame, Length: frameSize, Odd: "dnp3_not_a_frame"}
 
 // table is that of the checksum, a CRC-16 of the polynomial 0x3d65 (9.2.4.3).
 var table = func() (t [256]uint16) {
@@ -89,16 +89,8 @@ func (f *frame) read(b []byte) {
 }
 
 func recognise(b []byte, _ bool) dissector.Verdict {
-	if len(b) == 0 {
-		return dissector.More
-	}
-	switch n := frameSize(b, false); {
-	case n < 0:
-		return dissector.No
-	case n == 0:
-		return dissector.More
-	}
-	return dissector.Yes
+	_, v := framing.Judge(b, frameSize)
+	return v
 }
 
 // datagram takes the frames of a datagram.

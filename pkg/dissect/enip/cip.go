@@ -2,33 +2,26 @@ package enip
 
 import (
 	"encoding/binary"
-	"maps"
-	"slices"
 	"strconv"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/framing"
-	"github.com/wardflow/wardflow/proto"
 )
 
 // The bounds of one connection.
 const (
-	maxOnce     = 64
 	maxControls = 64
 	maxDepth    = 3
-	every       = 3600 * 1e9
 )
 
 // stream is one connection.
 type stream struct {
-	half     [2]framing.Reader
-	ended    [2]bool
-	once     map[string]bool
+	framing.Both
+	once     dissector.Once
 	controls int
 	asked    identityRequest
 	client   dissector.Side
-	since    proto.Time
-	services map[string]uint32
+	services dissector.Tally
 }
 
 // identityRequest says that all of the identity object was asked for.
@@ -36,19 +29,7 @@ type identityRequest struct{ pending, routed bool }
 
 // Size is the bytes that are kept.
 func (s *stream) Size() int {
-	return 512 + s.half[0].Size() + s.half[1].Size() + 64*(len(s.once)+len(s.services))
-}
-
-// first reports whether something was not told yet.
-func (s *stream) first(what string) bool {
-	if s.once[what] || len(s.once) >= maxOnce {
-		return false
-	}
-	if s.once == nil {
-		s.once = map[string]bool{}
-	}
-	s.once[what] = true
-	return true
+	return 256 + s.Both.Size() + s.once.Size() + s.services.Size()
 }
 
 // The services (volume 1, appendix A; of objects from 0x4b on), and classes of
@@ -220,7 +201,7 @@ func (s *stream) reply(c *dissector.Context, b []byte) {
 	}
 	if b[2] != 0 && b[2] != 6 { // 6: there is more
 		key := "error " + strconv.Itoa(int(b[0])) + " " + strconv.Itoa(int(b[2]))
-		if s.first(key) {
+		if s.once.First(key) {
 			f := dissector.Fact{Kind: "error", Subject: dissector.Subject{Side: c.Side}}
 			f.Attributes.Set("role", "server")
 			f.Attributes.Set("service", serviceName(b[0]&^isReply, path{}))
@@ -258,7 +239,7 @@ func (s *stream) act(c *dissector.Context, service byte, p path, data []byte) {
 	case "execute_pccc":
 		kind, name = pccc(data)
 	}
-	if kind == "" || kind == "write" && !s.first(name+" "+className(p.class)) {
+	if kind == "" || kind == "write" && !s.once.First(name+" "+className(p.class)) {
 		return
 	}
 	if s.controls++; s.controls > maxControls {
@@ -298,35 +279,13 @@ func pccc(b []byte) (kind, name string) {
 	return "", ""
 }
 
+// count counts a service that is asked for; each hour they are told.
 func (s *stream) count(c *dissector.Context, service byte, p path) {
-	if s.since == 0 {
-		s.since = c.Headers.Time
-	}
-	if c.Headers.Time-s.since >= every {
+	if s.services.Due(c) {
 		s.summary(c)
-		s.since = c.Headers.Time
 	}
-	if s.services == nil {
-		s.services = map[string]uint32{}
-	}
-	if name := serviceName(service, p); s.services[name] > 0 || len(s.services) < maxOnce {
-		s.services[name]++
-	}
+	s.services.Count(serviceName(service, p))
 	s.client = c.Side
 }
 
-// summary tells how often each service was asked for since the last one.
-func (s *stream) summary(c *dissector.Context) {
-	if len(s.services) == 0 {
-		return
-	}
-	f := dissector.Fact{Kind: "transactions", Subject: dissector.Subject{Side: s.client}}
-	f.Attributes.Set("role", "client")
-	var list []string
-	for _, name := range slices.Sorted(maps.Keys(s.services)) {
-		list = append(list, name+":"+strconv.Itoa(int(s.services[name])))
-	}
-	f.Attributes.SetList("services", list)
-	c.Emit(&f)
-	clear(s.services)
-}
+func (s *stream) summary(c *dissector.Context) { s.services.Transactions(c, s.client, "services") }

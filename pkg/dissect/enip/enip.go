@@ -113,7 +113,7 @@ func datagram(c *dissector.Context, b []byte, _ bool) dissector.Verdict {
 		s = new(lists)
 		c.State = s
 	}
-	list(c, b, s.first)
+	list(c, b, s.once.First)
 	return dissector.Yes
 }
 
@@ -124,7 +124,7 @@ type lists struct{ stream }
 func (*lists) End(*dissector.Context) {}
 
 // format is the framing over TCP.
-var format = framing.Format{Keep: 4096, Length: func(b []byte, _ bool) int {
+var format = framing.Format{Keep: 4096, Odd: "enip_not_a_message", Length: func(b []byte, _ bool) int {
 	if len(b) < header {
 		if ok, more := encapsulated(b); !ok && !more {
 			return -1
@@ -139,36 +139,27 @@ var format = framing.Format{Keep: 4096, Length: func(b []byte, _ bool) int {
 
 // Data reads the next bytes of a direction.
 func (s *stream) Data(c *dissector.Context, b []byte) {
-	r := &s.half[c.Side&1]
-	r.Feed(b)
-	for {
-		lost := r.Lost()
-		m, _, ok := r.Next(&format)
-		if r.Lost() && !lost {
-			c.Count("enip_not_a_message")
-		}
-		if !ok {
-			return
-		}
+	s.Half(c).Each(c, &format, b, func(m []byte) bool {
 		switch m[0] {
 		case listIdentity:
-			list(c, m, s.first)
+			list(c, m, s.once.First)
 		case sendRRData, sendUnitData:
 			s.items(c, m[header:])
 		}
-	}
+		return false
+	})
 }
 
 // Gap begins anew with what follows.
-func (s *stream) Gap(c *dissector.Context, _ int64) {
-	s.half[c.Side&1].Gap()
+func (s *stream) Gap(c *dissector.Context, n int64) {
+	s.Both.Gap(c, n)
 	s.asked = identityRequest{}
 }
 
 // End tells what the connection came to.
 func (s *stream) End(c *dissector.Context) {
-	s.ended[c.Side&1] = true
-	if s.ended[0] && s.ended[1] {
+	s.Both.End(c)
+	if s.Ended() {
 		s.summary(c)
 	}
 }

@@ -3,7 +3,6 @@ package enip_test
 import (
 	"encoding/binary"
 	"os"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -142,17 +141,7 @@ func TestPeer(t *testing.T) {
 			want[strings.ReplaceAll(strings.ToLower(f[14]), " ", "_")]++
 		}
 	}
-	got := map[string]int{}
-	for _, f := range r.Of("enip", "transactions") {
-		for _, s := range f.Attributes.List("services") {
-			name, n, _ := strings.Cut(s, ":")
-			x, err := strconv.Atoi(n)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got[name] += x
-		}
-	}
+	got := r.Counts(t, "enip", "transactions", "services")
 	for name, n := range want {
 		if got[name] != n {
 			t.Errorf("%s: %d, ICSNPP has %d", name, got[name], n)

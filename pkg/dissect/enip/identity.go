@@ -147,7 +147,7 @@ func (s *stream) told(c *dissector.Context, b []byte) {
 		f.Subject = dissector.Subject{Side: dissector.Other, Equipment: "cip:" + a.Get("vendor_id") + ":" + serial, Gateway: c.Side}
 	}
 	key := "identity " + serial + a.Get("product")
-	if s.first(key) {
+	if s.once.First(key) {
 		c.Emit(&f)
 	}
 }

@@ -2,13 +2,9 @@ package fhir_test
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/wardflow/wardflow/pkg/canary"
-	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 )
 
@@ -50,39 +46,8 @@ func planted() []dissecttest.Conversation {
 const misused = 1
 
 func TestCanaries(t *testing.T) {
-	s := canary.New(secrets)
 	for i, c := range planted() {
-		n := c.Sizes()
-		rnd := rand.New(rand.NewPCG(2, uint64(i)))
-		search := func(how string, list dissecttest.Conversation, lose bool) {
-			t.Helper()
-			packets := list.Segments(true)
-			if lose {
-				j := 2 + rnd.IntN(len(packets)-4)
-				packets = slices.Delete(packets, j, j+1)
-			}
-			r := dissecttest.Play(dissect.Config{}, packets)
-			if hits := s.Search(r.Everything()); len(hits) > 0 || len(r.Panics) > 0 {
-				t.Fatalf("%d, %s: %v %v in\n%s", i, how, hits, r.Panics, r.Text())
-			}
-		}
-		search("whole", c, false)
-		for range 500 {
-			at := rnd.IntN(n[0] + n[1])
-			search(fmt.Sprint("cut at ", at), c.Cut(at, at+rnd.IntN(300)), false)
-			search(fmt.Sprint("lossy at ", at), c.Cut(at, at+rnd.IntN(300)), true)
-			if i < misused {
-				continue
-			}
-			damaged := slices.Clone(c)
-			k := rnd.IntN(len(damaged))
-			damaged[k].Data = slices.Clone(damaged[k].Data)
-			at = rnd.IntN(len(damaged[k].Data))
-			damaged[k].Data[at] ^= 1 << rnd.IntN(8)
-			search(fmt.Sprint("a bit is wrong at ", at), damaged, false)
-			damaged[k].Data = damaged[k].Data[:1+at]
-			search(fmt.Sprint("ends at ", at), damaged, false)
-		}
+		dissecttest.NoLeakCut(t, secrets, c, 500, i >= misused)
 	}
 	p := planted()
 	dissecttest.Planted(t, "fhir", secrets[:5], p[0].Segments(true), p[1].Segments(true), p[2].Segments(true), p[3].Segments(true), p[4].Segments(true))
@@ -95,10 +60,6 @@ func FuzzBody(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, cut int, json bool) {
 		kind := map[bool]string{true: jsonType, false: "application/fhir+xml"}[json]
 		c := say(message("POST /Device HTTP/1.1", kind, string(b)))
-		want := dissecttest.Play(dissect.Config{}, c.Segments(true))
-		got := dissecttest.Play(dissect.Config{}, c.Cut(cut, cut/2).Segments(true))
-		if len(got.Panics) > 0 || got.Text() != want.Text() {
-			t.Fatalf("%v got\n%swant\n%s", got.Panics, got.Text(), want.Text())
-		}
+		dissecttest.SameWhenCut(t, c, cut, cut/2)
 	})
 }

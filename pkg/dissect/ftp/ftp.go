@@ -11,12 +11,12 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/lines"
 	"github.com/wardflow/wardflow/pkg/dissect/tls"
 	"github.com/wardflow/wardflow/pkg/dissect/tunnel"
+	"github.com/wardflow/wardflow/proto"
 )
 
 const (
 	maxGreeting = 1024 // bytes of a greeting of several lines
 	maxPending  = 16   // commands that wait for their reply
-	maxLogins   = 8    // that are told of a connection
 )
 
 // verbs are the commands that are counted by name (RFC 959, 2228, 2389, 2428, 3659,
@@ -65,7 +65,6 @@ const (
 type stream struct {
 	conn    lines.Conn
 	role    [2]role
-	client  dissector.Side
 	greeted bool
 	text    []byte // of the greeting or of FEAT's list in hand
 	multi   [3]byte
@@ -74,12 +73,9 @@ type stream struct {
 	pending []command
 	counts  [64]uint16
 	others  int
-	account string // of the last USER, "" before it
-	logins  int
-	failed  int
-	told    []string
-	secure  bool
+	account string         // of the last USER, "" before it
 	tokens  *tunnel.Stream // what ADAT carries
+	session lines.Session
 }
 
 // Data reads the next bytes of a direction.
@@ -171,7 +167,7 @@ func (s *stream) command(c *dissector.Context, line []byte) {
 	line = bytes.TrimLeft(line, "\xff\xf4\xf2 ")
 	word, rest, _ := bytes.Cut(line, []byte(" "))
 	v := verb(word)
-	s.client = c.Side
+	s.session.Client = c.Side
 	x := command{verb: v, account: s.account}
 	if v == other {
 		s.others++
@@ -292,7 +288,7 @@ func (s *stream) answer(c *dissector.Context, x command, code int) {
 	case name == "PASS":
 		s.login(c, x, "user_pass", "unknown") // an account is wanted besides
 	case name == "AUTH" && code/100 == 2:
-		s.secure = true
+		s.session.TLS = true
 	case name == "SYST" && code == 215:
 		s.system(c)
 	case name == "FEAT" && code == 211:
@@ -302,22 +298,10 @@ func (s *stream) answer(c *dissector.Context, x command, code int) {
 
 // login tells of a login once for each way in which it ends.
 func (s *stream) login(c *dissector.Context, x command, credential, outcome string) {
-	s.logins++
-	if outcome == "failure" {
-		s.failed++
-	}
-	key := credential + outcome + x.account
-	if slices.Contains(s.told, key) || len(s.told) == maxLogins {
-		return
-	}
-	s.told = append(s.told, key)
-	f := dissector.Fact{Kind: "login", Subject: dissector.Subject{Side: s.client}}
-	a := &f.Attributes
-	a.Set("role", "client")
-	a.Set("cleartext_credential", credential)
-	a.Set("account", x.account)
-	a.Set("outcome", outcome)
-	c.Emit(&f)
+	s.session.Login(c, credential+x.account, outcome, func(a *proto.Attributes) {
+		a.Set("cleartext_credential", credential)
+		a.Set("account", x.account)
+	})
 }
 
 // system tells the first word of SYST's answer, if it is a system's name.
@@ -377,19 +361,5 @@ func (s *stream) Over(c *dissector.Context) {
 	if s.others > 0 {
 		list = append(list, "other:"+strconv.Itoa(s.others))
 	}
-	if len(list) == 0 {
-		return
-	}
-	f := dissector.Fact{Kind: "session", Subject: dissector.Subject{Side: s.client}}
-	a := &f.Attributes
-	a.Set("role", "client")
-	a.SetList("commands", list)
-	if s.logins > 0 {
-		a.Set("logins", strconv.Itoa(s.logins))
-		a.Set("logins_failed", strconv.Itoa(s.failed))
-	}
-	if s.secure {
-		a.Set("upgraded", "tls")
-	}
-	c.Emit(&f)
+	s.session.TellCommands(c, list)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/pkg/dissect/lines"
 )
 
 // Protocol is FTP's control connection.
@@ -126,11 +127,4 @@ func greeting(b []byte, midstream bool) dissector.Verdict {
 func digit(x byte) bool { return x >= '0' && x <= '9' }
 
 // printable allows what a command in any character set may have.
-func printable(b []byte) bool {
-	for _, x := range b {
-		if x < ' ' && x != '\t' || x == 0x7f {
-			return false
-		}
-	}
-	return len(b) > 0
-}
+func printable(b []byte) bool { return len(b) > 0 && lines.Printable(b) }

@@ -36,12 +36,7 @@ ftp system < os=UNIX
 ftp features < features=AUTH TLS|MLST
 ftp session > commands=CWD:1|FEAT:1|PASS:2|PASV:1|QUIT:1|STOR:1|SYST:1|USER:2|other:1 logins=2 logins_failed=1
 `
-	if r.Brief() != want {
-		t.Errorf("got\n%swant\n%s", r.Brief(), want)
-	}
-	if f := r.Flows[0]; f.Protocol != "ftp" || f.By != proto.ByContent {
-		t.Errorf("%+v", f)
-	}
+	dissecttest.Says(t, r, "ftp", want)
 }
 
 func TestCanaries(t *testing.T) {

@@ -98,44 +98,26 @@ func datagram(c *dissector.Context, b []byte, known bool) dissector.Verdict {
 }
 
 func recognise(b []byte, _ bool) dissector.Verdict {
-	if len(b) == 0 {
+	n, v := framing.Judge(b, size)
+	switch {
+	case v == dissector.Yes && n > len(b):
 		return dissector.More
-	}
-	switch n := size(b, false); {
-	case n < 0:
-		return dissector.No
-	case n == 0 || n > len(b):
-		return dissector.More
-	case !strict(b, n):
+	case v == dissector.Yes && !strict(b, n):
 		return dissector.No
 	}
-	return dissector.Yes
+	return v
 }
 
 // stream is one connection over TCP.
-type stream struct{ half [2]framing.Reader }
+type stream struct{ framing.Both }
 
 // Data reads the next bytes of a direction.
 func (s *stream) Data(c *dissector.Context, b []byte) {
-	r := &s.half[c.Side&1]
-	r.Feed(b)
-	for {
-		m, _, ok := r.Next(&format)
-		if !ok {
-			return
-		}
+	s.Half(c).Each(c, &format, b, func(m []byte) bool {
 		message(c, m)
-	}
+		return false
+	})
 }
-
-// Gap begins anew with what follows.
-func (s *stream) Gap(c *dissector.Context, _ int64) { s.half[c.Side&1].Gap() }
-
-// End has nothing to tell.
-func (s *stream) End(*dissector.Context) {}
-
-// Size is the bytes that are kept.
-func (s *stream) Size() int { return 128 + s.half[0].Size() + s.half[1].Size() }
 
 // hart is a command of HART (HCF_SPEC-081): delimiter, address (1 or 5), command,
 // number of bytes, bytes, checksum.

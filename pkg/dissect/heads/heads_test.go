@@ -42,8 +42,8 @@ func TestReader(t *testing.T) {
 					break
 				}
 				body := string(m.Body)
-				if len(body) > 9 {
-					body = "long"
+				if string(m.Start) == "C" && strings.Trim(body, "x") == "" {
+					body = "cut" // of a body that is not kept whole, what the segment has
 				}
 				out += string(m.Start) + "(" + body + ") "
 				b = rest
@@ -51,15 +51,9 @@ func TestReader(t *testing.T) {
 		}
 		return out
 	}
+	const want = "A() B(hello) C(cut) D(hi) E() "
 	for i := range len(text) {
-		want := "A() B(hello) C(long) D(hi) E() "
-		got := strings.ReplaceAll(read(i), "C(xx", "C(")
-		got = strings.ReplaceAll(got, "C()", "C(long)")
-		if i := strings.Index(got, "C("); i >= 0 {
-			j := strings.Index(got[i:], ")")
-			got = got[:i] + "C(long" + got[i+j:]
-		}
-		if got != want {
+		if got := read(i); got != want {
 			t.Fatalf("cut at %d: %s", i, got)
 		}
 	}
@@ -67,7 +61,7 @@ func TestReader(t *testing.T) {
 	for range 50 {
 		a := rnd.IntN(60)
 		b := a + rnd.IntN(20)
-		if got := read(a, b); !strings.HasPrefix(got, "A() B(hello) C(") || !strings.HasSuffix(got, "D(hi) E() ") {
+		if got := read(a, b); got != want {
 			t.Fatalf("cut at %d and %d: %s", a, b, got)
 		}
 	}

@@ -7,13 +7,11 @@ package iec104
 
 import (
 	"encoding/binary"
-	"maps"
 	"slices"
 	"strconv"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/framing"
-	"github.com/wardflow/wardflow/proto"
 )
 
 // Protocol is IEC 60870-5-104.
@@ -69,22 +67,14 @@ func size(b []byte, _ bool) int {
 	return n
 }
 
-var format = framing.Format{Keep: 255, Length: size}
+var format = framing.Format{Keep: 255, Length: size, Odd: "iec104_not_a_frame"}
 
 func recognise(b []byte, _ bool) dissector.Verdict {
-	if len(b) == 0 {
-		return dissector.More
-	}
-	n := size(b, false)
-	switch {
-	case n < 0:
-		return dissector.No
-	case n == 0:
-		return dissector.More
-	case len(b) > n && size(b[n:], false) < 0:
+	n, v := framing.Judge(b, size)
+	if v == dissector.Yes && len(b) > n && size(b[n:], false) < 0 {
 		return dissector.No
 	}
-	return dissector.Yes
+	return v
 }
 
 // types are the types of data units (IEC 60870-5-101, 7.2.1.1; -104, 6), in words
@@ -131,56 +121,41 @@ var once = map[string]bool{"interrogation": true, "counter_interrogation": true,
 const (
 	maxControls = 64
 	maxStations = 32
-	every       = 3600 * 1e9
 	activation  = 6
 )
 
 // stream is one connection.
 type stream struct {
-	half     [2]framing.Reader
-	ended    [2]bool
-	told     map[string]bool
+	framing.Both
+	told     dissector.Once
 	controls int
 	stations []uint16
-	counts   map[string]uint32
-	since    proto.Time
+	counts   dissector.Tally
 	station  dissector.Side // who monitors
 	known    bool
 }
 
 // Data reads the next bytes of a direction.
 func (s *stream) Data(c *dissector.Context, b []byte) {
-	r := &s.half[c.Side&1]
-	r.Feed(b)
-	for {
-		lost := r.Lost()
-		m, _, ok := r.Next(&format)
-		if r.Lost() && !lost {
-			c.Count("iec104_not_a_frame")
-		}
-		if !ok {
-			return
-		}
+	s.Half(c).Each(c, &format, b, func(m []byte) bool {
 		if m[2]&1 == 0 {
 			s.unit(c, m)
 		}
-	}
+		return false
+	})
 }
-
-// Gap begins anew with what follows.
-func (s *stream) Gap(c *dissector.Context, _ int64) { s.half[c.Side&1].Gap() }
 
 // End tells what the connection came to.
 func (s *stream) End(c *dissector.Context) {
-	s.ended[c.Side&1] = true
-	if s.ended[0] && s.ended[1] {
+	s.Both.End(c)
+	if s.Ended() {
 		s.summary(c)
 	}
 }
 
 // Size is the bytes that are kept.
 func (s *stream) Size() int {
-	return 256 + s.half[0].Size() + s.half[1].Size() + 64*(len(s.told)+len(s.counts)) + 2*len(s.stations)
+	return s.Both.Size() + s.told.Size() + s.counts.Size() + 2*len(s.stations)
 }
 
 // unit takes one data unit.
@@ -189,17 +164,10 @@ func (s *stream) unit(c *dissector.Context, b []byte) {
 	if name == "" {
 		return
 	}
-	if s.since == 0 {
-		s.since = c.Headers.Time
-	}
-	if c.Headers.Time-s.since >= every {
+	if s.counts.Due(c) {
 		s.summary(c)
-		s.since = c.Headers.Time
 	}
-	if s.counts == nil {
-		s.counts = map[string]uint32{}
-	}
-	s.counts[name]++
+	s.counts.Count(name)
 	if name == "monitoring" || name == "end_of_initialisation" {
 		s.station, s.known = c.Side, true
 		if !slices.Contains(s.stations, station) && len(s.stations) < maxStations {
@@ -210,14 +178,8 @@ func (s *stream) unit(c *dissector.Context, b []byte) {
 	if cause != activation || name == "test" || name == "read" || name == "delay_acquisition" {
 		return // the echo of it, or no change
 	}
-	if key := name + strconv.Itoa(int(station)); once[name] {
-		if s.told[key] || len(s.told) >= maxControls {
-			return
-		}
-		if s.told == nil {
-			s.told = map[string]bool{}
-		}
-		s.told[key] = true
+	if once[name] && !s.told.First(name+strconv.Itoa(int(station))) {
+		return
 	}
 	if s.controls++; s.controls > maxControls {
 		c.Count("iec104_control_skipped")
@@ -233,7 +195,7 @@ func (s *stream) unit(c *dissector.Context, b []byte) {
 // summary tells what went over the connection since the last one, as the
 // station's: which stations it speaks for.
 func (s *stream) summary(c *dissector.Context) {
-	if len(s.counts) == 0 {
+	if s.counts.Empty() {
 		return
 	}
 	side := dissector.Dst
@@ -242,16 +204,11 @@ func (s *stream) summary(c *dissector.Context) {
 	}
 	f := dissector.Fact{Kind: "transactions", Subject: dissector.Subject{Side: side}}
 	f.Attributes.Set("role", "server")
+	s.counts.Tell(&f.Attributes, "types")
 	var list []string
-	for _, name := range slices.Sorted(maps.Keys(s.counts)) {
-		list = append(list, name+":"+strconv.Itoa(int(s.counts[name])))
-	}
-	f.Attributes.SetList("types", list)
-	list = nil
 	for _, n := range s.stations {
 		list = append(list, strconv.Itoa(int(n)))
 	}
 	f.Attributes.SetList("stations", list)
 	c.Emit(&f)
-	clear(s.counts)
 }

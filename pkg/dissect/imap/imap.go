@@ -10,6 +10,7 @@ package imap
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"strconv"
 
@@ -30,7 +31,6 @@ const (
 	maxFirst   = 512 // bytes of a first line
 	maxTag     = 16
 	maxPending = 64
-	maxTold    = 8
 	maxValue   = 64 // of ID
 )
 
@@ -50,7 +50,7 @@ func recognise(b []byte, _ bool) dissector.Verdict {
 		if !whole {
 			return dissector.More
 		}
-		if len(line) >= len(g) && printable(line) {
+		if len(line) >= len(g) && lines.Printable(line) {
 			return dissector.Yes
 		}
 	}
@@ -65,7 +65,7 @@ func recognise(b []byte, _ bool) dissector.Verdict {
 		return dissector.More
 	}
 	verb, _, _ := bytes.Cut(rest, []byte(" "))
-	if printable(line) && slices.Contains(openers, string(bytes.ToUpper(verb))) {
+	if lines.Printable(line) && slices.Contains(openers, string(bytes.ToUpper(verb))) {
 		return dissector.Yes
 	}
 	return dissector.No
@@ -100,15 +100,6 @@ func tag(b []byte) bool {
 	return len(b) <= maxTag && digits > 0
 }
 
-func printable(b []byte) bool {
-	for _, x := range b {
-		if x < ' ' && x != '\t' || x == 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
 var verbs = []string{
 	"APPEND", "AUTHENTICATE", "CAPABILITY", "CHECK", "CLOSE", "COPY", "CREATE", "DELETE", "ENABLE", "EXAMINE", "EXPUNGE", "FETCH", "ID", "IDLE", "LIST", "LOGIN", "LOGOUT", "LSUB", "MOVE",
 	"NAMESPACE", "NOOP", "RENAME", "SEARCH", "SELECT", "STARTTLS", "STATUS", "STORE", "SUBSCRIBE", "UID", "UNSUBSCRIBE",
@@ -126,18 +117,14 @@ type stream struct {
 	conn    lines.Conn
 	decided [2]bool
 	server  [2]bool
-	client  dissector.Side
 	greeted bool
 	tokens  bool    // the client's next lines are tokens of AUTHENTICATE
 	idle    bool    // ... or DONE
 	literal [2]bool // what goes on behind a literal is still the line before
 	pending []command
 	login   sasl.Exchange
-	counts  map[string]int
-	logins  int
-	failed  int
-	told    []string
-	tls     bool
+	session lines.Session
+	ids     int // of ID that were told
 }
 
 // Data reads the next bytes of a direction.
@@ -213,7 +200,7 @@ func (s *stream) Line(c *dissector.Context, line []byte, long bool) {
 	case s.server[side]:
 		s.reply(c, line)
 	default:
-		s.client = c.Side
+		s.session.Client = c.Side
 		s.command(c, line)
 	}
 }
@@ -272,14 +259,10 @@ func (s *stream) command(c *dissector.Context, line []byte) {
 	case "ID":
 		s.id(c, args, "client")
 	}
-	if s.counts == nil {
-		s.counts = map[string]int{}
-	}
+	s.session.Count(cmp.Or(x.verb, "other"))
 	if x.verb == "" {
-		s.counts["other"]++
 		return
 	}
-	s.counts[x.verb]++
 	if len(s.pending) == maxPending {
 		s.pending = slices.Delete(s.pending, 0, 1)
 		c.Count("imap_commands_skipped")
@@ -325,18 +308,18 @@ func (s *stream) reply(c *dissector.Context, line []byte) {
 func (s *stream) answer(c *dissector.Context, x command, outcome string) {
 	switch x.verb {
 	case "LOGIN":
-		s.tell(c, x.account+outcome, outcome, func(a *proto.Attributes) {
+		s.session.Login(c, x.account, outcome, func(a *proto.Attributes) {
 			a.Set("account", x.account)
 			a.Set("cleartext_credential", "user_pass")
 		})
 	case "AUTHENTICATE":
 		s.tokens = false
 		if s.login.Active() {
-			s.tell(c, s.login.Key()+outcome, outcome, s.login.Set)
+			s.session.Login(c, s.login.Key(), outcome, s.login.Set)
 			s.login.End()
 		}
 	case "STARTTLS":
-		s.tls = s.tls || outcome == "success"
+		s.session.TLS = s.session.TLS || outcome == "success"
 	}
 }
 
@@ -378,27 +361,10 @@ func (s *stream) id(c *dissector.Context, b []byte, role string) {
 			a.Set(attribute, dissector.Text(part[i+2], maxValue))
 		}
 	}
-	if len(*a) > 1 && len(s.told) < maxTold {
-		s.told = append(s.told, "id")
+	if len(*a) > 1 && s.session.News("id "+strconv.Itoa(s.ids)) {
+		s.ids++
 		c.Emit(&f)
 	}
-}
-
-// tell tells of a login once for each way in which it ends.
-func (s *stream) tell(c *dissector.Context, key, outcome string, set func(*proto.Attributes)) {
-	s.logins++
-	if outcome == "failure" {
-		s.failed++
-	}
-	if slices.Contains(s.told, key) || len(s.told) == maxTold {
-		return
-	}
-	s.told = append(s.told, key)
-	f := dissector.Fact{Kind: "login", Subject: dissector.Subject{Side: s.client}}
-	f.Attributes.Set("role", "client")
-	set(&f.Attributes)
-	f.Attributes.Set("outcome", outcome)
-	c.Emit(&f)
 }
 
 // Over sums the connection up.
@@ -408,25 +374,5 @@ func (s *stream) Over(c *dissector.Context) {
 			s.answer(c, x, "unknown")
 		}
 	}
-	if len(s.counts) == 0 {
-		return
-	}
-	f := dissector.Fact{Kind: "session", Subject: dissector.Subject{Side: s.client}}
-	a := &f.Attributes
-	a.Set("role", "client")
-	var list []string
-	for _, v := range append(verbs, "other") {
-		if n := s.counts[v]; n > 0 {
-			list = append(list, v+":"+strconv.Itoa(n))
-		}
-	}
-	a.SetList("commands", list)
-	if s.logins > 0 {
-		a.Set("logins", strconv.Itoa(s.logins))
-		a.Set("logins_failed", strconv.Itoa(s.failed))
-	}
-	if s.tls {
-		a.Set("upgraded", "tls")
-	}
-	c.Emit(&f)
+	s.session.Tell(c)
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/dissect/imap"
 	"github.com/wardflow/wardflow/pkg/repotest"
-	"github.com/wardflow/wardflow/proto"
 )
 
 func TestRecognise(t *testing.T) {
@@ -61,12 +60,7 @@ imap login > account=other cleartext_credential=plain mechanism=plain outcome=fa
 imap login > cleartext_credential=user_pass outcome=success
 imap session > commands=AUTHENTICATE:1|FETCH:1|ID:1|IDLE:1|LOGIN:3|LOGOUT:1|SELECT:1|other:1 logins=4 logins_failed=2
 `
-	if r.Brief() != want {
-		t.Errorf("got\n%swant\n%s", r.Brief(), want)
-	}
-	if f := r.Flows[0]; f.Protocol != "imap" || f.By != proto.ByContent {
-		t.Errorf("%+v", f)
-	}
+	dissecttest.Says(t, r, "imap", want)
 }
 
 func TestCanaries(t *testing.T) {

@@ -133,15 +133,7 @@ func play(ports [2]uint16, after proto.Time, list ...datagram) *dissecttest.Resu
 	return dissecttest.Play(dissect.Config{}, out)
 }
 
-func lines(r *dissecttest.Result) []string {
-	var out []string
-	for _, f := range r.Facts {
-		s := dissecttest.Result{Facts: []dissecttest.Fact{f}}
-		_, attributes, _ := strings.Cut(s.Text(), " gateway=0 ")
-		out = append(out, fmt.Sprintf("%d %s %s", f.Subject.Side, f.Kind, strings.TrimSpace(attributes)))
-	}
-	return out
-}
+func lines(r *dissecttest.Result) []string { return r.Lines(dissecttest.SideKind) }
 
 func TestMessages(t *testing.T) {
 	const whole = `"equipment_type":"MDC_DEV_MON_PHYSIO_MULTI_PARAM_MDS","eui64":"0009FBFFFE2C0802","hardware_version":"A.01","language":"de","location":"W3-B08","mac":"00:09:fb:2c:08:02","manufacturer":"Philips","mode":"monitoring","model":"MX800","part_number":"866064","role":"monitor","serial":"DE61700482","software_version":"M.00.08","state":"operating"}`

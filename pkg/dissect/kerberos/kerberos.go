@@ -9,7 +9,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/dissect/ber"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
-	"github.com/wardflow/wardflow/pkg/dissect/sized"
+	"github.com/wardflow/wardflow/pkg/dissect/framing"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -62,7 +62,7 @@ func datagram(c *dissector.Context, b []byte, known bool) dissector.Verdict {
 }
 
 // size is that of a message of TCP (RFC 4120 7.2.2): its length before it.
-func size(b []byte) int64 {
+func size(b []byte, _ bool) int {
 	if len(b) >= prefix && (binary.BigEndian.Uint32(b) > maxMessage || binary.BigEndian.Uint32(b) < 16) {
 		return -1
 	}
@@ -72,21 +72,20 @@ func size(b []byte) int64 {
 	if b[prefix]&0xe0 != 0x60 || kinds[uint32(b[prefix]&0x1f)] == "" {
 		return -1
 	}
-	return prefix + int64(binary.BigEndian.Uint32(b))
+	return prefix + int(binary.BigEndian.Uint32(b))
 }
+
+var format = framing.Format{Keep: maxKept, Length: size, Recognise: recognise, Odd: "kerberos_malformed"}
 
 // recognise wants a length, and the beginning of a message that is as long.
 func recognise(b []byte, _ bool) dissector.Verdict {
-	n := size(b)
-	switch {
-	case n < 0:
-		return dissector.No
-	case n == 0:
-		return dissector.More
+	n, verdict := framing.Judge(b, size)
+	if verdict != dissector.Yes {
+		return verdict
 	}
 	b = b[prefix:]
 	v, head, length, ok := ber.Header(b)
-	if !ok || head > 0 && int64(head)+length != n-prefix {
+	if !ok || head > 0 && int64(head)+length != int64(n)-prefix {
 		return dissector.No
 	}
 	if head == 0 || len(b) <= head {
@@ -113,51 +112,32 @@ func recognise(b []byte, _ bool) dissector.Verdict {
 
 // stream is a connection to the KDC.
 type stream struct {
-	half [2]sized.Reader
-	lost [2]int
+	framing.Both
 	told told
 }
 
 // Data reads the next bytes of a direction.
 func (s *stream) Data(c *dissector.Context, b []byte) {
-	r := &s.half[c.Side&1]
-	if r.Lost {
-		if r.Bad || recognise(b[:min(len(b), dissector.MaxPrefix)], true) != dissector.Yes {
-			if s.lost[c.Side&1] += len(b); s.lost[c.Side&1] > maxLost {
-				c.Sink.Done()
-			}
-			return
-		}
-		*r = sized.Reader{}
-	}
-	for len(b) > 0 && !r.Lost {
-		m, rest, complete, status := r.Next(b, maxKept, size)
-		b = rest
-		switch status {
-		case sized.Bad:
+	r := s.Half(c)
+	r.Each(c, &format, b, func(m []byte) bool {
+		kind, body, ok := whole(m[prefix:])
+		switch {
+		case len(m) < size(m, false):
+			c.Count("kerberos_long")
+		case ok:
+			emit(c, kind, body, &s.told)
+		default:
 			c.Count("kerberos_malformed")
-		case sized.Message:
-			kind, body, ok := whole(m[prefix:])
-			switch {
-			case !complete:
-				c.Count("kerberos_long")
-			case ok:
-				emit(c, kind, body, &s.told)
-			default:
-				c.Count("kerberos_malformed")
-			}
 		}
+		return false
+	})
+	if r.Missed() > maxLost {
+		c.Sink.Done()
 	}
 }
 
-// Gap loses a message.
-func (s *stream) Gap(c *dissector.Context, n int64) { s.half[c.Side&1].Gap(n) }
-
-// End has nothing to do: messages are whole, or none.
-func (s *stream) End(*dissector.Context) {}
-
 // Size is about the bytes that are kept.
-func (s *stream) Size() int { return 128 + s.half[0].Size() + s.half[1].Size() + 8*cap(s.told.sums) }
+func (s *stream) Size() int { return s.Both.Size() + 8*cap(s.told.sums) }
 
 // apFields is how the fields of an AP-REQ begin: the version 5, the type 14.
 var apFields = []byte{0xa0, 0x03, 0x02, 0x01, 0x05, 0xa1, 0x03, 0x02, 0x01, 0x0e}

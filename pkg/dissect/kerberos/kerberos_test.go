@@ -223,10 +223,7 @@ func TestCaptures(t *testing.T) {
 }
 
 func FuzzStream(f *testing.F) {
-	var parts [2][]byte
-	for _, x := range conversation() {
-		parts[x.Side] = append(parts[x.Side], x.Data...)
-	}
+	parts := conversation().Sides()
 	f.Add(parts[0], parts[1], 40)
 	f.Fuzz(func(t *testing.T, a, b []byte, cut int) {
 		dissecttest.FuzzCut(t, a, b, cut)

@@ -98,47 +98,19 @@ func datagram(c *dissector.Context, b []byte, _ bool) dissector.Verdict {
 }
 
 func recognise(b []byte, _ bool) dissector.Verdict {
-	if len(b) == 0 {
-		return dissector.More
-	}
-	switch n := size(b, false); {
-	case n < 0:
-		return dissector.No
-	case n == 0:
-		return dissector.More
-	}
-	return dissector.Yes
+	_, v := framing.Judge(b, size)
+	return v
 }
 
 // stream is one connection over TCP.
-type stream struct{ half [2]framing.Reader }
+type stream struct{ framing.Both }
 
 // Data reads the next bytes of a direction.
 func (s *stream) Data(c *dissector.Context, b []byte) {
-	r := &s.half[c.Side&1]
-	r.Feed(b)
-	for {
-		m, _, ok := r.Next(&format)
-		if !ok {
-			return
-		}
+	s.Half(c).Each(c, &format, b, func(m []byte) bool {
 		message(c, m)
-	}
-}
-
-// Gap begins anew with what follows.
-func (s *stream) Gap(c *dissector.Context, _ int64) { s.half[c.Side&1].Gap() }
-
-// End has nothing to tell.
-func (s *stream) End(*dissector.Context) {}
-
-// Size is the bytes that are kept.
-func (s *stream) Size() int { return 128 + s.half[0].Size() + s.half[1].Size() }
-
-func fact(c *dissector.Context, kind, role string) dissector.Fact {
-	f := dissector.Fact{Kind: kind, Subject: dissector.Subject{Side: c.Side}}
-	f.Attributes.Set("role", role)
-	return f
+		return false
+	})
 }
 
 // message takes one message.
@@ -147,9 +119,9 @@ func message(c *dissector.Context, b []byte) {
 	var f dissector.Fact
 	switch service {
 	case searchRequest, searchExtended:
-		f = fact(c, "search", "client")
+		f = c.Fact("search", "client")
 	case descriptionRequest:
-		f = fact(c, "description_request", "client")
+		f = c.Fact("description_request", "client")
 	case searchResponse, searchResponseMore:
 		if len(body) < 8 { // its control endpoint before the descriptions
 			c.Count("knx_malformed")
@@ -161,7 +133,7 @@ func message(c *dissector.Context, b []byte) {
 		device(c, body)
 		return
 	case connectRequest:
-		f = fact(c, "connect", "client")
+		f = c.Fact("connect", "client")
 		if len(body) >= 18 {
 			f.Attributes.Set("connection", connection(body[17]))
 		}
@@ -169,7 +141,7 @@ func message(c *dissector.Context, b []byte) {
 		telegram(c, service, body)
 		return
 	case secureSessionRequest:
-		f = fact(c, "connect", "client")
+		f = c.Fact("connect", "client")
 		f.Attributes.Set("connection", "secure")
 	default:
 		return
@@ -203,7 +175,7 @@ var families = map[byte]string{2: "core", 3: "device_management", 4: "tunnelling
 //
 //	2 medium   3 status   4 address (2)   6 installation (2)   8 serial number (6)   14 multicast address (4)   18 MAC (6)   24 name (30)
 func device(c *dissector.Context, b []byte) {
-	f := fact(c, "device", "server")
+	f := c.Fact("device", "server")
 	a := &f.Attributes
 	found := false
 	for len(b) >= 2 {
@@ -306,7 +278,7 @@ func telegram(c *dissector.Context, service uint16, b []byte) {
 	if operation == "" {
 		return
 	}
-	f := fact(c, "control", "client")
+	f := c.Fact("control", "client")
 	f.Attributes.Set("operation", operation)
 	c.Emit(&f)
 }

@@ -65,20 +65,7 @@ func (quiet) Size() int                           { return 0 }
 
 // begins asks for one of some beginnings.
 func begins(list ...string) first {
-	return func(b []byte) dissector.Verdict {
-		verdict := dissector.No
-		for _, s := range list {
-			n := min(len(b), len(s))
-			switch {
-			case string(b[:n]) != s[:n]:
-			case n == len(s):
-				return dissector.Yes
-			default:
-				verdict = dissector.More
-			}
-		}
-		return verdict
-	}
+	return func(b []byte) dissector.Verdict { return dissector.Begins(b, list...) }
 }
 
 // whole makes of a check of at least n bytes, the first one of start, one that waits

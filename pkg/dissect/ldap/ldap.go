@@ -6,8 +6,8 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/dissect/ber"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/pkg/dissect/framing"
 	"github.com/wardflow/wardflow/pkg/dissect/sasl"
-	"github.com/wardflow/wardflow/pkg/dissect/sized"
 	"github.com/wardflow/wardflow/pkg/dissect/tls"
 )
 
@@ -46,8 +46,8 @@ func message(m []byte) (op ber.Value, ok bool) {
 func datagram(c *dissector.Context, b []byte, _ bool) dissector.Verdict {
 	first := true
 	for len(b) > 0 {
-		n := size(b)
-		if n <= 0 || n > int64(len(b)) || recognise(b, false) != dissector.Yes {
+		n := size(b, false)
+		if n <= 0 || n > len(b) || recognise(b, false) != dissector.Yes {
 			break
 		}
 		op, ok := message(b[:n])
@@ -72,13 +72,13 @@ func datagram(c *dissector.Context, b []byte, _ bool) dissector.Verdict {
 	return dissector.Yes
 }
 
+var format = framing.Format{Keep: maxKept, Length: size, Recognise: recognise, Odd: "ldap_malformed"}
+
 // stream is one connection.
 type stream struct {
-	half     [2]sized.Reader
+	framing.Both
 	inTLS    [2]bool
-	ended    [2]bool
 	tls      dissector.Stream
-	lost     int
 	messages int
 	over     bool
 
@@ -112,61 +112,51 @@ const (
 // Data reads the next bytes of a direction.
 func (s *stream) Data(c *dissector.Context, b []byte) {
 	side := c.Side & 1
-	r := &s.half[side]
-	if r.Lost && !s.inTLS[side] && !s.found(c, b) {
-		return
-	}
-	for len(b) > 0 && !r.Lost && !s.inTLS[side] {
-		if s.starting && r.Fresh() && b[0] == handshake {
-			s.secureNow(c)
-			s.inTLS[side] = true
+	r := s.Half(c)
+	r.Feed(b)
+	for !s.inTLS[side] {
+		if b = r.Ahead(); len(b) > 0 && s.upgraded(c, b[0], r.Lost()) {
 			break
 		}
-		if r.Fresh() && b[0] != 0x30 && s.bind.method == "sasl" {
-			s.sealed = true // SASL's own messages from here on
-			s.stop(c)
+		if s.over {
 			return
 		}
-		m, rest, _, status := r.Next(b, maxKept, size)
-		b = rest
-		switch status {
-		case sized.Bad:
+		m, ok := r.Next(c, &format)
+		if !ok {
+			if s.Missed() > maxLost {
+				s.stop(c)
+			}
+			return
+		}
+		op, ok := message(m)
+		if !ok {
 			c.Count("ldap_malformed")
-		case sized.Message:
-			op, ok := message(m)
-			if !ok {
-				c.Count("ldap_malformed")
-				continue
-			}
-			if s.operation(c, op); s.over {
-				return
-			}
+			continue
+		}
+		if s.operation(c, op); s.over {
+			return
 		}
 	}
-	if s.inTLS[side] && len(b) > 0 {
-		s.tls.Data(c, b)
-	}
+	s.tls.Data(c, b)
 }
 
-// found looks, where a direction was lost, whether b begins with a message, or a
-// record of TLS.
-func (s *stream) found(c *dissector.Context, b []byte) bool {
-	side := c.Side & 1
+// upgraded reports whether TLS begins, with such a byte where a message could.
+// SASL's own messages end the reading.
+func (s *stream) upgraded(c *dissector.Context, first byte, lost bool) bool {
 	switch {
-	case len(b) == 0:
-		return false
-	case s.tls != nil && b[0] >= firstRecord && b[0] <= lastRecord:
-		s.inTLS[side] = true
+	case s.tls != nil && lost && first >= firstRecord && first <= lastRecord:
 		s.tls.Gap(c, -1)
-		return true
-	case !s.half[side].Bad && recognise(b[:min(len(b), dissector.MaxPrefix)], true) == dissector.Yes:
-		s.half[side] = sized.Reader{}
-		return true
+	case !lost && s.starting && first == handshake:
+		s.secureNow(c)
+	default:
+		if !lost && first != 0x30 && s.bind.method == "sasl" {
+			s.sealed = true
+			s.stop(c)
+		}
+		return false
 	}
-	if s.lost += len(b); s.lost > maxLost {
-		s.stop(c)
-	}
-	return false
+	s.inTLS[c.Side&1] = true
+	return true
 }
 
 // secureNow begins TLS.
@@ -269,25 +259,25 @@ func (s *stream) Gap(c *dissector.Context, n int64) {
 	if side := c.Side & 1; s.inTLS[side] {
 		s.tls.Gap(c, n)
 	} else {
-		s.half[side].Gap(n)
+		s.Both.Gap(c, n)
 	}
 }
 
 // End sums the connection up when both directions are over.
 func (s *stream) End(c *dissector.Context) {
 	side := c.Side & 1
-	s.ended[side] = true
+	s.Both.End(c)
 	if s.inTLS[side] {
 		s.tls.End(c)
 	}
-	if s.ended[1-side] && s.tls == nil {
+	if s.Ended() && s.tls == nil {
 		s.stop(c)
 	}
 }
 
 // Size is about the bytes that are kept.
 func (s *stream) Size() int {
-	n := 1024 + s.half[0].Size() + s.half[1].Size()
+	n := 768 + s.Both.Size()
 	if s.tls != nil {
 		n += s.tls.Size()
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/ldap"
 	"github.com/wardflow/wardflow/pkg/packet"
 	"github.com/wardflow/wardflow/pkg/repotest"
-	"github.com/wardflow/wardflow/proto"
 )
 
 // ber is a value: its tag's byte, and what is in it; long ones have four bytes of
@@ -93,12 +92,7 @@ ldap bind > account=other cleartext_credential=bind mechanism=simple outcome=fai
 ldap bind > account=administrator cleartext_credential=bind mechanism=simple outcome=success
 ldap session > logins=2 logins_failed=1 operations=bind:2|modify:1|search:2|unbind:1
 `
-	if r.Brief() != want {
-		t.Errorf("got\n%swant\n%s", r.Brief(), want)
-	}
-	if f := r.Flows[0]; f.Protocol != "ldap" || f.By != proto.ByContent {
-		t.Errorf("%+v", f)
-	}
+	dissecttest.Says(t, r, "ldap", want)
 }
 
 func TestCanaries(t *testing.T) {
@@ -227,10 +221,7 @@ func TestCaptures(t *testing.T) {
 }
 
 func FuzzStream(f *testing.F) {
-	var parts [2][]byte
-	for _, x := range conversation() {
-		parts[x.Side] = append(parts[x.Side], x.Data...)
-	}
+	parts := conversation().Sides()
 	f.Add(parts[0], parts[1], 40)
 	f.Add(search("", ber(0xa0, equal("Host", "WS7"), equal("NtVer", "1"))), slices.Concat(entry("", attribute("Netlogon", netlogon())), result(0x65, 0)), 9)
 	f.Fuzz(func(t *testing.T, a, b []byte, cut int) {

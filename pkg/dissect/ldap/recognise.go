@@ -13,6 +13,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/dissect/ber"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/pkg/dissect/framing"
 )
 
 // Protocol is LDAP over TCP and CLDAP over UDP.
@@ -50,8 +51,8 @@ var operations = map[uint32]string{
 }
 
 // size is a message's, a sequence.
-func size(b []byte) int64 {
-	if len(b) > 0 && b[0] != 0x30 {
+func size(b []byte, _ bool) int {
+	if b[0] != 0x30 {
 		return -1
 	}
 	_, head, length, ok := ber.Header(b)
@@ -63,7 +64,7 @@ func size(b []byte) int64 {
 	case length < 5: // an id and an operation
 		return -1
 	}
-	return int64(head) + length
+	return head + int(length)
 }
 
 // recognise wants the beginning of a message: a sequence, an id, and an operation that
@@ -71,19 +72,13 @@ func size(b []byte) int64 {
 //
 //	30 len | 02 len id | 60..79 or 42, 4a, 50 len | ... | [a0 controls]
 func recognise(b []byte, _ bool) dissector.Verdict {
-	if len(b) == 0 {
-		return dissector.More
-	}
-	total := size(b)
-	switch {
-	case total < 0:
-		return dissector.No
-	case total == 0:
-		return dissector.More
+	total, v := framing.Judge(b, size)
+	if v != dissector.Yes {
+		return v
 	}
 	_, head, _, _ := ber.Header(b)
 	rest := b[head:]
-	left := total - int64(head)
+	left := int64(total - head)
 	id, n, length, ok := ber.Header(rest)
 	switch {
 	case !ok || len(rest) > 0 && !id.Is(ber.Universal, ber.Integer), n > 0 && (length == 0 || length > maxMessageIDLen):

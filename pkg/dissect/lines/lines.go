@@ -70,9 +70,6 @@ func (r *Reader) Pass(b []byte) []byte {
 // Skip leaves out the n bytes after the line that Next gave: a body, a literal.
 func (r *Reader) Skip(n int64) { r.skip = max(n, 0) }
 
-// Skipping reports whether bytes are being left out.
-func (r *Reader) Skipping() bool { return r.skip > 0 }
-
 // Fresh holds where the next byte begins a line, or follows a gap.
 func (r *Reader) Fresh() bool { return len(r.buf) == 0 && !r.long && r.skip == 0 }
 

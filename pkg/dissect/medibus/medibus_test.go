@@ -35,15 +35,7 @@ func say(parts ...string) dissecttest.Conversation {
 	return c
 }
 
-func lines(r *dissecttest.Result) string {
-	var out []string
-	for _, f := range r.Facts {
-		s := dissecttest.Result{Facts: []dissecttest.Fact{f}}
-		_, attributes, _ := strings.Cut(s.Text(), " gateway=0 ")
-		out = append(out, fmt.Sprintf("%d %s %s", f.Subject.Side, f.Kind, strings.TrimSpace(attributes)))
-	}
-	return strings.Join(out, "\n")
-}
+func lines(r *dissecttest.Result) string { return strings.Join(r.Lines(dissecttest.SideKind), "\n") }
 
 func TestMessages(t *testing.T) {
 	const id = `1 device_id {"device_code":"8160","model":"Evita XL","protocol_version":"04.03","role":"device","software_version":"07.02"}`

@@ -132,9 +132,11 @@ func find(b []byte) (tag int, value []byte, ok bool) {
 	}
 }
 
+var format = cotp.Format("")
+
 // stream is one connection.
 type stream struct {
-	half     [2]framing.Reader
+	framing.Both
 	more     [2]bool // the message before goes on
 	told     string
 	once     map[string]bool
@@ -143,34 +145,26 @@ type stream struct {
 
 // Data reads the next bytes of a direction.
 func (s *stream) Data(c *dissector.Context, b []byte) {
-	r := &s.half[c.Side&1]
-	r.Feed(b)
-	for {
-		m, _, ok := r.Next(&cotp.Format)
-		if !ok {
-			return
-		}
+	s.Half(c).Each(c, &format, b, func(m []byte) bool {
 		x := cotp.Read(m)
 		first := !s.more[c.Side&1]
 		s.more[c.Side&1] = x.More
 		if x.Code == cotp.Data && first && bytes.HasPrefix(x.User, dataPrefix) {
 			s.message(c, x.User)
 		}
-	}
+		return false
+	})
 }
 
 // Gap begins anew with what follows.
-func (s *stream) Gap(c *dissector.Context, _ int64) {
-	s.half[c.Side&1].Gap()
+func (s *stream) Gap(c *dissector.Context, n int64) {
+	s.Both.Gap(c, n)
 	s.more[c.Side&1] = false
 }
 
-// End has nothing to tell.
-func (s *stream) End(*dissector.Context) {}
-
 // Size is the bytes that are kept.
 func (s *stream) Size() int {
-	return 256 + s.half[0].Size() + s.half[1].Size() + len(s.told) + 64*len(s.once)
+	return s.Both.Size() + len(s.told) + 64*len(s.once)
 }
 
 // The kinds of messages (ISO 9506-2, MMSpdu) and the services that are told of

@@ -1,7 +1,6 @@
 package ntp_test
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -39,29 +38,13 @@ func private(first, request byte) []byte {
 	return append([]byte{first, 0, 3, request}, make([]byte, 44)...)
 }
 
-type said struct {
-	side int
-	b    []byte
-}
+type said dissecttest.Chunk
 
 func play(ports [2]uint16, list ...said) *dissecttest.Result {
-	var packets []packet.Headers
-	for _, s := range list {
-		packets = append(packets, dissecttest.Datagram(s.side, ports, s.b))
-	}
-	return dissecttest.Play(dissect.Config{}, packets)
+	return dissecttest.PlayDatagrams(ports, list...)
 }
 
-func lines(r *dissecttest.Result) (list []string) {
-	for _, f := range r.Facts {
-		a, err := f.Attributes.MarshalJSON()
-		if err != nil {
-			panic(err)
-		}
-		list = append(list, fmt.Sprintf("%s %d %s", f.Kind, f.Subject.Side, a))
-	}
-	return list
-}
+func lines(r *dissecttest.Result) []string { return r.Lines(dissecttest.KindSide) }
 
 func TestDatagrams(t *testing.T) {
 	digest := make([]byte, 20)

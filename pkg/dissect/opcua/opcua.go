@@ -54,7 +54,7 @@ func size(b []byte, _ bool) int {
 	return int(n)
 }
 
-var format = framing.Format{Keep: maxKept, Length: size}
+var format = framing.Format{Keep: maxKept, Length: size, Odd: "opcua_not_a_message"}
 
 // policyPrefix is how the names of security policies begin.
 const policyPrefix = "http://opcfoundation.org/UA/SecurityPolicy#"
@@ -121,8 +121,7 @@ const (
 
 // stream is one connection.
 type stream struct {
-	half     [2]framing.Reader
-	ended    [2]bool
+	framing.Both
 	more     [2]bool // the chunk before was not the last
 	policy   string  // of the channel, as its name's end
 	reads    [4]read
@@ -135,38 +134,29 @@ type stream struct {
 
 // Data reads the next bytes of a direction.
 func (s *stream) Data(c *dissector.Context, b []byte) {
-	r := &s.half[c.Side&1]
-	r.Feed(b)
-	for {
-		lost := r.Lost()
-		m, _, ok := r.Next(&format)
-		if r.Lost() && !lost {
-			c.Count("opcua_not_a_message")
-		}
-		if !ok {
-			return
-		}
+	s.Half(c).Each(c, &format, b, func(m []byte) bool {
 		s.message(c, m)
-	}
+		return false
+	})
 }
 
 // Gap begins anew with what follows.
-func (s *stream) Gap(c *dissector.Context, _ int64) {
-	s.half[c.Side&1].Gap()
+func (s *stream) Gap(c *dissector.Context, n int64) {
+	s.Both.Gap(c, n)
 	s.more[c.Side&1] = false
 }
 
 // End tells what the connection came to.
 func (s *stream) End(c *dissector.Context) {
-	s.ended[c.Side&1] = true
-	if s.ended[0] && s.ended[1] {
+	s.Both.End(c)
+	if s.Ended() {
 		s.summary(c)
 	}
 }
 
 // Size is the bytes that are kept.
 func (s *stream) Size() int {
-	n := 1024 + s.half[0].Size() + s.half[1].Size() + len(s.policy) + 64*len(s.services)
+	n := 768 + s.Both.Size() + len(s.policy) + 64*len(s.services)
 	for k := range s.once {
 		n += 32 + len(k)
 	}

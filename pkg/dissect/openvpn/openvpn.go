@@ -100,11 +100,11 @@ func (s *stream) Data(c *dissector.Context, b []byte) {
 	r := &s.half[c.Side&1]
 	r.Feed(b)
 	for {
-		m, size, ok := r.Next(&format)
+		m, ok := r.Next(c, &format)
 		if !ok {
 			break
 		}
-		if size > len(m) || !s.tunnel.packet(c, m[2:]) {
+		if 2+int(binary.BigEndian.Uint16(m)) > len(m) || !s.tunnel.packet(c, m[2:]) {
 			c.Sink.Done()
 			return
 		}

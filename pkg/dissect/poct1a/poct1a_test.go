@@ -49,15 +49,7 @@ func say(parts ...string) dissecttest.Conversation {
 }
 
 // lines are the facts: side, kind and attributes.
-func lines(r *dissecttest.Result) []string {
-	var out []string
-	for _, f := range r.Facts {
-		s := dissecttest.Result{Facts: []dissecttest.Fact{f}}
-		_, attributes, _ := strings.Cut(s.Text(), " gateway=0 ")
-		out = append(out, fmt.Sprintf("%d %s %s", f.Subject.Side, f.Kind, strings.TrimSpace(attributes)))
-	}
-	return out
-}
+func lines(r *dissecttest.Result) []string { return r.Lines(dissecttest.SideKind) }
 
 func TestMessages(t *testing.T) {
 	for _, tc := range []struct {

@@ -9,13 +9,14 @@ package pop3
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
-	"strconv"
 
 	"github.com/wardflow/wardflow/pkg/dissect/banner"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/lines"
 	"github.com/wardflow/wardflow/pkg/dissect/sasl"
+	"github.com/wardflow/wardflow/proto"
 )
 
 // Protocol is POP3.
@@ -27,7 +28,6 @@ var Protocol = dissector.Protocol{
 const (
 	maxLine    = 512 // RFC 2449 4
 	maxPending = 64
-	maxTold    = 8
 )
 
 // recognise wants a server's greeting, "+OK" and some text, or a client's first
@@ -43,7 +43,7 @@ func recognise(b []byte, midstream bool) dissector.Verdict {
 		switch {
 		case !whole:
 			return dissector.More
-		case len(line) > len(ok) && printable(line):
+		case len(line) > len(ok) && lines.Printable(line):
 			return dissector.Yes
 		}
 		return dissector.No
@@ -56,7 +56,7 @@ func recognise(b []byte, midstream bool) dissector.Verdict {
 		switch {
 		case !whole:
 			return dissector.More
-		case len(line) < len(v), v[len(v)-1] != ' ' && len(line) != len(v), !printable(line):
+		case len(line) < len(v), v[len(v)-1] != ' ' && len(line) != len(v), !lines.Printable(line):
 			return dissector.No
 		case v == "APOP " && bytes.Count(line, []byte(" ")) != 2, v == "USER " && bytes.Count(line, []byte(" ")) != 1:
 			return dissector.No
@@ -64,15 +64,6 @@ func recognise(b []byte, midstream bool) dissector.Verdict {
 		return dissector.Yes
 	}
 	return dissector.No
-}
-
-func printable(b []byte) bool {
-	for _, x := range b {
-		if x < ' ' && x != '\t' || x == 0x7f {
-			return false
-		}
-	}
-	return true
 }
 
 var verbs = []string{"APOP", "AUTH", "CAPA", "DELE", "LIST", "NOOP", "PASS", "QUIT", "RETR", "RSET", "STAT", "STLS", "TOP", "UIDL", "USER", "UTF8", "XTND"}
@@ -89,18 +80,13 @@ type stream struct {
 	conn    lines.Conn
 	decided [2]bool
 	server  [2]bool
-	client  dissector.Side
 	greeted bool
 	long    bool // in an answer of several lines
 	tokens  bool // the client's next line is a token of AUTH
 	pending []command
 	account string
 	login   sasl.Exchange
-	counts  map[string]int
-	logins  int
-	failed  int
-	told    []string
-	tls     bool
+	session lines.Session
 }
 
 // Data reads the next bytes of a direction.
@@ -155,7 +141,7 @@ func (s *stream) Line(c *dissector.Context, line []byte, _ bool) {
 	}
 	switch {
 	case !s.server[side]:
-		s.client = c.Side
+		s.session.Client = c.Side
 		s.command(c, line)
 	case s.long:
 		if string(line) == "." {
@@ -200,14 +186,7 @@ func (s *stream) command(c *dissector.Context, line []byte) {
 	case "LIST", "UIDL":
 		x.long = len(rest) == 0
 	}
-	if s.counts == nil {
-		s.counts = map[string]int{}
-	}
-	if x.verb != "" {
-		s.counts[x.verb]++
-	} else {
-		s.counts["other"]++
-	}
+	s.session.Count(cmp.Or(x.verb, "other"))
 	s.wait(c, x)
 }
 
@@ -243,7 +222,7 @@ func (s *stream) answer(c *dissector.Context, line []byte) {
 	case "APOP":
 		s.tell(c, x.account, "apop", "", outcome)
 	case "STLS":
-		s.tls = s.tls || good
+		s.session.TLS = s.session.TLS || good
 	case "AUTH", "token":
 		switch {
 		case good && !bytes.HasPrefix(line, []byte("+OK")):
@@ -276,49 +255,20 @@ func (s *stream) greet(c *dissector.Context, line []byte, good bool) {
 }
 
 func (s *stream) sasl(c *dissector.Context, outcome string) {
-	s.count(outcome)
-	if s.news(s.login.Key() + outcome) {
-		f := dissector.Fact{Kind: "login", Subject: dissector.Subject{Side: s.client}}
-		f.Attributes.Set("role", "client")
-		s.login.Set(&f.Attributes)
-		f.Attributes.Set("outcome", outcome)
-		c.Emit(&f)
-	}
+	s.session.Login(c, s.login.Key(), outcome, s.login.Set)
 	s.login.End()
-}
-
-func (s *stream) count(outcome string) {
-	s.logins++
-	if outcome == "failure" {
-		s.failed++
-	}
-}
-
-func (s *stream) news(key string) bool {
-	if slices.Contains(s.told, key) || len(s.told) == maxTold {
-		return false
-	}
-	s.told = append(s.told, key)
-	return true
 }
 
 // tell tells of a login by PASS or APOP (an MD5 of the password).
 func (s *stream) tell(c *dissector.Context, account, mechanism, credential, outcome string) {
-	s.count(outcome)
-	if !s.news(mechanism + account + outcome) {
-		return
-	}
-	f := dissector.Fact{Kind: "login", Subject: dissector.Subject{Side: s.client}}
-	a := &f.Attributes
-	a.Set("role", "client")
-	a.Set("account", account)
-	a.Set("mechanism", mechanism)
-	if mechanism != "" {
-		a.Set("legacy", "true")
-	}
-	a.Set("cleartext_credential", credential)
-	a.Set("outcome", outcome)
-	c.Emit(&f)
+	s.session.Login(c, mechanism+account, outcome, func(a *proto.Attributes) {
+		a.Set("account", account)
+		a.Set("mechanism", mechanism)
+		if mechanism != "" {
+			a.Set("legacy", "true")
+		}
+		a.Set("cleartext_credential", credential)
+	})
 }
 
 // Over sums the connection up.
@@ -331,25 +281,5 @@ func (s *stream) Over(c *dissector.Context) {
 	if s.login.Active() {
 		s.sasl(c, "unknown")
 	}
-	if len(s.counts) == 0 {
-		return
-	}
-	f := dissector.Fact{Kind: "session", Subject: dissector.Subject{Side: s.client}}
-	a := &f.Attributes
-	a.Set("role", "client")
-	var list []string
-	for _, v := range append(verbs, "other") {
-		if n := s.counts[v]; n > 0 {
-			list = append(list, v+":"+strconv.Itoa(n))
-		}
-	}
-	a.SetList("commands", list)
-	if s.logins > 0 {
-		a.Set("logins", strconv.Itoa(s.logins))
-		a.Set("logins_failed", strconv.Itoa(s.failed))
-	}
-	if s.tls {
-		a.Set("upgraded", "tls")
-	}
-	c.Emit(&f)
+	s.session.Tell(c)
 }

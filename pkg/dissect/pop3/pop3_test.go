@@ -11,7 +11,6 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/dissect/pop3"
 	"github.com/wardflow/wardflow/pkg/repotest"
-	"github.com/wardflow/wardflow/proto"
 )
 
 func TestRecognise(t *testing.T) {
@@ -62,12 +61,7 @@ pop3 login > account=other cleartext_credential=plain mechanism=plain outcome=fa
 pop3 login > account=other legacy=true mechanism=apop outcome=success
 pop3 session > commands=APOP:1|AUTH:1|CAPA:1|PASS:2|QUIT:1|RETR:1|USER:2|other:1 logins=4 logins_failed=2
 `
-	if r.Brief() != want {
-		t.Errorf("got\n%swant\n%s", r.Brief(), want)
-	}
-	if f := r.Flows[0]; f.Protocol != "pop3" || f.By != proto.ByContent {
-		t.Errorf("%+v", f)
-	}
+	dissecttest.Says(t, r, "pop3", want)
 }
 
 func TestCanaries(t *testing.T) {

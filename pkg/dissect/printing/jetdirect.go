@@ -11,7 +11,7 @@ import (
 // JetDirect is a printer's raw port, spoken to in PJL.
 var JetDirect = dissector.Protocol{
 	Name: "jetdirect", Ports: []uint16{9100},
-	Recognise: func(b []byte, _ bool) dissector.Verdict { return begins(b, uel, "@PJL ", "@PJL\r\n") },
+	Recognise: func(b []byte, _ bool) dissector.Verdict { return dissector.Begins(b, uel, "@PJL ", "@PJL\r\n") },
 	NewStream: func() dissector.Stream { return new(pjl) },
 }
 
@@ -25,28 +25,12 @@ var Raw = dissector.Protocol{
 // uel is the universal exit language, with which jobs begin and end.
 const uel = "\x1b%-12345X"
 
-// begins asks for one of some beginnings.
-func begins(b []byte, list ...string) dissector.Verdict {
-	verdict := dissector.No
-	for _, s := range list {
-		n := min(len(b), len(s))
-		switch {
-		case string(b[:n]) != s[:n]:
-		case n == len(s):
-			return dissector.Yes
-		default:
-			verdict = dissector.More
-		}
-	}
-	return verdict
-}
-
 // raw knows a page language's beginning, or plain text that is no other protocol's.
 func raw(b []byte) dissector.Verdict {
-	if v := begins(b, "%!PS", "\x1bE\x1b", "\x1b@", "^XA", "%PDF-", ") HP-PCL XL;", "\x1b%"); v != dissector.No {
+	if v := dissector.Begins(b, "%!PS", "\x1bE\x1b", "\x1b@", "^XA", "%PDF-", ") HP-PCL XL;", "\x1b%"); v != dissector.No {
 		return v
 	}
-	switch begins(b, "GET ", "POST ", "PUT ", "HEAD ", "OPTIONS ", "HTTP/", "SSH-", "220", "CONNECT ") {
+	switch dissector.Begins(b, "GET ", "POST ", "PUT ", "HEAD ", "OPTIONS ", "HTTP/", "SSH-", "220", "CONNECT ") {
 	case dissector.Yes:
 		return dissector.No
 	case dissector.More:

@@ -58,17 +58,11 @@ func frame(c *dissector.Context, b []byte) {
 	case id == frameAnswer && service == serviceIdentify && kind == typeSuccess, id == frameHello && service == serviceHello && kind == typeRequest:
 		device(c, blocks)
 	case id == frameIdentify && service == serviceIdentify && kind == typeRequest:
-		f := fact(c, "identify", "client")
+		f := c.Fact("identify", "client")
 		c.Emit(&f)
 	case id == frameGetSet && service == serviceSet && kind == typeRequest:
 		set(c, blocks)
 	}
-}
-
-func fact(c *dissector.Context, kind, role string) dissector.Fact {
-	f := dissector.Fact{Kind: kind, Subject: dissector.Subject{Side: c.Side}}
-	f.Attributes.Set("role", role)
-	return f
 }
 
 // each takes blocks apart; more bytes are their information or qualifier.
@@ -100,7 +94,7 @@ const (
 
 // device reads an answer to Identify, or a Hello.
 func device(c *dissector.Context, b []byte) {
-	f := fact(c, "device", "server")
+	f := c.Fact("device", "server")
 	a := &f.Attributes
 	each(c, b, func(option uint16, v []byte) {
 		switch option {
@@ -150,7 +144,7 @@ var vendors = map[uint16]string{
 
 // set tells who gives a device a name or an address, or resets it.
 func set(c *dissector.Context, b []byte) {
-	f := fact(c, "set", "client")
+	f := c.Fact("set", "client")
 	var list []string
 	each(c, b, func(option uint16, v []byte) {
 		what := ""

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/wardflow/wardflow/pkg/canary"
-	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/dissect/quic"
@@ -103,29 +102,13 @@ func long(first byte, version uint32, dst, src []byte, rest ...byte) []byte {
 	return append(h, rest...)
 }
 
-type said struct {
-	side int
-	b    []byte
-}
+type said dissecttest.Chunk
 
 func play(ports [2]uint16, list ...said) *dissecttest.Result {
-	var packets []packet.Headers
-	for _, s := range list {
-		packets = append(packets, dissecttest.Datagram(s.side, ports, s.b))
-	}
-	return dissecttest.Play(dissect.Config{}, packets)
+	return dissecttest.PlayDatagrams(ports, list...)
 }
 
-func lines(r *dissecttest.Result) (list []string) {
-	for _, f := range r.Facts {
-		a, err := f.Attributes.MarshalJSON()
-		if err != nil {
-			panic(err)
-		}
-		list = append(list, fmt.Sprintf("%s %d %s", f.Kind, f.Subject.Side, a))
-	}
-	return list
-}
+func lines(r *dissecttest.Result) []string { return r.Lines(dissecttest.KindSide) }
 
 // The fingerprints are the hashes of "771,4865-4866-4867,0-16-43-10-57,29,",
 // "000a,002b,0039" and "771,4865,43".

@@ -6,7 +6,7 @@ import (
 	"strconv"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
-	"github.com/wardflow/wardflow/pkg/dissect/sized"
+	"github.com/wardflow/wardflow/pkg/dissect/framing"
 	"github.com/wardflow/wardflow/pkg/dissect/tls"
 )
 
@@ -18,67 +18,68 @@ const (
 
 // stream is one connection.
 type stream struct {
-	half     [2]sized.Reader
+	framing.Both
 	messages [2]int
 	inTLS    [2]bool
 	tls      dissector.Stream
 }
 
 // size is a TPKT's.
-func size(b []byte) int64 {
+func size(b []byte, _ bool) int {
 	switch {
-	case len(b) > 0 && b[0] != 3:
+	case b[0] != 3:
 		return -1
 	case len(b) < tpktHeader:
 		return 0
 	}
-	n := int64(binary.BigEndian.Uint16(b[2:]))
+	n := int(binary.BigEndian.Uint16(b[2:]))
 	if n < tpktHeader+3 {
 		return -1
 	}
 	return n
 }
 
+var format = framing.Format{Keep: maxKept, Length: size, Recognise: recognise, Odd: "rdp_malformed"}
+
 // Data reads the next bytes of a direction.
 func (s *stream) Data(c *dissector.Context, b []byte) {
 	side := c.Side & 1
-	r := &s.half[side]
-	if r.Lost && !r.Bad && recognise(b[:min(len(b), dissector.MaxPrefix)], true) == dissector.Yes {
-		*r = sized.Reader{} // the capture began after the handshake of TCP
-	}
-	for len(b) > 0 && !s.inTLS[side] {
-		switch {
-		case s.tls != nil && r.Lost && b[0] >= 20 && b[0] <= 23:
-			s.tls.Gap(c, -1)
-			s.inTLS[side] = true
-		case b[0] == handshake && r.Fresh():
-			if s.tls == nil {
-				s.tls = tls.Upgraded()
+	r := s.Half(c)
+	r.Feed(b)
+	for !s.inTLS[side] {
+		if b = r.Ahead(); len(b) > 0 && s.upgraded(c, b[0], r.Lost()) {
+			break
+		}
+		m, ok := r.Next(c, &format)
+		if !ok {
+			if r.Lost() {
+				c.Sink.Done()
 			}
-			s.inTLS[side] = true
-		case r.Lost:
+			return
+		}
+		s.message(c, m[tpktHeader:])
+		if s.messages[side]++; s.messages[side] > maxMessages {
 			c.Sink.Done()
 			return
-		default:
-			m, rest, _, status := r.Next(b, maxKept, size)
-			b = rest
-			switch status {
-			case sized.Bad:
-				c.Count("rdp_malformed")
-				c.Sink.Done()
-				return
-			case sized.Message:
-				s.message(c, m[tpktHeader:])
-				if s.messages[side]++; s.messages[side] > maxMessages {
-					c.Sink.Done()
-					return
-				}
-			}
 		}
 	}
-	if s.inTLS[side] && len(b) > 0 {
-		s.tls.Data(c, b)
+	s.tls.Data(c, b)
+}
+
+// upgraded reports whether TLS begins, with such a byte where a message could.
+func (s *stream) upgraded(c *dissector.Context, first byte, lost bool) bool {
+	switch {
+	case s.tls != nil && lost && first >= 20 && first <= 23:
+		s.tls.Gap(c, -1)
+	case !lost && first == handshake:
+		if s.tls == nil {
+			s.tls = tls.Upgraded()
+		}
+	default:
+		return false
 	}
+	s.inTLS[c.Side&1] = true
+	return true
 }
 
 // message takes an X.224 message.
@@ -181,7 +182,7 @@ func (s *stream) Gap(c *dissector.Context, n int64) {
 	if side := c.Side & 1; s.inTLS[side] {
 		s.tls.Gap(c, n)
 	} else {
-		s.half[side].Gap(n)
+		s.Both.Gap(c, n)
 	}
 }
 
@@ -194,7 +195,7 @@ func (s *stream) End(c *dissector.Context) {
 
 // Size is about the bytes that are kept.
 func (s *stream) Size() int {
-	n := 256 + s.half[0].Size() + s.half[1].Size()
+	n := s.Both.Size()
 	if s.tls != nil {
 		n += s.tls.Size()
 	}

@@ -164,10 +164,7 @@ func TestCaptures(t *testing.T) {
 }
 
 func FuzzStream(f *testing.F) {
-	var parts [2][]byte
-	for _, x := range old() {
-		parts[x.Side] = append(parts[x.Side], x.Data...)
-	}
+	parts := old().Sides()
 	f.Add(parts[0], parts[1], 40)
 	f.Fuzz(dissecttest.FuzzCut)
 }

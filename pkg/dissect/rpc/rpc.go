@@ -139,35 +139,28 @@ var format = framing.Format{Keep: 512, Length: func(b []byte, lost bool) int {
 
 // stream is one connection.
 type stream struct {
-	flow
-	half  [2]framing.Reader
+	flow flow
+	framing.Both
 	calls int
 }
 
 // Data reads the next bytes of a direction.
 func (s *stream) Data(c *dissector.Context, b []byte) {
-	r := &s.half[c.Side&1]
-	r.Feed(b)
-	for {
-		m, _, ok := r.Next(&format)
-		if !ok {
-			return
+	s.Half(c).Each(c, &format, b, func(m []byte) bool {
+		if !isCall(m[4:], isAny) {
+			return false
 		}
-		if isCall(m[4:], isAny) {
-			s.call(c, m[4:])
-			if s.calls++; s.calls > maxCalls {
-				c.Sink.Done()
-				return
-			}
+		s.flow.call(c, m[4:])
+		if s.calls++; s.calls <= maxCalls {
+			return false
 		}
-	}
+		c.Sink.Done()
+		return true
+	})
 }
 
-// Gap begins anew with what follows.
-func (s *stream) Gap(c *dissector.Context, _ int64) { s.half[c.Side&1].Gap() }
-
 // Size is the bytes that are kept.
-func (s *stream) Size() int { return 64 + s.flow.Size() + s.half[0].Size() + s.half[1].Size() }
+func (s *stream) Size() int { return s.flow.Size() + s.Both.Size() }
 
 // flavours are the kinds of credentials.
 var flavours = map[uint32]string{0: "none", 1: "sys", 2: "short", 3: "dh", 6: "gss"}

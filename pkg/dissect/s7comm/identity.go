@@ -3,7 +3,6 @@ package s7comm
 import (
 	"bytes"
 	"encoding/binary"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,7 +63,7 @@ const maxText = 64
 // module reads order numbers and versions: records of index (2), order number
 // (20), kind (2), version (4).
 func (s *stream) module(c *dissector.Context, records [][]byte) {
-	f := fact(c, "identity", "server")
+	f := c.Fact("identity", "server")
 	for _, r := range records {
 		if len(r) < 28 {
 			continue
@@ -98,7 +97,7 @@ func setMaker(f *dissector.Fact, order string) {
 
 // component reads names: records of index (2) and 32 bytes of text.
 func (s *stream) component(c *dissector.Context, records [][]byte) {
-	f := fact(c, "identity", "server")
+	f := c.Fact("identity", "server")
 	a := &f.Attributes
 	for _, r := range records {
 		if len(r) < 34 {
@@ -140,7 +139,7 @@ func (s *stream) mode(c *dissector.Context, records [][]byte) {
 	if v == "" || !s.news("state "+v) {
 		return
 	}
-	f := fact(c, "state", "server")
+	f := c.Fact("state", "server")
 	f.Attributes.Set("state", v)
 	c.Emit(&f)
 }
@@ -172,27 +171,14 @@ func (s *stream) news(text string) bool {
 }
 
 // summary tells how often each function was asked for since the last one.
-func (s *stream) summary(c *dissector.Context) {
-	if len(s.functions) == 0 {
-		return
-	}
-	f := fact(c, "transactions", "client")
-	f.Subject.Side = s.asked
-	var list []string
-	for _, name := range slices.Sorted(maps.Keys(s.functions)) {
-		list = append(list, name+":"+strconv.Itoa(int(s.functions[name])))
-	}
-	f.Attributes.SetList("functions", list)
-	c.Emit(&f)
-	clear(s.functions)
-}
+func (s *stream) summary(c *dissector.Context) { s.functions.Transactions(c, s.asked, "functions") }
 
 // plusMessage takes a message of S7comm-plus. When a session is set up the
 // controller says "1;6ES7 212-1BE31-0XB0 ;V3.0".
 func (s *stream) plusMessage(c *dissector.Context, b []byte) {
 	c.Sink.Inner("s7comm_plus")
 	if s.plus++; s.plus > 2*plusLooked {
-		if s.plus == 2*plusLooked+1 && len(s.functions) == 0 {
+		if s.plus == 2*plusLooked+1 && s.functions.Empty() {
 			c.Sink.Done()
 		}
 		return
@@ -207,7 +193,7 @@ func (s *stream) plusMessage(c *dissector.Context, b []byte) {
 		return
 	}
 	order, version := text[:j], text[j+1:]
-	f := fact(c, "identity", "server")
+	f := c.Fact("identity", "server")
 	model := dissector.Text(order, maxText)
 	setMaker(&f, model)
 	if f.Attributes.Get("manufacturer") == "" {

@@ -56,8 +56,8 @@ func (s *stream) job(c *dissector.Context, p []byte) {
 	case writeVar:
 		s.write(c, p)
 	case requestDownload, startUpload:
-		if s.first(name + string(p[:min(len(p), 32)])) {
-			f := fact(c, map[byte]string{requestDownload: "download", startUpload: "upload"}[p[0]], "client")
+		if s.once.First(name + string(p[:min(len(p), 32)])) {
+			f := c.Fact(map[byte]string{requestDownload: "download", startUpload: "upload"}[p[0]], "client")
 			f.Attributes.Set("block", block(p))
 			c.Emit(&f)
 		}
@@ -80,7 +80,7 @@ func (s *stream) control(c *dissector.Context, operation string) {
 		c.Count("s7comm_control_skipped")
 		return
 	}
-	f := fact(c, "control", "client")
+	f := c.Fact("control", "client")
 	f.Attributes.Set("operation", operation)
 	c.Emit(&f)
 }
@@ -135,7 +135,7 @@ func (s *stream) write(c *dissector.Context, p []byte) {
 			continue
 		}
 		s.areas = append(s.areas, key)
-		f := fact(c, "write", "client")
+		f := c.Fact("write", "client")
 		name := areas[area]
 		if name == "" {
 			name = strconv.Itoa(int(area))
@@ -175,8 +175,8 @@ func (s *stream) user(c *dissector.Context, p, d []byte) {
 		s.count(c, groups[group])
 		switch {
 		case group == groupSecurity && function == 1:
-			if s.first("login") {
-				f := fact(c, "login", "client")
+			if s.once.First("login") {
+				f := c.Fact("login", "client")
 				f.Attributes.Set("cleartext_credential", "password") // masked with a constant, which is no secret
 				c.Emit(&f)
 			}
@@ -184,8 +184,8 @@ func (s *stream) user(c *dissector.Context, p, d []byte) {
 			s.control(c, "set_clock")
 		case group == groupProgrammer && function == 0x0c:
 			s.control(c, "erase")
-		case group == groupBlocks && s.first("blocks"):
-			f := fact(c, "list_blocks", "client")
+		case group == groupBlocks && s.once.First("blocks"):
+			f := c.Fact("list_blocks", "client")
 			c.Emit(&f)
 		}
 		return

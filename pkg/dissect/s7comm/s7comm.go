@@ -7,7 +7,6 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/cotp"
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/framing"
-	"github.com/wardflow/wardflow/proto"
 )
 
 // Protocol is S7comm.
@@ -87,58 +86,48 @@ const (
 	maxAreas    = 32
 	maxControls = 64
 	plusLooked  = 8 // messages of S7comm-plus that are searched for an order number
-	every       = 3600 * 1e9
 )
+
+var format = cotp.Format("s7comm_not_a_message")
 
 // stream is one connection.
 type stream struct {
-	half      [2]framing.Reader
-	ended     [2]bool
+	framing.Both
 	szl       []byte // a list in several messages
 	told      []string
 	areas     []uint32
-	once      map[string]bool
+	once      dissector.Once
 	controls  int
 	plus      int
-	since     proto.Time
-	functions map[string]uint32
+	functions dissector.Tally
 	asked     dissector.Side
 }
 
 // Data reads the next bytes of a direction.
 func (s *stream) Data(c *dissector.Context, b []byte) {
-	r := &s.half[c.Side&1]
-	r.Feed(b)
-	before := r.Lost()
-	for {
-		m, _, ok := r.Next(&cotp.Format)
-		if r.Lost() && !before {
-			c.Count("s7comm_not_a_message")
-		}
-		if before = r.Lost(); !ok {
-			return
-		}
+	s.Half(c).Each(c, &format, b, func(m []byte) bool {
 		s.message(c, cotp.Read(m))
-	}
+		return false
+	})
 }
 
 // Gap begins anew with what follows.
-func (s *stream) Gap(c *dissector.Context, _ int64) {
-	s.half[c.Side&1].Gap()
+func (s *stream) Gap(c *dissector.Context, n int64) {
+	s.Both.Gap(c, n)
 	s.szl = s.szl[:0]
 }
 
 // End tells what the connection came to.
 func (s *stream) End(c *dissector.Context) {
-	s.ended[c.Side&1] = true
-	if s.ended[0] && s.ended[1] {
+	s.Both.End(c)
+	if s.Ended() {
 		s.summary(c)
 	}
 }
 
 // Size is the bytes that are kept.
 func (s *stream) Size() int {
-	n := 512 + s.half[0].Size() + s.half[1].Size() + cap(s.szl) + 4*cap(s.areas) + 64*(len(s.once)+len(s.functions))
+	n := 256 + s.Both.Size() + cap(s.szl) + 4*cap(s.areas) + s.once.Size() + s.functions.Size()
 	for _, t := range s.told {
 		n += 16 + len(t)
 	}
@@ -167,7 +156,7 @@ var connections = map[byte]string{1: "pg", 2: "op", 3: "basic"}
 
 // connect tells as what, and to which slot, somebody connects.
 func (s *stream) connect(c *dissector.Context, m cotp.Message) {
-	f := fact(c, "connect", "client")
+	f := c.Fact("connect", "client")
 	switch {
 	case len(m.Called) == 2:
 		kind := connections[m.Called[0]]
@@ -191,12 +180,6 @@ func selector(b []byte) string {
 		}
 	}
 	return dissector.Text(b, 32)
-}
-
-func fact(c *dissector.Context, kind, role string) dissector.Fact {
-	f := dissector.Fact{Kind: kind, Subject: dissector.Subject{Side: c.Side}}
-	f.Attributes.Set("role", role)
-	return f
 }
 
 // s7 takes one message of S7comm.
@@ -231,39 +214,19 @@ func (s *stream) s7(c *dissector.Context, b []byte) {
 // refused tells of an error, once for each.
 func (s *stream) refused(c *dissector.Context, class, code byte) {
 	v := "0x" + strconv.FormatUint(uint64(class)<<8|uint64(code)|1<<16, 16)[1:]
-	if !s.first("error" + v) {
+	if !s.once.First("error" + v) {
 		return
 	}
-	f := fact(c, "error", "server")
+	f := c.Fact("error", "server")
 	f.Attributes.Set("error_code", v)
 	c.Emit(&f)
 }
 
-// first reports whether something was not told yet; what there is no room for
-// counts as told.
-func (s *stream) first(what string) bool {
-	if s.once[what] || len(s.once) >= maxControls {
-		return false
-	}
-	if s.once == nil {
-		s.once = map[string]bool{}
-	}
-	s.once[what] = true
-	return true
-}
-
-// count counts a function that was asked for.
+// count counts a function that was asked for; each hour they are told.
 func (s *stream) count(c *dissector.Context, name string) {
-	if s.since == 0 {
-		s.since = c.Headers.Time
-	}
-	if c.Headers.Time-s.since >= every {
+	if s.functions.Due(c) {
 		s.summary(c)
-		s.since = c.Headers.Time
 	}
-	if s.functions == nil {
-		s.functions = map[string]uint32{}
-	}
-	s.functions[name]++
+	s.functions.Count(name)
 	s.asked = c.Side
 }

@@ -3,7 +3,6 @@ package s7comm_test
 import (
 	"encoding/binary"
 	"os"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -164,17 +163,7 @@ func TestPeer(t *testing.T) {
 				want[names[f[15]]]++
 			}
 		}
-		got := map[string]int{}
-		for _, f := range r.Of("s7comm", "transactions") {
-			for _, s := range f.Attributes.List("functions") {
-				name, n, _ := strings.Cut(s, ":")
-				x, err := strconv.Atoi(n)
-				if err != nil {
-					t.Fatal(err)
-				}
-				got[name] += x
-			}
-		}
+		got := r.Counts(t, "s7comm", "transactions", "functions")
 		for name, n := range want {
 			if capture == "snap7" && name == "cpu_functions" {
 				n++ // the request for the rest of a list; Wireshark counts it too

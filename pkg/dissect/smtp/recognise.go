@@ -13,6 +13,7 @@ import (
 	"bytes"
 
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
+	"github.com/wardflow/wardflow/pkg/dissect/lines"
 )
 
 // Protocol is SMTP.
@@ -57,7 +58,7 @@ func recognise(b []byte, midstream bool) dissector.Verdict {
 		switch {
 		case !whole:
 			return dissector.More
-		case printable(line) && (len(line) > len(o.text) || !o.midstream && len(line) >= len(o.text)-1):
+		case lines.Printable(line) && (len(line) > len(o.text) || !o.midstream && len(line) >= len(o.text)-1):
 			return dissector.Yes
 		}
 	}
@@ -98,12 +99,3 @@ func greeting(b []byte, midstream bool) dissector.Verdict {
 }
 
 func digit(x byte) bool { return x >= '0' && x <= '9' }
-
-func printable(b []byte) bool {
-	for _, x := range b {
-		if x < ' ' && x != '\t' || x == 0x7f {
-			return false
-		}
-	}
-	return true
-}

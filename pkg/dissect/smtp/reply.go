@@ -50,7 +50,7 @@ func (s *stream) whole(c *dissector.Context, code int) {
 	case v == message && code/100 == 2, v == bdat && code == 250:
 		s.accept(v)
 	case v == starttls && code == 220:
-		s.tls = true
+		s.session.TLS = true
 	case (v == auth || v == token) && code == 334:
 		s.login.Text(c, bytes.TrimSpace(s.text), false)
 		s.mode = tokens
@@ -118,7 +118,7 @@ func (s *stream) features(c *dissector.Context) {
 	}
 	word, _, _ := bytes.Cut(first, []byte(" "))
 	host := banner.Host(word, false)
-	if len(list) == 0 && host == "" || !s.news("features "+host) {
+	if len(list) == 0 && host == "" || !s.session.News("features "+host) {
 		return
 	}
 	f := dissector.Fact{Kind: "features", Subject: dissector.Subject{Side: c.Side}}
@@ -132,17 +132,7 @@ func (s *stream) features(c *dissector.Context) {
 
 // loggedIn tells of a login once for each way in which it ends.
 func (s *stream) loggedIn(c *dissector.Context, outcome string) {
-	s.seen.logins++
-	if outcome == "failure" {
-		s.seen.failed++
-	}
-	if s.news("login " + outcome + " " + s.login.Key()) {
-		f := dissector.Fact{Kind: "login", Subject: dissector.Subject{Side: s.client}}
-		f.Attributes.Set("role", "client")
-		s.login.Set(&f.Attributes)
-		f.Attributes.Set("outcome", outcome)
-		c.Emit(&f)
-	}
+	s.session.Login(c, s.login.Key(), outcome, s.login.Set)
 	s.login.End()
 	s.mode = commands
 }

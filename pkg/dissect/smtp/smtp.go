@@ -13,7 +13,6 @@ import (
 
 const (
 	maxPending  = 64 // commands that wait for their reply: pipelines are long
-	maxTold     = 8  // logins, and programs, of a connection
 	maxReply    = 2048
 	maxAgent    = 128
 	maxMessages = 1 << 16
@@ -58,7 +57,6 @@ type stream struct {
 	conn    lines.Conn
 	decided [2]bool
 	server  [2]bool
-	client  dissector.Side
 	greeted bool
 	text    []byte // of the reply in hand
 
@@ -69,10 +67,9 @@ type stream struct {
 	pending []command
 	login   sasl.Exchange
 
-	seen struct{ mail, rcpt, messages, accepted, logins, failed int }
-	told []string
-	tls  bool
-	name string // that the client told
+	seen    struct{ mail, rcpt, messages, accepted int }
+	session lines.Session
+	name    string // that the client told
 }
 
 // Data reads the next bytes of a direction.
@@ -149,7 +146,7 @@ func (s *stream) Line(c *dissector.Context, line []byte, long bool) {
 		s.reply(c, line)
 		return
 	}
-	s.client = c.Side
+	s.session.Client = c.Side
 	switch s.mode {
 	case headers, body:
 		s.content(c, line, long)
@@ -192,22 +189,13 @@ func (s *stream) agent(c *dissector.Context, value []byte) {
 		return
 	}
 	name := dissector.Text(value, maxAgent)
-	if name == "" || !s.news("agent "+name) {
+	if name == "" || !s.session.News("agent "+name) {
 		return
 	}
-	f := dissector.Fact{Kind: "mail", Subject: dissector.Subject{Side: s.client}}
+	f := dissector.Fact{Kind: "mail", Subject: dissector.Subject{Side: s.session.Client}}
 	f.Attributes.Set("role", "client")
 	f.Attributes.Set("user_agent", name)
 	c.Emit(&f)
-}
-
-// news remembers what was told.
-func (s *stream) news(key string) bool {
-	if slices.Contains(s.told, key) || len(s.told) == maxTold {
-		return false
-	}
-	s.told = append(s.told, key)
-	return true
 }
 
 // command takes a client's command.
@@ -309,21 +297,15 @@ func (s *stream) Over(c *dissector.Context) {
 	if s.login.Active() {
 		s.loggedIn(c, "unknown")
 	}
-	if s.seen.mail+s.seen.messages+s.seen.logins == 0 && !s.tls {
+	if s.seen.mail+s.seen.messages+s.session.Logins() == 0 && !s.session.TLS {
 		return
 	}
-	f := dissector.Fact{Kind: "session", Subject: dissector.Subject{Side: s.client}}
+	f := dissector.Fact{Kind: "session", Subject: dissector.Subject{Side: s.session.Client}}
 	a := &f.Attributes
 	a.Set("role", "client")
 	a.Set("messages", strconv.Itoa(min(s.seen.messages, maxMessages)))
 	a.Set("messages_accepted", strconv.Itoa(min(s.seen.accepted, maxMessages)))
 	a.Set("recipients", strconv.Itoa(min(s.seen.rcpt, maxMessages)))
-	if s.seen.logins > 0 {
-		a.Set("logins", strconv.Itoa(s.seen.logins))
-		a.Set("logins_failed", strconv.Itoa(s.seen.failed))
-	}
-	if s.tls {
-		a.Set("upgraded", "tls")
-	}
+	s.session.Sum(a)
 	c.Emit(&f)
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/dissect/smtp"
 	"github.com/wardflow/wardflow/pkg/repotest"
-	"github.com/wardflow/wardflow/proto"
 )
 
 func TestRecognise(t *testing.T) {
@@ -71,12 +70,7 @@ smtp login > account=administrator cleartext_credential=plain mechanism=plain ou
 smtp mail > user_agent=Infuser 2.1
 smtp session > logins=2 logins_failed=1 messages=2 messages_accepted=2 recipients=2
 `
-	if r.Brief() != want {
-		t.Errorf("got\n%swant\n%s", r.Brief(), want)
-	}
-	if f := r.Flows[0]; f.Protocol != "smtp" || f.By != proto.ByContent {
-		t.Errorf("%+v", f)
-	}
+	dissecttest.Says(t, r, "smtp", want)
 }
 
 func TestCanaries(t *testing.T) {

@@ -19,23 +19,14 @@ var (
 )
 
 func udp(ports [2]uint16, list ...string) *dissecttest.Result {
-	var packets []packet.Headers
+	var chunks []dissecttest.Chunk
 	for _, s := range list {
-		packets = append(packets, dissecttest.Datagram(0, ports, []byte(s)))
+		chunks = append(chunks, dissecttest.Chunk{Data: []byte(s)})
 	}
-	return dissecttest.Play(dissect.Config{}, packets)
+	return dissecttest.PlayDatagrams(ports, chunks...)
 }
 
-func lines(r *dissecttest.Result) (list []string) {
-	for _, f := range r.Facts {
-		a, err := f.Attributes.MarshalJSON()
-		if err != nil {
-			panic(err)
-		}
-		list = append(list, fmt.Sprintf("%s %d %s", f.Kind, f.Subject.Side, a))
-	}
-	return list
-}
+func lines(r *dissecttest.Result) []string { return r.Lines(dissecttest.KindSide) }
 
 const (
 	new5424 = `<165>1 2003-10-11T22:14:15.003Z pump7.hosp.example pumpd 8710 ID47 [timeQuality tzKnown="1"][origin ip="10.1.2.3" software="Pump Agent" swVersion="3.1.4" x="a]b"][nobody@32473 patient="nobody"] about nobody`

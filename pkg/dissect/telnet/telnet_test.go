@@ -9,7 +9,6 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
 	"github.com/wardflow/wardflow/pkg/dissect/telnet"
 	"github.com/wardflow/wardflow/pkg/repotest"
-	"github.com/wardflow/wardflow/proto"
 )
 
 const (
@@ -76,12 +75,7 @@ telnet negotiation > options=echo|terminal_type terminal_type=vt100
 telnet login > account=other cleartext_credential=user_pass outcome=failure
 telnet login > account=administrator cleartext_credential=user_pass outcome=success
 `
-	if r.Brief() != want {
-		t.Errorf("got\n%swant\n%s", r.Brief(), want)
-	}
-	if f := r.Flows[0]; f.Protocol != "telnet" || f.By != proto.ByContent {
-		t.Errorf("%+v", f)
-	}
+	dissecttest.Says(t, r, "telnet", want)
 }
 
 func TestCanaries(t *testing.T) {
@@ -134,10 +128,7 @@ func TestCaptures(t *testing.T) {
 }
 
 func FuzzStream(f *testing.F) {
-	var parts [2][]byte
-	for _, x := range session() {
-		parts[x.Side] = append(parts[x.Side], x.Data...)
-	}
+	parts := session().Sides()
 	f.Add(parts[0], parts[1], 40)
 	f.Fuzz(dissecttest.FuzzCut)
 }

@@ -1,7 +1,6 @@
 package wsdiscovery_test
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -47,13 +46,7 @@ func play(ports [2]uint16, messages ...string) *dissecttest.Result {
 }
 
 func lines(r *dissecttest.Result) []string {
-	var out []string
-	for _, f := range r.Facts {
-		s := dissecttest.Result{Facts: []dissecttest.Fact{f}}
-		_, attributes, _ := strings.Cut(s.Text(), " gateway=0 ")
-		out = append(out, fmt.Sprintf("%s %s %s", f.Protocol, f.Kind, strings.TrimSpace(attributes)))
-	}
-	return out
+	return r.Lines(func(f *dissecttest.Fact) string { return f.Protocol + " " + f.Kind + " " + f.JSON() })
 }
 
 func TestMessages(t *testing.T) {

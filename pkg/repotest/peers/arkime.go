@@ -207,6 +207,8 @@ var arkimeFields = []struct {
 	{"tls.cipher", "tls", "", "cipher", nil},
 	{"http.useragent", "http", "", "user_agent", nil},
 	{"http.authType", "http", "", "auth", nil},
+	{"quic.version", "quic", "", "quic_version", nil},
+	{"quic.useragent", "quic", "", "user_agent", nil},
 	{"ssh.hassh", "ssh", "", "hassh", nil},
 	{"ssh.hasshServer", "ssh", "", "hassh_server", nil},
 	{"smb.os", "smb", "", "native_os", nil},
@@ -244,9 +246,9 @@ func (r *Report) arkimeFields(o *Observed, e Ends, x *ArkimeSession) {
 	for i := range x.DNS {
 		d := &x.DNS[i]
 		r.name("Arkime", o, e, d.QueryHost)
-		for attribute, v := range map[string]string{"qtype": d.QT, "rcode": dnsCode(d.Status)} {
-			if v != "" {
-				r.want("Arkime", "dns "+attribute, o, o.where(e), v, Values(facts, "dns", "", attribute))
+		for _, x := range [][2]string{{"qtype", d.QT}, {"rcode", dnsCode(d.Status)}} {
+			if x[1] != "" {
+				r.want("Arkime", "dns "+x[0], o, o.where(e), x[1], Values(facts, "dns", "", x[0]))
 			}
 		}
 	}

@@ -19,6 +19,11 @@ var Conventions = map[string]string{
 	"ip_length_beyond":           "nDPI leaves packets out whose IP length, or whose length on the wire, is beyond what was captured",
 	"ja4_of_a_tunnel":            "TLS in OpenVPN over UDP: Arkime's JA4 says q, which is QUIC's by JA4's description; it is TLS in a reliable order, and neither QUIC nor DTLS: t",
 	"label_by_port_only":         "too little in the packet to go by: nDPI takes the port into account, for us that is a guess and counts as none",
+	"ndpi_ja4":                   "nDPI writes d where there is no SNI, takes the first two characters of the ALPN, and hashes nothing where there are no extensions; JA4's description says i, the first and the last, and zeros",
+	"ldap_result_of_any":         "Zeek tells the result of any operation of LDAP, we that of a bind",
+	"mdns_authoritative":         "an answer of mDNS is authoritative by definition (RFC 6762 18.4): it is not told",
+	"ndpi_first_segment":         "nDPI has the part of a header that the first segment has",
+	"ndpi_retry_request":         "nDPI takes a HelloRetryRequest for the server's hello",
 	"padding_in_length":          "acknowledgements with bytes that were never sent (padding within the IP length), which nDPI has a heuristic for",
 	"ports_where_there_are_none": "Arkime hashes two ports of 0 for transports without ports; the specification leaves them out",
 	"short_headers_alone":        "QUIC joined after its beginning: its short headers say nothing, and nDPI goes by the port and by lengths",
@@ -31,10 +36,13 @@ var Conventions = map[string]string{
 
 // Limits are ours: what is not read, or not told.
 var Limits = map[string]string{
-	"dtls_handshake":     "DTLS is recognised, its handshake is not read",
-	"fb_zero":            "Facebook's Zero protocol is not read",
-	"rtp_over_tcp":       "RTP with its length before it over TCP is not recognised",
-	"ndpi_names_content": "nDPI knows the protocol by the content of messages, which we leave alone: a connection that it joins midway, or an invented one",
+	"dtls_handshake":      "DTLS is recognised, its handshake is not read",
+	"fb_zero":             "Facebook's Zero protocol is not read",
+	"rtp_over_tcp":        "RTP with its length before it over TCP is not recognised",
+	"ndpi_names_content":  "nDPI knows the protocol by the content of messages, which we leave alone: a connection that it joins midway, or an invented one",
+	"behind_connect_text": "of what follows HTTP's CONNECT only TLS is read",
+	"told_as_hmac":        "a text that somebody typed: its HMAC is told",
+	"vlan_each_way":       "each direction has a VLAN of its own: they are two flows, whose messages are not put together",
 }
 
 // classes are tried in this order; empty fields match all, others where they are a
@@ -48,6 +56,14 @@ var classes = []struct{ peer, field, capture, where, want, ours, class string }{
 	{where: "51 ", field: "packets", ours: "=0", class: "ah_is_a_header"},
 	{where: "51 ", class: "ah_is_a_header"},
 	{capture: "/ah-esp", class: "ah_is_a_header"},
+	{capture: "gap-data-missing", field: "=outcome", class: "vlan_each_way"},
+	{capture: "connect-with-smtp", class: "behind_connect_text"},
+	{peer: "Zeek", field: "=outcome", capture: "ldap-starttls", class: "ldap_result_of_any"},
+	{field: "=dns authoritative", where: "ours: mdns", class: "mdns_authoritative"},
+	{peer: "Zeek", field: "=dhcp circuit_id", class: "told_as_hmac"},
+	{peer: "nDPI", capture: "http_ua_splitted_in_two_pkts", field: "user_agent", class: "ndpi_first_segment"},
+	{peer: "nDPI", capture: "steam.pcapng", field: "ja3s", class: "ndpi_retry_request"},
+	{peer: "nDPI", field: "tls ", where: "ours: stun", class: "first_of_two"},
 	{peer: "FoxIO", capture: "non-ascii-alpn", class: "alpn_not_ascii"},
 	{capture: "socks", field: "packets", class: "fragments"},
 	{peer: "Arkime", field: "ja4", capture: "openvpn", where: "udp", class: "ja4_of_a_tunnel"},
@@ -84,7 +100,7 @@ var classes = []struct{ peer, field, capture, where, want, ours, class string }{
 	{peer: "Zeek", capture: "ntlm-unterminated-av-sequence", class: "smb_damaged_name"},
 	{peer: "nDPI", capture: "ossfuzz_seed_fake_traces_2", class: "damaged_on_purpose"},
 	{peer: "nDPI", capture: "rtmp.pcap", ours: "=unknown", class: "ndpi_names_content"},
-	{peer: "nDPI", capture: "soap.pcap", ours: "=unknown", class: "ndpi_names_content"},
+	{peer: "nDPI", capture: "soap.pcap", ours: "unknown", class: "ndpi_names_content"},
 	{peer: "nDPI", capture: "teamviewer.pcap", ours: "=unknown", class: "ndpi_names_content"},
 }
 

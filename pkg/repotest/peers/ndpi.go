@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -98,6 +99,7 @@ func (r *Report) CompareNDPI(o *Observed, flows []*NDPIFlow, known map[string]bo
 		if f.Confidence == "DPI" {
 			r.ndpiProtocol(o, f, known)
 		}
+		r.ndpiFields(o, f)
 	}
 	r.ndpiPackets(o, flows)
 }
@@ -125,6 +127,81 @@ func (r *Report) ndpiProtocol(o *Observed, f *NDPIFlow, known map[string]bool) {
 	}
 	c := Check{Peer: "nDPI", Field: field, Capture: o.Capture, Where: f.Ends.String(), Want: f.Proto, Ours: ours, Equal: by != "port" && slices.Contains(words, label)}
 	r.add(c)
+}
+
+// ndpiAttributes are ours for nDPI's fields of a protocol.
+var ndpiAttributes = map[string]map[string]string{
+	"tls":  {"JA4": "ja4", "JA3C": "ja3", "JA3S": "ja3s", "Hostname/SNI": "sni", "Cipher": "cipher"},
+	"quic": {"JA4": "ja4", "JA3C": "ja3", "JA3S": "ja3s", "Hostname/SNI": "sni", "Cipher": "cipher", "User-Agent": "user_agent"},
+	"http": {"Hostname/SNI": "host", "User-Agent": "user_agent", "Server": "server"},
+	"ssh":  {"HASSH-C": "hassh", "HASSH-S": "hassh_server", "Server": "software"},
+}
+
+// ndpiFields compares what nDPI reads of TLS, QUIC, HTTP and SSH.
+func (r *Report) ndpiFields(o *Observed, f *NDPIFlow) {
+	if len(o.Flows[f.Ends]) == 0 {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Fields)) {
+		protocol, value := ndpiProtocolOf(f, name), f.Fields[name]
+		attribute := ndpiAttributes[protocol][name]
+		switch {
+		case attribute == "":
+			continue
+		case name == "JA3S":
+			value, _, _ = strings.Cut(value, " (") // (WEAK): nDPI's opinion
+		case strings.HasPrefix(name, "HASSH"):
+			value = strings.ToLower(value)
+		case protocol == "ssh":
+			value = sshSoftware(value)
+		}
+		of := protocol
+		if protocol == "tls" && f.Ends.Transport == "udp" {
+			of = "" // DTLS
+		}
+		ours := Values(o.Of(f.Ends), of, "", attribute)
+		c := Check{
+			Peer: "nDPI", Field: protocol + " " + attribute, Capture: o.Capture, Where: o.where(f.Ends) + " " + f.Proto,
+			Want: value, Ours: strings.Join(ours, " | "), Equal: slices.Contains(ours, value),
+		}
+		if attribute == "ja4" && slices.ContainsFunc(ours, func(v string) bool { return ndpiJA4(v, value) }) {
+			c.Class = "ndpi_ja4"
+		}
+		r.add(c)
+	}
+}
+
+// ndpiProtocolOf is the protocol that a field of a flow is of: by the field's name, or
+// by the flow's.
+func ndpiProtocolOf(f *NDPIFlow, field string) string {
+	name := f.Master + "." + f.Sub
+	switch {
+	case f.Master == "RTSP" || f.Master == "SSDP" || f.Master == "Xiaomi": // of their own messages
+		return ""
+	case strings.HasPrefix(field, "HASSH"), field == "Server" && strings.HasPrefix(f.Fields[field], "SSH-"):
+		return "ssh"
+	case strings.Contains(name, "QUIC"):
+		return "quic"
+	case field == "User-Agent", field == "Server", field == "Hostname/SNI" && strings.Contains(name, "HTTP"):
+		return "http"
+	case field == "Hostname/SNI" && !strings.Contains(name, "TLS"):
+		return ""
+	}
+	return "tls"
+}
+
+// ndpiJA4 reports that two fingerprints differ in nothing but how nDPI makes them: it
+// writes d where there is no SNI, takes the first two characters of the ALPN rather than
+// the first and the last, and hashes nothing where there are no extensions.
+func ndpiJA4(ours, theirs string) bool {
+	const prefix, hashes = 10, 36 // t13d1516h2_, two of 12 digits
+	if len(ours) < hashes || len(theirs) < hashes || ours[:3] != theirs[:3] {
+		return false
+	}
+	if strings.HasSuffix(theirs, "_e3b0c44298fc") && strings.HasSuffix(ours, "_000000000000") {
+		return true
+	}
+	return ours[4:8] == theirs[4:8] && ours[prefix:] == theirs[prefix:] && (ours[3] == theirs[3] || ours[3] == 'i')
 }
 
 // ndpiPackets compares packets in each direction, over all flows with the same ends.

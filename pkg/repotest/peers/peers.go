@@ -180,9 +180,9 @@ type Report struct {
 	seen   map[string]bool // what has been compared: a value counts once for each flow
 }
 
-// add keeps a comparison, with the class of a difference.
+// add keeps a comparison, with the class of a difference unless it is known.
 func (r *Report) add(c Check) {
-	if !c.Equal {
+	if !c.Equal && c.Class == "" {
 		c.Class = classOf(&c)
 	}
 	r.Checks = append(r.Checks, c)
@@ -200,6 +200,29 @@ func (r *Report) want(peer, field string, o *Observed, where, value string, ours
 	r.seen[once] = true
 	c := Check{Peer: peer, Field: field, Capture: o.Capture, Where: where, Want: value, Ours: strings.Join(ours, " | "), Equal: slices.Contains(ours, value)}
 	r.add(c)
+}
+
+// Unexplained reports a disagreement without a class. Names that we do not have are none.
+func (c *Check) Unexplained() bool {
+	return !c.Equal && c.Field != FieldUnknown && Conventions[c.Class] == "" && Limits[c.Class] == ""
+}
+
+// Idle are the classes that explain nothing in this report: they may go.
+func (r *Report) Idle() []string {
+	used := map[string]bool{}
+	for i := range r.Checks {
+		used[r.Checks[i].Class] = true
+	}
+	var list []string
+	for _, classes := range []map[string]string{Conventions, Limits} {
+		for name := range classes {
+			if !used[name] {
+				list = append(list, name)
+			}
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 // addrPort reads 10.0.0.1:80, [::1]:80.

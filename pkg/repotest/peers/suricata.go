@@ -4,9 +4,11 @@ import (
 	"crypto/md5" //nolint:gosec // JA3 is defined with MD5
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -117,7 +119,12 @@ func (r *Report) CompareSuricata(o *Observed, t *SuricataTest) {
 		if c.Count == 0 {
 			continue // what must not be
 		}
-		for name, v := range c.Match {
+		for _, name := range slices.Sorted(maps.Keys(c.Match)) {
+			v := c.Match[name]
+			if strings.HasPrefix(name, "quic.extensions[") && strings.HasSuffix(name, "].values[0]") {
+				ours := append(Values(o.Facts, "quic", "", "sni"), Values(o.Facts, "quic", "", "alpn")...)
+				r.want("Suricata", "quic sni and alpn", o, "capture", text(v), ours)
+			}
 			f, ok := suricataFields[name]
 			value := text(v)
 			if !ok || f.attribute == "" {

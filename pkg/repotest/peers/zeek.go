@@ -127,6 +127,9 @@ func ZeekLogs(captures string) ([]*Log, error) {
 // Name is the log's, as conn, dns, ssl.
 func (l *Log) Name() string {
 	name, _, _ := strings.Cut(filepath.Base(l.Path), ".log")
+	if i := strings.LastIndexByte(name, '.'); i >= 0 && !strings.HasSuffix(name, ".cut") {
+		name = name[i+1:] // krb.ldap.log
+	}
 	name, _, _ = strings.Cut(name, ".")
 	name, _, _ = strings.Cut(name, "-")
 	return name
@@ -160,6 +163,9 @@ var zeekColumns = map[string][]zeekColumn{
 	"dns": {
 		{"qtype_name", "dns", "", "qtype", zeekType},
 		{"rcode_name", "dns", "response", "rcode", dnsCode},
+		{"AA", "dns", "response", "authoritative", zeekTrue},
+		{"TC", "dns", "response", "truncated", zeekTrue},
+		{"RA", "dns", "response", "recursion", zeekTrue},
 	},
 	"snmp": {
 		{"version", "snmp", "", "snmp_version", snmpVersion},
@@ -174,12 +180,45 @@ var zeekColumns = map[string][]zeekColumn{
 		{"pdu_service", "bacnet", "", Kind, underscored},
 	},
 	"ntlm": {
+		{"username", "", "ntlm_authenticate", "account", account},
 		{"hostname", "", "ntlm_authenticate", "computer_name", nil},
 		{"domainname", "", "ntlm_authenticate", "netbios_domain", nil},
 		{"server_nb_computer_name", "", "ntlm_challenge", "computer_name", nil},
 		{"server_dns_computer_name", "", "ntlm_challenge", "dns_computer_name", nil},
 		{"server_tree_name", "", "ntlm_challenge", "dns_forest", nil},
 	},
+}
+
+// zeekServices are ours for Zeek's names of services.
+var zeekServices = map[string]string{
+	"ftp": "ftp", "ftp-data": "ftp_data", "smtp": "smtp", "pop3": "pop3", "imap": "imap", "krb": "kerberos", "krb_tcp": "kerberos", "ldap_tcp": "ldap", "ldap_udp": "ldap", "rdp": "rdp", "radius": "radius", "rfb": "vnc",
+	"dce_rpc": "dcerpc", "sip": "sip", "mqtt": "mqtt", "socks": "socks", "xmpp": "xmpp", "irc": "irc", "smb": "smb", "rdpeudp": "rdp",
+}
+
+// zeekService compares the label with the services of a row, those apart that Zeek
+// took back ("-ssl"): one of them must be ours.
+func (r *Report) zeekService(o *Observed, row Row, peer string) {
+	e, _, ok := row.ends("")
+	if !ok || len(o.Flows[e]) == 0 {
+		return
+	}
+	var want []string
+	for _, service := range strings.Split(row.Get("service"), ",") {
+		if n := zeekServices[service]; n != "" {
+			want = append(want, n)
+		}
+	}
+	if len(want) == 0 {
+		return
+	}
+	ours, by := o.Label(e)
+	if by == "port" {
+		ours = ""
+	}
+	if slices.Contains(want, ours) {
+		want[0] = ours
+	}
+	r.want(peer, "service", o, o.where(e), want[0], []string{ours})
 }
 
 type zeekColumn struct {
@@ -194,10 +233,15 @@ func (r *Report) CompareZeek(o *Observed, l *Log, peer string, elsewhere func(En
 	if name == "conn" && l.Has("orig_pkts") && l.Has("resp_pkts") && l.Has("id.orig_h") {
 		r.zeekConn(o, l, peer, elsewhere)
 	}
+	if name == "conn" && l.Has("service") && l.Has("id.orig_h") {
+		for _, row := range l.Rows() {
+			r.zeekService(o, row, peer)
+		}
+	}
 	if name == "dhcp" {
 		r.zeekDHCP(o, l, peer)
 	}
-	columns := zeekColumns[name]
+	columns := append(slices.Clip(zeekColumns[name]), serviceColumns[name]...)
 	if len(columns) == 0 || !l.Has("id.orig_h") {
 		return
 	}
@@ -212,6 +256,9 @@ func (r *Report) CompareZeek(o *Observed, l *Log, peer string, elsewhere func(En
 			}
 			for _, c := range columns {
 				v := row.Get(c.column)
+				if name == "ntp" {
+					v = zeekNTP(c.column, row)
+				}
 				if c.convert != nil && v != "" {
 					v = c.convert(v)
 				}
@@ -273,6 +320,9 @@ func (r *Report) zeekDHCP(o *Observed, l *Log, peer string) {
 			{"assigned_addr", "dhcp", "", "ip", nil},
 			{"lease_time", "dhcp", "", "lease_s", seconds},
 			{"msg_types", "dhcp", "", Kind, strings.ToLower},
+			{"server_addr", "dhcp", "", "server_id", nil},
+			{"circuit_id", "dhcp", "", "circuit_id", nil},
+			{"agent_remote_id", "dhcp", "", "remote_id", zeekBytes},
 		} {
 			for _, v := range strings.Split(row.Get(c.column), ",") {
 				if c.convert != nil {
@@ -284,6 +334,27 @@ func (r *Report) zeekDHCP(o *Observed, l *Log, peer string) {
 			}
 		}
 	}
+}
+
+// zeekNTP is a value that a client's empty field, or an address in IPv6, is not.
+func zeekNTP(column string, row Row) string {
+	v := row.Get(column)
+	switch column {
+	case "poll":
+		if v = seconds(v); v == "1" || v == "0" {
+			return ""
+		}
+	case "stratum":
+		if v == "0" && row.Get("mode") == "3" {
+			return ""
+		}
+	case "ref_id":
+		if strings.HasPrefix(v, `\x`) || strings.Contains(row.Get("id.orig_h"), ":") {
+			return ""
+		}
+		v = strings.TrimRight(strings.ReplaceAll(v, `\x00`, " "), " ")
+	}
+	return v
 }
 
 func zeekTLSVersion(v string) string {
@@ -298,6 +369,14 @@ func sha256Of(v string) string {
 	return v
 }
 
+// zeekBytes is ours, in hex, for bytes that Zeek writes as \x13.
+func zeekBytes(v string) string {
+	if strings.HasPrefix(v, `\x`) {
+		return strings.ReplaceAll(v, `\x`, "")
+	}
+	return v
+}
+
 // zeekName is a name, without a port behind it.
 func zeekName(v string) string {
 	name, _, _ := strings.Cut(strings.ToLower(v), ":")
@@ -306,6 +385,9 @@ func zeekName(v string) string {
 
 // zeekType is ours for a type without a name.
 func zeekType(v string) string {
+	if v == "*" {
+		return "ANY"
+	}
 	if n, ok := strings.CutPrefix(v, "query-"); ok {
 		return "TYPE" + n
 	}
