@@ -62,7 +62,8 @@ func recognise(b []byte, midstream bool) dissector.Verdict {
 	return dissector.No
 }
 
-// four: 04 | command (1) | port (2) | address (4) | user NUL | [name NUL], and no more.
+// four: 04 | command (1) | port (2) | address (4) | user NUL | [name NUL]. A client waits
+// for the answer, but whether more had come by now must not decide: where it was cut would.
 func four(b []byte) dissector.Verdict {
 	if len(b) > 1 && b[1] != 1 && b[1] != 2 {
 		return dissector.No
@@ -70,7 +71,7 @@ func four(b []byte) dissector.Verdict {
 	if len(b) < 9 {
 		return dissector.More
 	}
-	if binary.BigEndian.Uint16(b[2:]) == 0 || b[4] == 127 || binary.BigEndian.Uint32(b[4:]) == 0 {
+	if binary.BigEndian.Uint16(b[2:]) == 0 || b[4] == 127 || b[4] > 223 || b[7] == 0 { // no host's address
 		return dissector.No
 	}
 	strings := 1
@@ -87,9 +88,6 @@ func four(b []byte) dissector.Verdict {
 			return dissector.More
 		}
 		rest = after
-	}
-	if len(rest) > 0 {
-		return dissector.No
 	}
 	return dissector.Yes
 }

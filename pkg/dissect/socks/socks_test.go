@@ -91,7 +91,7 @@ func TestConversations(t *testing.T) {
 func TestRecognise(t *testing.T) {
 	for in, want := range map[string]dissector.Verdict{
 		"\x05\x01\x00": dissector.More, "\x05\x01\x00" + request: dissector.Yes, "\x05\x00": dissector.No, "\x05\x01\x00\x05\x09": dissector.No, "\x05\x01\x00\x07": dissector.No, "\x04\x01\x01\xbb\x0a\x01\x02\x03\x00": dissector.Yes,
-		"\x04\x01\x01\xbb\x0a\x01\x02\x03\x00x": dissector.No, "\x04\x03": dissector.No, "\x04\x01\x00\x00\x0a\x01\x02\x03\x00": dissector.No, "\x04\x01\x01\xbb\x0a\x01\x02\x03\x01\x00": dissector.No, "GET": dissector.No, "\x05\x00\x0b\x03": dissector.No,
+		"\x04\x01\x01\xbb\x0a\x01\x02\x03\x00x": dissector.Yes, "\x04\x01\x01\xbb\x0a\x01\x02\x00\x00": dissector.No, "\x04\x03": dissector.No, "\x04\x01\x00\x00\x0a\x01\x02\x03\x00": dissector.No, "\x04\x01\x01\xbb\x0a\x01\x02\x03\x01\x00": dissector.No, "GET": dissector.No, "\x05\x00\x0b\x03": dissector.No,
 	} {
 		if got := socks.Protocol.Recognise([]byte(in), false); got != want {
 			t.Errorf("%q: %d, want %d", in, got, want)
