@@ -36,7 +36,7 @@ var Conventions = map[string]string{
 
 // Limits are ours: what is not read, or not told.
 var Limits = map[string]string{
-	"dtls_handshake":      "DTLS is recognised, its handshake is not read",
+	"dtls_handshake":      "DTLS from before the standard (version 0x0100) is recognised, its handshake is not read; of DTLS 1.3 nDPI tells the version of the record, and of several handshakes in one flow the first",
 	"fb_zero":             "Facebook's Zero protocol is not read",
 	"rtp_over_tcp":        "RTP with its length before it over TCP is not recognised",
 	"ndpi_names_content":  "nDPI knows the protocol by the content of messages, which we leave alone: a connection that it joins midway, or an invented one",
