@@ -125,7 +125,7 @@ func (h *host) speaks(tx *stream.Tx, id proto.ID, mac proto.MAC, first, last pro
 		return false
 	}
 	h.spoke, h.first, h.last = true, first, last
-	p := profiles.Edit(tx, id[:])
+	p := writeProfile(tx, id)
 	// The MAC of a frame is the endpoint's own only where capture named it by it;
 	// else it is the router's.
 	if !mac.IsZero() && proto.MACEndpoint(h.site, mac) == id {
@@ -148,7 +148,7 @@ func (h *host) address(tx *stream.Tx, id proto.ID, ip netip.Addr, protocol strin
 	if *held == ip {
 		return false
 	}
-	p := profiles.Edit(tx, id[:])
+	p := writeProfile(tx, id)
 	if held.IsValid() { // the epoch of the one before ends with its last use
 		h.extend(p, *held)
 	}
@@ -201,7 +201,7 @@ func (e *Endpoint) tell(tx *stream.Tx, id proto.ID, h *host, final bool) {
 	if !h.spoke {
 		return
 	}
-	p := profiles.Edit(tx, id[:])
+	p := writeProfile(tx, id)
 	for _, ip := range [...]netip.Addr{h.ip4, h.ip6} {
 		if ip.IsValid() {
 			h.extend(p, ip)

@@ -140,16 +140,9 @@ func note(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 			}
 		}
 	}
-	var p *profile
 	news := false
 	put := func(attribute, value string, weight float64) {
-		if value == "" {
-			return
-		}
-		if p == nil {
-			p = profiles.Edit(tx, id[:])
-		}
-		news = p.add(attribute, value, o.Protocol, weight, o.Time) || news
+		news = noted(tx, id, proto.Evidence{Attribute: attribute, Value: value, Protocol: o.Protocol, First: o.Time, Last: o.Time, Weight: weight}) || news
 	}
 	for _, r := range list {
 		value := o.Attributes.Get(r.attribute)
@@ -186,11 +179,8 @@ func note(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 		noteWSD(o, put)
 	}
 	if !o.Gateway.IsZero() {
-		if p == nil {
-			p = profiles.Edit(tx, id[:])
-		}
-		if p.gateway != o.Gateway {
-			p.gateway, news = o.Gateway, true
+		if p := profiles.Get(tx, id[:]); p == nil || p.gateway != o.Gateway {
+			writeProfile(tx, id).gateway, news = o.Gateway, true
 		}
 	}
 	return news

@@ -117,5 +117,5 @@ func (h *host) role(tx *stream.Tx, id proto.ID, f *proto.Flow, asServer bool) bo
 		return false
 	}
 	h.seen[kind] |= 1 << bit
-	return profiles.Edit(tx, id[:]).add(attribute, protocol, protocol, weight, f.End)
+	return noted(tx, id, proto.Evidence{Attribute: attribute, Value: protocol, Protocol: protocol, First: f.End, Last: f.End, Weight: weight})
 }

@@ -1,0 +1,252 @@
+package fingerprint
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/wardflow/wardflow/pkg/stream"
+	"github.com/wardflow/wardflow/proto"
+)
+
+// stage is one fold on one partition with its state on disk.
+type stage struct {
+	t       *testing.T
+	p       *stream.Partition
+	db      *stream.DB
+	offset  int64
+	written int             // bytes of changelog
+	tables  map[byte][2]int // of them: bytes and entries, by table
+}
+
+func newStage(t *testing.T, f stream.Fold) *stage {
+	t.Helper()
+	db, err := stream.OpenDB(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	p, err := stream.OpenPartition(f, 0, stream.Options{Store: db, CacheBytes: 64 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &stage{t: t, p: p, db: db, tables: map[byte][2]int{}}
+}
+
+func (s *stage) offer(topic string, env, val []byte) {
+	s.p.Offer(stream.Record{Topic: topic, Offset: s.offset, Envelope: env, Value: val})
+	s.offset++
+}
+
+// commit applies what was offered as one transaction and stores it; it gives what
+// was emitted.
+func (s *stage) commit() []stream.Emitted {
+	for s.p.Run(1<<20, 1, time.Time{}) > 0 {
+	}
+	c, err := s.p.Prepare(0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if c == nil {
+		return nil
+	}
+	b := s.db.NewBatch()
+	for _, ch := range c.Changes {
+		n := s.tables[ch.Key[0]]
+		s.tables[ch.Key[0]] = [2]int{n[0] + len(ch.Key) + len(ch.Value), n[1] + 1}
+		s.written += len(ch.Key) + len(ch.Value)
+		if err := b.Put(0, ch.Key, ch.Value); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	if err := b.Store(); err != nil {
+		s.t.Fatal(err)
+	}
+	out := c.Outputs
+	s.p.Committed(c, 0)
+	return out
+}
+
+// held is the state's size: entries and bytes by table.
+func (s *stage) held() (entries, bytes int, tables string) {
+	by := map[byte][2]int{}
+	if err := s.db.Each(0, nil, func(key, val []byte) bool {
+		n := by[key[0]]
+		by[key[0]] = [2]int{n[0] + len(key) + len(val), n[1] + 1}
+		entries, bytes = entries+1, bytes+len(key)+len(val)
+		return true
+	}); err != nil {
+		s.t.Fatal(err)
+	}
+	for k := range byte(128) {
+		if n := by[k]; n[1] > 0 {
+			tables += fmt.Sprintf(" %q: %d of %d bytes;", k, n[1], n[0]/n[1])
+		}
+	}
+	return entries, bytes, tables
+}
+
+// restore copies the state into another database, as a new instance does from a
+// compacted changelog, and opens the partition on it.
+func (s *stage) restore(f stream.Fold) time.Duration {
+	fresh, err := stream.OpenDB(s.t.TempDir())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = fresh.Close() }()
+	begun := time.Now()
+	b, n := fresh.NewBatch(), 0
+	if err := s.db.Each(0, nil, func(key, val []byte) bool {
+		if err = b.Put(0, key, val); err != nil {
+			return false
+		}
+		if n++; n%20000 == 0 {
+			err = b.Store()
+			b = fresh.NewBatch()
+		}
+		return err == nil
+	}); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := b.Store(); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := stream.OpenPartition(f, 0, stream.Options{Store: fresh}); err != nil {
+		s.t.Fatal(err)
+	}
+	return time.Since(begun)
+}
+
+// pipeline is both folds, one behind the other.
+type pipeline struct {
+	endpoint, device *stage
+	batch            proto.Batch
+	clock            proto.Time
+	seq              uint64
+	told             int // devices
+}
+
+// send gives observations to the folds as one batch and one transaction, at 20,000 in
+// a second of event time.
+func (w *pipeline) send(list []*proto.Observation) {
+	w.batch.Items = w.batch.Items[:0]
+	for _, o := range list {
+		w.clock = w.clock.Add(time.Second / 20000)
+		o.Time = w.clock
+		w.batch.Items = append(w.batch.Items, proto.Item{Observation: o})
+	}
+	w.batch.Items = append(w.batch.Items, proto.Item{Heartbeat: &proto.Heartbeat{Clock: w.clock}})
+	w.batch.FirstSeq = w.seq + 1
+	w.seq += uint64(len(w.batch.Items))
+	val, err := proto.Marshal(&w.batch)
+	if err != nil {
+		w.endpoint.t.Fatal(err)
+	}
+	w.endpoint.offer(proto.TopicTraffic, nil, val)
+	for _, e := range w.endpoint.commit() {
+		if e.Topic != proto.TopicSummaries {
+			continue
+		}
+		env, err := e.Envelope.Append(nil)
+		if err != nil {
+			w.endpoint.t.Fatal(err)
+		}
+		w.device.offer(e.Topic, env, e.Value)
+	}
+	for _, e := range w.device.commit() {
+		if e.Kind == proto.KindDevice {
+			w.told++
+		}
+	}
+}
+
+// known are the observations by which a device of a hospital shows what it is.
+func known(n int) []*proto.Observation {
+	who, ip := number(n)
+	o := func(protocol, kind string, attributes ...string) *proto.Observation {
+		v := &proto.Observation{Site: "st-alban", Protocol: protocol, Kind: kind, Endpoint: who, IP: ip, MAC: proto.MAC{0, 0x30, 0xe6, byte(n >> 16), byte(n >> 8), byte(n)}}
+		for i := 0; i < len(attributes); i += 2 {
+			v.Attributes.Set(attributes[i], attributes[i+1])
+		}
+		return v
+	}
+	host := "W" + strconv.Itoa(n%997) + "-" + strconv.Itoa(n)
+	list := []*proto.Observation{
+		o("dhcp", "request", "hostname", host, "vendor_class", "MSFT 5.0", "parameter_list", "1,3,6,15,31,33,43,44,46,47,121,249,252"),
+		o("arp", "request"),
+		o("tls", "client_hello", "ja3", "771,4865-4866"+strconv.Itoa(n%50), "ja4", "t13d1516h2_8daaf6152771_"+strconv.Itoa(n%50), "sni", "server.example"),
+	}
+	switch n % 4 {
+	case 0:
+		list = append(list, o("hl7", "equipment", "equipment_id", "F8C678FFFE"+strconv.Itoa(n), "equipment_type", "MDC_DEV_PUMP_INFUS_LVP_MDS", "manufacturer", "BD (CareFusion)", "model", "8015 PCU", "serial", strconv.Itoa(n), "software_version", "9.33.1", "delivering", strconv.FormatBool(n%8 == 0), "location", "W3^B01"))
+	case 1:
+		list = append(list, o("dicom", "c_store", "role", "scu", "calling_ae", "CT"+strconv.Itoa(n), "manufacturer", "SIEMENS", "model", "SOMATOM go.Up", "serial", strconv.Itoa(n), "software_version", "VA40A", "modality", "CT", "study", "d5704cad2434fcde140c09fddb86d641"))
+	case 2:
+		list = append(list, o("intellivue", "state", "role", "monitor", "measuring", "true"))
+	}
+	return list
+}
+
+func processor() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// TestScale measures what a hospital's observations cost while many devices are
+// known, on disk: WARDFLOW_SCALE is how many (go tool task bench:devices).
+func TestScale(t *testing.T) {
+	devices, _ := strconv.Atoi(os.Getenv("WARDFLOW_SCALE"))
+	if devices == 0 {
+		t.Skip("a measurement: WARDFLOW_SCALE says for how many devices")
+	}
+	w := &pipeline{endpoint: newStage(t, NewEndpoint(Config{})), device: newStage(t, NewDevice(Config{})), clock: noon}
+	w.batch = proto.Batch{Site: "st-alban", Sensor: "tap", Producer: "p", Domain: "file"}
+	const batch = 3000
+	begun, cost, sent := time.Now(), processor(), 0
+	var list []*proto.Observation
+	for n := range devices {
+		if list = append(list, known(n)...); len(list) >= batch || n == devices-1 {
+			w.send(list)
+			sent += len(list)
+			list = list[:0]
+		}
+	}
+	cost = processor() - cost
+	t.Logf("%d devices made known by %d observations in %s: %.0f observations a second of processor", devices, sent, time.Since(begun).Round(time.Second), float64(sent)/cost.Seconds())
+
+	w.endpoint.written, w.device.written, w.told = 0, 0, 0
+	random := rand.New(rand.NewPCG(1, 2))
+	begun, cost, sent = time.Now(), processor(), 0
+	for sent < 400000 {
+		list = list[:0]
+		for len(list) < batch {
+			all := known(random.IntN(devices))
+			list = append(list, all[random.IntN(len(all))])
+		}
+		w.send(list)
+		sent += len(list)
+	}
+	cost = processor() - cost
+	t.Logf("then %d observations of devices at random in %s: %.0f a second of processor, both folds and their state; %d devices told again",
+		sent, time.Since(begun).Round(time.Second), float64(sent)/cost.Seconds(), w.told)
+	t.Logf("changelog: %.0f bytes an observation of the endpoint fold, %.0f of the device fold", float64(w.endpoint.written)/float64(sent), float64(w.device.written)/float64(sent))
+	for _, s := range []struct {
+		name string
+		*stage
+		fold stream.Fold
+	}{{"endpoint", w.endpoint, NewEndpoint(Config{})}, {"device", w.device, NewDevice(Config{})}} {
+		entries, bytes, tables := s.held()
+		t.Logf("state of the %s fold: %d entries, %.0f bytes a device;%s restored in %s", s.name, entries, float64(bytes)/float64(devices), tables, s.restore(s.fold).Round(time.Millisecond))
+	}
+	if _, ip := number(0); ip != netip.AddrFrom4([4]byte{10, 0, 0, 0}) {
+		t.Fatal("the generator has changed")
+	}
+}
