@@ -294,7 +294,8 @@ func TestCaptures(t *testing.T) {
 	}
 }
 
-// FuzzStream also holds any input to the rule that cuts change nothing.
+// FuzzStream also holds any input to the rule that cuts change nothing, as long as all
+// of it is messages.
 func FuzzStream(f *testing.F) {
 	for _, c := range []dissecttest.Conversation{session2("jdoe"), session1()} {
 		var parts [2][]byte
@@ -308,7 +309,8 @@ func FuzzStream(f *testing.F) {
 		c = slices.DeleteFunc(c, func(x dissecttest.Chunk) bool { return len(x.Data) == 0 })
 		want := dissecttest.Play(dissect.Config{}, c.Segments(true))
 		got := dissecttest.Play(dissect.Config{}, c.Cut(cut, cut/2).Segments(true))
-		if len(got.Panics) > 0 || got.Text() != want.Text() {
+		lost := want.Counters["smb_not_a_message"]+got.Counters["smb_not_a_message"] > 0 // then messages are looked for at the beginning of segments
+		if len(got.Panics) > 0 || !lost && got.Text() != want.Text() {
 			t.Fatalf("%v got\n%swant\n%s", got.Panics, got.Text(), want.Text())
 		}
 	})
