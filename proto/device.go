@@ -227,7 +227,28 @@ type Device struct {
 	Evidence        Evidences  `json:"evidence"`
 	Endpoints       IDs        `json:"endpoints"`
 	Version         uint64     `json:"version"`
+
+	Attachments Attachments `json:"attachments"` // switch and port, access point; the latest last
 }
+
+// Attachment is where a device is plugged in or radioed in, as a network device says.
+type Attachment struct {
+	Switch      string `json:"switch"`
+	Port        string `json:"port"` // of the switch
+	AccessPoint string `json:"access_point"`
+	SSID        string `json:"ssid"`
+	Controller  string `json:"controller"` // of the access point
+	VLAN        string `json:"vlan"`
+	Source      string `json:"source"` // the protocol that says so
+	First       Time   `json:"first"`
+	Last        Time   `json:"last"`
+}
+
+// Attachments is a list that is [] and never null in JSON.
+type Attachments []Attachment
+
+// MarshalJSON writes [] for an empty list.
+func (s Attachments) MarshalJSON() ([]byte, error) { return marshalList([]Attachment(s)) }
 
 // IDs is a list that is [] and never null in JSON.
 type IDs []ID

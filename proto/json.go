@@ -38,7 +38,8 @@ func (d *Device) AppendJSON(b []byte) []byte {
 	b = appendText(append(b, `,"last_state":`...), d.LastState)
 	b = appendList(append(b, `,"evidence":`...), d.Evidence, appendEvidence)
 	b = appendList(append(b, `,"endpoints":`...), d.Endpoints, appendID)
-	return append(strconv.AppendUint(append(b, `,"version":`...), d.Version, 10), '}')
+	b = strconv.AppendUint(append(b, `,"version":`...), d.Version, 10)
+	return append(appendList(append(b, `,"attachments":`...), d.Attachments, appendAttachment), '}')
 }
 
 // AppendJSON appends the part with the keys of flows.jsonl, and allocates nothing:
@@ -176,6 +177,18 @@ func appendFact(b []byte, f *Fact) []byte {
 	b = appendText(append(b, `{"value":`...), f.Value)
 	b = appendFloat(append(b, `,"confidence":`...), f.Confidence)
 	return append(appendList(append(b, `,"sources":`...), f.Sources, appendText), '}')
+}
+
+func appendAttachment(b []byte, a Attachment) []byte {
+	b = appendText(append(b, `{"switch":`...), a.Switch)
+	b = appendText(append(b, `,"port":`...), a.Port)
+	b = appendText(append(b, `,"access_point":`...), a.AccessPoint)
+	b = appendText(append(b, `,"ssid":`...), a.SSID)
+	b = appendText(append(b, `,"controller":`...), a.Controller)
+	b = appendText(append(b, `,"vlan":`...), a.VLAN)
+	b = appendText(append(b, `,"source":`...), a.Source)
+	b = appendTime(append(b, `,"first":`...), a.First)
+	return append(appendTime(append(b, `,"last":`...), a.Last), '}')
 }
 
 func appendBehaviour(b []byte, v *Behaviour) []byte {

@@ -34,6 +34,7 @@ var readings = map[string][]reading{
 	"tls":          tlsReadings,
 	"http":         append(httpReadings, ntlmReadings...), // NTLM signs on over both
 	"smb":          append(smbReadings, ntlmReadings...),
+	"radius":       nil, // see noteAttachment
 	"ssh":          {{"hassh", "hassh", 0.5}, {"hassh_server", "hassh_server", 0.5}},
 	"poct1a":       poctReadings,
 	"astm":         astmReadings,
@@ -154,6 +155,7 @@ func note(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 		}
 		put(r.evidence, value, r.weight)
 	}
+	noteAttachment(o, put)
 	switch o.Protocol {
 	case "dicom":
 		noteDICOM(o, put)
