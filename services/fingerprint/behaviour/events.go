@@ -9,9 +9,14 @@ import (
 )
 
 // Flow adds a part of a flow of the device; asServer says that the device is its
-// second end. It reports whether the part counted.
+// second end. A flow in which it said nothing is not its doing. Flow reports
+// whether the part counted.
 func (s *Sketch) Flow(f *proto.Flow, asServer bool) bool {
-	if f.DuplicateOfSensor != "" || !s.begin(f.Start) {
+	said := f.SrcPackets
+	if asServer {
+		said = f.DstPackets
+	}
+	if f.DuplicateOfSensor != "" || said == 0 || !s.begin(f.Start) {
 		return false
 	}
 	var room [64]byte

@@ -30,7 +30,8 @@ type node struct {
 	column    int32 // -1: a leaf
 	threshold float32
 	right     int32
-	share     []share // of the classes here, sorted by class
+	weight    float32 // of the samples here
+	share     []share // of the classes in that, sorted by class
 }
 
 type share struct {
@@ -130,6 +131,7 @@ func (g *grower) tree() tree {
 		g.drawn[i] = int32(i)
 	}
 	g.split(in)
+	g.nodes.sum(g.classes)
 	return g.nodes
 }
 
@@ -146,7 +148,7 @@ func (g *grower) shares(in []int) ([]float64, float64) {
 func (g *grower) split(in []int) {
 	all, sum := g.shares(in)
 	at := len(g.nodes)
-	n := node{column: -1}
+	n := node{column: -1, weight: float32(sum)}
 	kinds := 0
 	for c, w := range all {
 		if w > 0 {
@@ -232,6 +234,29 @@ func (g *grower) cut(in []int, values []float32, all []float64, sum float64) (be
 		}
 	}
 	return best, threshold
+}
+
+// sum makes the shares of the splits from those of the leaves, which alone are
+// written, so that a tree that was read is the one that was grown.
+func (t tree) sum(classes int) {
+	for i := len(t) - 1; i >= 0; i-- {
+		n := &t[i]
+		if n.column < 0 {
+			continue
+		}
+		all := make([]float32, classes)
+		n.weight, n.share = t[i+1].weight+t[n.right].weight, nil
+		for _, child := range [...]*node{&t[i+1], &t[n.right]} {
+			for _, s := range child.share {
+				all[s.class] += s.weight * child.weight / n.weight
+			}
+		}
+		for c, w := range all {
+			if w > 0 {
+				n.share = append(n.share, share{class: int32(c), weight: w})
+			}
+		}
+	}
 }
 
 // leaf follows a sample down.

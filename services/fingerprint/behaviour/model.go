@@ -66,6 +66,9 @@ type Decision struct {
 	class int32
 }
 
+// ErrNothingShared says that there is nothing to learn from.
+var ErrNothingShared = errors.New("train: the samples have nothing in common: no message, flow or announcement of the devices is in two of them")
+
 // Train makes a model of samples.
 func Train(samples []*Sample, o Options) (*Model, error) {
 	o = o.defaults()
@@ -80,7 +83,7 @@ func Train(samples []*Sample, o Options) (*Model, error) {
 	}
 	m.vocabulary = newVocabulary(samples, o.Groups)
 	if m.vocabulary.width == 0 {
-		return nil, errors.New("train: the samples have nothing in common: no message and no flow of the devices is in two of them")
+		return nil, ErrNothingShared
 	}
 	t := &table{class: make([]int32, len(samples)), classes: len(m.Labels), columns: make([][]float32, m.vocabulary.width)}
 	for c := range t.columns {
@@ -123,7 +126,7 @@ func most(votes []float32) int {
 const (
 	floorShare    = 0.8
 	floorQuantile = 0.1
-	minConfidence = 0.4
+	minConfidence = 0.5
 )
 
 func (m *Model) findFloors(samples []*Sample, class []int32) []float32 {
