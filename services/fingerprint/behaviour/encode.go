@@ -34,9 +34,16 @@ func (m *Model) Encode() ([]byte, error) {
 		b = stream.AppendString(b, l)
 	}
 	b = m.vocabulary.appendTo(b)
-	b = stream.AppendUint(b, uint64(len(m.forest)))
-	for _, t := range m.forest {
-		b = t.appendTo(b)
+	for _, f := range m.forests {
+		b = f.appendTo(b)
+	}
+	b = stream.AppendUint(b, uint64(len(m.families)))
+	for _, s := range m.families {
+		b = stream.AppendUint(b, uint64(len(s.classes)))
+		for _, c := range s.classes {
+			b = stream.AppendUint(b, uint64(c))
+		}
+		b = s.forest.appendTo(b)
 	}
 	b = stream.AppendUint(b, uint64(len(m.steps)))
 	for _, s := range m.steps {
@@ -78,6 +85,14 @@ func (v *vocabulary) appendTo(b []byte) []byte {
 			}
 			b = stream.AppendString(stream.AppendUint(binary.BigEndian.AppendUint32(b, t.key), flow), t.name)
 		}
+	}
+	return b
+}
+
+func (f forest) appendTo(b []byte) []byte {
+	b = stream.AppendUint(b, uint64(len(f)))
+	for _, t := range f {
+		b = t.appendTo(b)
 	}
 	return b
 }
@@ -129,12 +144,29 @@ func (m *Model) parse(d *stream.Decoder) error {
 		m.Labels = append(m.Labels, d.String())
 	}
 	m.vocabulary = readVocabulary(d)
-	for n := d.Uint(); n > 0 && d.More(); n-- {
-		t, err := readTree(d, m.vocabulary.width, len(m.Labels))
+	for range m.vocabulary.experts() {
+		f, err := readForest(d, m.vocabulary.width, len(m.Labels))
 		if err != nil {
 			return err
 		}
-		m.forest = append(m.forest, t)
+		m.forests = append(m.forests, f)
+	}
+	for n := d.Uint(); n > 0 && d.More(); n-- {
+		var s specialist
+		for k := d.Uint(); k > 0 && d.More(); k-- {
+			s.classes = append(s.classes, int32(d.Uint()))
+		}
+		for _, c := range s.classes {
+			if c < 0 || int(c) >= len(m.Labels) {
+				return errModel
+			}
+		}
+		f, err := readForest(d, m.vocabulary.width, len(m.Labels))
+		if err != nil {
+			return err
+		}
+		s.forest = f
+		m.families = append(m.families, s)
 	}
 	for n := d.Uint(); n > 0 && d.More(); n-- {
 		m.steps = append(m.steps, step{from: readFloat(d), confidence: readFloat(d)})
@@ -153,7 +185,7 @@ func (m *Model) parse(d *stream.Decoder) error {
 	if d.Err() != nil {
 		return d.Err()
 	}
-	if len(m.Labels) == 0 || len(m.forest) == 0 {
+	if len(m.Labels) == 0 || len(m.forests) == 0 {
 		return errModel
 	}
 	m.weights = weights(m.profiles)
@@ -171,6 +203,21 @@ func readVocabulary(d *stream.Decoder) *vocabulary {
 	}
 	v.layout()
 	return v
+}
+
+func readForest(d *stream.Decoder, columns, classes int) (forest, error) {
+	var f forest
+	for n := d.Uint(); n > 0 && d.More(); n-- {
+		t, err := readTree(d, columns, classes)
+		if err != nil {
+			return nil, err
+		}
+		f = append(f, t)
+	}
+	if len(f) == 0 {
+		return nil, errModel
+	}
+	return f, nil
 }
 
 func readTree(d *stream.Decoder, columns, classes int) (tree, error) {

@@ -25,7 +25,12 @@ func (s *Sketch) Flow(f *proto.Flow, asServer bool) bool {
 		port = f.SrcPort // ICMP: the type
 	}
 	b := append(append(append(room[:0], "flow "...), f.Transport.String()...), '/')
-	b = append(append(strconv.AppendUint(b, uint64(port), 10), ' '), scope(f, asServer)...)
+	if f.SrcPort == f.DstPort && f.DstPort > lastAssigned && f.Protocol == "unknown" {
+		b = append(b, "same"...) // chosen anew each time, the same at both ends
+	} else {
+		b = strconv.AppendUint(b, uint64(port), 10)
+	}
+	b = append(append(b, ' '), scope(f, asServer)...)
 	m := s.see(b, f.Start)
 	if m == nil {
 		return false
@@ -52,6 +57,9 @@ func (s *Sketch) Flow(f *proto.Flow, asServer bool) bool {
 	m.minIn, m.maxIn = min(m.minIn, in), max(m.maxIn, in)
 	return true
 }
+
+// lastAssigned is the last of the system ports (RFC 6335).
+const lastAssigned = 1023
 
 // scope says where the other end is, and who began.
 func scope(f *proto.Flow, asServer bool) string {

@@ -3,6 +3,7 @@ package behaviour
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 
@@ -232,18 +233,45 @@ func (m *mark) columns(to []float32, anchor int64, firsts []int64) {
 	}
 }
 
-// anchors are the messages from whose first on other times are counted: what a
-// device does next is timed by its own clock from there, while the beginning of
-// what we saw may be by chance.
-var anchors = []uint32{hash([]byte("dhcp discover")), hash([]byte("dhcp request"))}
+// The messages by which the anchor is found.
+var (
+	discover = hash([]byte("dhcp discover"))
+	request  = hash([]byte("dhcp request"))
+	afters   = []uint32{hash([]byte("arp probe")), hash([]byte("arp announcement")), hash([]byte("arp request")), hash([]byte("dns query"))}
+)
 
+// anchor is the moment from which on other times are counted: the request by which
+// the device got its address, the last before it used it. What a device does next
+// is timed by its own clock from there, while the beginning of what we saw may be by
+// chance. Without one it is the first DHCP message, or the first sign.
 func (s *Sketch) anchor() int64 {
-	for _, key := range anchors {
-		if i, ok := slices.BinarySearchFunc(s.marks, key, func(m mark, k uint32) int { return cmp.Compare(m.key, k) }); ok {
-			return s.marks[i].times[0]
+	used := int64(math.MaxInt64)
+	for _, key := range afters {
+		if m := s.mark(key); m != nil {
+			used = min(used, m.times[0])
 		}
 	}
+	if m := s.mark(request); m != nil {
+		at := m.times[0]
+		for _, t := range m.times {
+			if t <= used {
+				at = t
+			}
+		}
+		return at
+	}
+	if m := s.mark(discover); m != nil {
+		return m.times[0]
+	}
 	return int64(s.first) / 1e6
+}
+
+func (s *Sketch) mark(key uint32) *mark {
+	i, ok := slices.BinarySearchFunc(s.marks, key, func(m mark, k uint32) int { return cmp.Compare(m.key, k) })
+	if !ok {
+		return nil
+	}
+	return &s.marks[i]
 }
 
 // column describes the value of a column to people.

@@ -19,7 +19,6 @@ import (
 const (
 	defaultTrees   = 160
 	defaultColumns = 2.0
-	minLeaf        = 1
 )
 
 // tree is a decision tree in preorder: the left child of a node is the next.
@@ -48,10 +47,10 @@ type table struct {
 
 type forest []tree
 
-// grow makes a forest, and of each sample the votes of the trees that have not
-// seen it. Each tree has its own stream of random numbers, so the forest does not
+// grow makes a forest that looks at some columns, and of each sample the votes of
+// the trees that have not seen it. Each tree has its own stream of random numbers, so the forest does not
 // depend on how many are grown at once.
-func (t *table) grow(trees int, columns float64, seed uint64) (forest, [][]float32) {
+func (t *table) grow(trees int, columns []int32, share float64, seed uint64) (forest, [][]float32) {
 	f, bags := make(forest, trees), make([][]float32, trees)
 	var wg sync.WaitGroup
 	next := make(chan int)
@@ -60,7 +59,7 @@ func (t *table) grow(trees int, columns float64, seed uint64) (forest, [][]float
 			for i := range next {
 				r := rand.New(rand.NewPCG(seed, uint64(i)))
 				bags[i] = t.bag(r)
-				g := grower{table: t, r: r, weight: bags[i], tries: tries(columns, len(t.columns))}
+				g := grower{table: t, r: r, weight: bags[i], drawn: slices.Clone(columns), tries: tries(share, len(columns))}
 				f[i] = g.tree()
 			}
 		})
@@ -87,8 +86,8 @@ func (t *table) grow(trees int, columns float64, seed uint64) (forest, [][]float
 	return f, votes
 }
 
-func tries(columns float64, all int) int {
-	return max(1, min(all, int(columns*math.Sqrt(float64(all)))))
+func tries(share float64, all int) int {
+	return max(1, min(all, int(share*math.Sqrt(float64(all)))))
 }
 
 // bag draws as many samples as there are, with replacement, within each class, and
@@ -111,11 +110,11 @@ type grower struct {
 	*table
 	r      *rand.Rand
 	weight []float32
-	tries  int
+	tries  int // columns that a split may choose from
 	nodes  tree
 	order  []int
 	left   []float64
-	drawn  []int32 // a permutation of the columns, begun anew from where it stands
+	drawn  []int32 // the columns that may be looked at, shuffled anew from where they stand
 }
 
 func (g *grower) tree() tree {
@@ -126,10 +125,6 @@ func (g *grower) tree() tree {
 		}
 	}
 	g.left = make([]float64, g.classes)
-	g.drawn = make([]int32, len(g.columns))
-	for i := range g.drawn {
-		g.drawn[i] = int32(i)
-	}
 	g.split(in)
 	g.nodes.sum(g.classes)
 	return g.nodes
@@ -157,7 +152,7 @@ func (g *grower) split(in []int) {
 		}
 	}
 	g.nodes = append(g.nodes, n)
-	if kinds < 2 || len(in) < 2*minLeaf {
+	if kinds < 2 {
 		return
 	}
 	column, threshold, ok := g.best(in, all, sum)

@@ -47,7 +47,8 @@ type Model struct {
 	Labels     []string
 
 	vocabulary *vocabulary
-	forest     forest
+	forests    []forest // see experts
+	families   []specialist
 	steps      []step
 	profiles   []profile
 	floors     []float32
@@ -96,8 +97,18 @@ func Train(samples []*Sample, o Options) (*Model, error) {
 			t.columns[c][i] = value
 		}
 	}
-	var votes [][]float32
-	m.forest, votes = t.grow(o.Trees, o.Columns, o.Seed)
+	votes := make([][]float32, len(samples))
+	for k, columns := range m.vocabulary.experts() {
+		f, said := t.grow(o.Trees, columns, o.Columns, o.Seed+uint64(k)<<32)
+		m.forests = append(m.forests, f)
+		for i := range said {
+			votes[i] = agree(votes[i], said[i])
+		}
+	}
+	for i := range votes {
+		normal(votes[i])
+	}
+	m.specialise(t, votes, o)
 	top, right := make([]float32, len(samples)), make([]bool, len(samples))
 	for i := range samples {
 		c := most(votes[i])
@@ -108,6 +119,62 @@ func Train(samples []*Sample, o Options) (*Model, error) {
 	m.weights = weights(m.profiles)
 	m.floors = m.findFloors(samples, t.class)
 	return m, nil
+}
+
+// The forests are experts, each of one kind of feature, and their votes are
+// multiplied (G. E. Hinton, Products of experts, 1999): where one cannot tell, it
+// leaves the word to the other. A vote of none counts as doubt, not as a veto.
+const doubt = 0.02
+
+// experts are the columns of each forest.
+func (v *vocabulary) experts() (list [][]int32) {
+	facts := v.width - len(v.facts)
+	for _, r := range [...][2]int{{0, facts}, {facts, v.width}} {
+		var columns []int32
+		for c := r[0]; c < r[1]; c++ {
+			columns = append(columns, int32(c))
+		}
+		if len(columns) > 0 {
+			list = append(list, columns)
+		}
+	}
+	return list
+}
+
+// agree multiplies votes; nil is one of each.
+func agree(a, b []float32) []float32 {
+	if a == nil {
+		a = make([]float32, len(b))
+		for c := range a {
+			a[c] = 1
+		}
+	}
+	for c := range a {
+		a[c] *= b[c] + doubt
+	}
+	return a
+}
+
+// normal makes the sum of votes one.
+func normal(votes []float32) {
+	sum := float32(0)
+	for _, v := range votes {
+		sum += v
+	}
+	for c := range votes {
+		votes[c] /= sum
+	}
+}
+
+func (f forest) votes(classes int, value func(column int32) float32) []float32 {
+	votes := make([]float32, classes)
+	for _, t := range f {
+		t.vote(votes, value)
+	}
+	for c := range votes {
+		votes[c] /= float32(len(f))
+	}
+	return votes
 }
 
 func most(votes []float32) int {
@@ -148,12 +215,17 @@ func (m *Model) findFloors(samples []*Sample, class []int32) []float32 {
 func (m *Model) Decide(x *Sample) Decision {
 	row := m.vocabulary.vector(x)
 	value := func(c int32) float32 { return row[c] }
-	votes := make([]float32, len(m.Labels))
-	for _, t := range m.forest {
-		t.vote(votes, value)
+	var votes []float32
+	for _, f := range m.forests {
+		votes = agree(votes, f.votes(len(m.Labels), value))
+	}
+	normal(votes)
+	for i := range m.families {
+		s := &m.families[i]
+		s.decide(votes, s.forest.votes(len(m.Labels), value))
 	}
 	c := most(votes)
-	vote := votes[c] / float32(len(m.forest))
+	vote := votes[c]
 	d := Decision{Label: m.Labels[c], Votes: float64(vote), Confidence: float64(confidence(m.steps, vote)), class: int32(c)}
 	known, unknown := m.vocabulary.terms(x)
 	d.Likeness = m.profiles[c].like(m.weights, len(m.Labels), known, unknown, false)
@@ -168,8 +240,23 @@ const maxFeatures = 5
 func (m *Model) Explain(x *Sample, d *Decision) {
 	row := m.vocabulary.vector(x)
 	by := make([]float64, len(row))
-	for _, t := range m.forest {
-		t.why(d.class, func(c int32) float32 { return row[c] }, func(c int32, up float32) { by[c] += float64(up) })
+	value, add := func(c int32) float32 { return row[c] }, func(c int32, up float32) { by[c] += float64(up) }
+	trees := 0
+	for _, f := range m.forests {
+		for _, t := range f {
+			t.why(d.class, value, add)
+			trees++
+		}
+	}
+	for i := range m.families {
+		s := &m.families[i]
+		if !slices.Contains(s.classes, d.class) {
+			continue
+		}
+		for _, t := range s.forest {
+			t.why(d.class, value, add)
+			trees++
+		}
 	}
 	order := make([]int, 0, len(by))
 	for c, up := range by {
@@ -179,6 +266,6 @@ func (m *Model) Explain(x *Sample, d *Decision) {
 	}
 	slices.SortFunc(order, func(a, b int) int { return cmp.Or(cmp.Compare(by[b], by[a]), cmp.Compare(a, b)) })
 	for _, c := range order[:min(len(order), maxFeatures)] {
-		d.Features = append(d.Features, fmt.Sprintf("%s (+%.2f)", m.vocabulary.column(c, row[c]), by[c]/float64(len(m.forest))))
+		d.Features = append(d.Features, fmt.Sprintf("%s (+%.2f)", m.vocabulary.column(c, row[c]), by[c]/float64(trees)))
 	}
 }

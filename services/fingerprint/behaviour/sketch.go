@@ -81,12 +81,24 @@ func (s *Sketch) see(name []byte, at proto.Time) *mark {
 		s.call(key, name)
 	}
 	m := &s.marks[i]
-	at2, _ := slices.BinarySearch(m.times, ms)
-	if at2 < maxTimes {
-		m.times = slices.Insert(m.times, at2, ms)
+	m.note(ms)
+	return m
+}
+
+// apart is how far from each other two events must be to be told apart, in
+// milliseconds: frames that are sent again at once, or seen twice, are one.
+const apart = 10
+
+// note keeps a time among the earliest, one of each slot of apart.
+func (m *mark) note(ms int64) {
+	i, found := slices.BinarySearchFunc(m.times, ms/apart, func(t, slot int64) int { return cmp.Compare(t/apart, slot) })
+	switch {
+	case found:
+		m.times[i] = min(m.times[i], ms)
+	case i < maxTimes:
+		m.times = slices.Insert(m.times, i, ms)
 		m.times = m.times[:min(len(m.times), maxTimes)]
 	}
-	return m
 }
 
 // latest is the mark that began last.
