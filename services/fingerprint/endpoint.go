@@ -35,6 +35,7 @@ const (
 	timerNews  = 'n'
 	timerClean = 'c'
 	timerWatch = 'w'
+	timerFresh = 'b'
 )
 
 // Endpoint is the endpoint fold.
@@ -112,6 +113,7 @@ func (e *Endpoint) flow(tx *stream.Tx, ev *stream.Event, f *proto.Flow) {
 			news = h.speaks(tx, owner, mac, f.Start, f.End) || news
 		}
 		news = h.role(tx, owner, f, asServer) || news
+		h.sketchFlow(tx, owner, f, asServer)
 	}
 	e.changed(tx, owner, h, news)
 }
@@ -262,6 +264,10 @@ func (e *Endpoint) Fire(tx *stream.Tx, t stream.Timer) {
 	case timerClean:
 		h.cleaning = false
 		e.clean(tx, id, h, t.At)
+	case timerFresh:
+		if h.conclude(tx, id) {
+			e.changed(tx, id, h, true)
+		}
 	}
 }
 
@@ -290,10 +296,13 @@ func (e *Endpoint) clean(tx *stream.Tx, id proto.ID, h *host, now proto.Time) {
 // Sweep settles every endpoint at the end of a capture file.
 func (e *Endpoint) Sweep(tx *stream.Tx, _ string, key []byte) {
 	h := hosts.Get(tx, key)
-	if h == nil || (!h.unsent && !h.timer && !h.open && !h.hours[0].unsent && !h.hours[1].unsent) {
+	if h == nil || (!h.unsent && !h.timer && !h.open && h.fresh != freshOpen && !h.hours[0].unsent && !h.hours[1].unsent) {
 		return
 	}
 	h = hosts.Edit(tx, key)
+	if h.conclude(tx, proto.ID(key)) {
+		h.unsent = true
+	}
 	h.timer, h.cleaning, h.watching, h.open = false, false, false, false // timers of the file's time domain end with it
 	e.settle(tx, proto.ID(key), h, true)
 }

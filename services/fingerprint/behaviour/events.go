@@ -21,6 +21,10 @@ func (s *Sketch) Flow(f *proto.Flow, asServer bool) bool {
 	}
 	var room [64]byte
 	port := f.DstPort
+	began := !asServer
+	if turned(f) {
+		port, began = f.SrcPort, !began
+	}
 	if f.Transport != proto.TCP && f.Transport != proto.UDP {
 		port = f.SrcPort // ICMP: the type
 	}
@@ -30,7 +34,7 @@ func (s *Sketch) Flow(f *proto.Flow, asServer bool) bool {
 	} else {
 		b = strconv.AppendUint(b, uint64(port), 10)
 	}
-	b = append(append(b, ' '), scope(f, asServer)...)
+	b = append(append(b, ' '), scope(f, asServer, began)...)
 	m := s.see(b, f.Start)
 	if m == nil {
 		return false
@@ -61,8 +65,21 @@ func (s *Sketch) Flow(f *proto.Flow, asServer bool) bool {
 // lastAssigned is the last of the system ports (RFC 6335).
 const lastAssigned = 1023
 
+// turned reports that the capture began inside the flow with a packet of the
+// server: no handshake was seen, and the first packet came from a port that servers
+// have to one that clients are given.
+func turned(f *proto.Flow) bool {
+	if f.Transport == proto.TCP && f.State != "OTH" && (!strings.HasPrefix(f.State, "RST") || f.SrcRTT|f.DstRTT != 0) {
+		return false
+	}
+	if f.Transport != proto.TCP && f.Transport != proto.UDP {
+		return false
+	}
+	return f.SrcPort < f.DstPort && f.DstPort >= 1024 && (f.SrcPort < 1024 || f.DstPort >= 32768)
+}
+
 // scope says where the other end is, and who began.
-func scope(f *proto.Flow, asServer bool) string {
+func scope(f *proto.Flow, asServer, began bool) string {
 	peer, inside := f.DstIP, f.DstInside
 	if asServer {
 		peer, inside = f.SrcIP, f.SrcInside
@@ -70,9 +87,9 @@ func scope(f *proto.Flow, asServer bool) string {
 	switch {
 	case peer.IsMulticast() || peer == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return "to all"
-	case asServer && inside:
+	case !began && inside:
 		return "from inside"
-	case asServer:
+	case !began:
 		return "from outside"
 	case inside:
 		return "to inside"
@@ -82,7 +99,7 @@ func scope(f *proto.Flow, asServer bool) string {
 
 // Observe adds what a protocol said. It reports whether it counted.
 func (s *Sketch) Observe(o *proto.Observation) bool {
-	if o.DuplicateOfSensor != "" || !own(o) || !s.begin(o.Time) {
+	if o.DuplicateOfSensor != "" || !Own(o) || !s.begin(o.Time) {
 		return false
 	}
 	var room [256]byte
@@ -120,8 +137,8 @@ func (s *Sketch) announce(b []byte, o *proto.Observation, name, value string) bo
 	return s.fact(family, b)
 }
 
-// own reports whether the device itself spoke, and not somebody about it.
-func own(o *proto.Observation) bool {
+// Own reports whether the device itself spoke, and not somebody about it.
+func Own(o *proto.Observation) bool {
 	switch o.Protocol {
 	case "dns", "llmnr", "netbios":
 		return o.Kind != "name"

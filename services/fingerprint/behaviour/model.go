@@ -62,13 +62,20 @@ type Decision struct {
 	Rejected   bool    // it is most likely of no type that was learned
 	Likeness   float64
 	Votes      float64
-	Features   []string // what spoke for it most, the strongest first
+	Features   []Feature // what spoke for it most, the strongest first; see Model.Explain
 
 	class int32
 }
 
 // ErrNothingShared says that there is nothing to learn from.
 var ErrNothingShared = errors.New("train: the samples have nothing in common: no message, flow or announcement of the devices is in two of them")
+
+// Feature is a feature of a device, and by how much it raised the votes for a type
+// on the way down the trees.
+type Feature struct {
+	Name  string
+	Share float64
+}
 
 // Train makes a model of samples.
 func Train(samples []*Sample, o Options) (*Model, error) {
@@ -194,6 +201,7 @@ const (
 	floorShare    = 0.8
 	floorQuantile = 0.1
 	minConfidence = 0.5
+	minLikeness   = 0.33 // whatever a type's own members reach: who does little is like many
 )
 
 func (m *Model) findFloors(samples []*Sample, class []int32) []float32 {
@@ -206,7 +214,7 @@ func (m *Model) findFloors(samples []*Sample, class []int32) []float32 {
 	floors := make([]float32, len(m.Labels))
 	for c, list := range of {
 		slices.Sort(list)
-		floors[c] = float32(floorShare * list[int(floorQuantile*float64(len(list)))])
+		floors[c] = float32(max(minLikeness, floorShare*list[int(floorQuantile*float64(len(list)))]))
 	}
 	return floors
 }
@@ -226,7 +234,7 @@ func (m *Model) Decide(x *Sample) Decision {
 	}
 	c := most(votes)
 	vote := votes[c]
-	d := Decision{Label: m.Labels[c], Votes: float64(vote), Confidence: float64(confidence(m.steps, vote)), class: int32(c)}
+	d := Decision{Label: m.Labels[c], Votes: float64(vote), Confidence: round(float64(confidence(m.steps, vote))), class: int32(c)}
 	known, unknown := m.vocabulary.terms(x)
 	d.Likeness = m.profiles[c].like(m.weights, len(m.Labels), known, unknown, false)
 	d.Rejected = x.Sketch.Empty() || m.vocabulary.stranger(&m.profiles[c], x.facts(m.vocabulary.group)) || d.Confidence < minConfidence || d.Likeness < float64(m.floors[c])
@@ -266,6 +274,6 @@ func (m *Model) Explain(x *Sample, d *Decision) {
 	}
 	slices.SortFunc(order, func(a, b int) int { return cmp.Or(cmp.Compare(by[b], by[a]), cmp.Compare(a, b)) })
 	for _, c := range order[:min(len(order), maxFeatures)] {
-		d.Features = append(d.Features, fmt.Sprintf("%s (+%.2f)", m.vocabulary.column(c, row[c]), by[c]/float64(trees)))
+		d.Features = append(d.Features, Feature{Name: m.vocabulary.column(c, row[c]), Share: round(by[c] / float64(trees))})
 	}
 }

@@ -36,16 +36,19 @@ type mark struct {
 	count uint64
 	times []int64 // milliseconds; the earliest, sorted
 
-	flow                       bool
-	outPackets, inPackets      uint64
-	outPayload, inPayload      uint64
-	minOut, maxOut             uint64 // payload of a flow's first part, over the flows
-	minIn, maxIn               uint64
-	parts                      uint64 // first parts
+	flow                  bool
+	outPackets, inPackets uint64
+	outPayload, inPayload uint64
+	minOut, maxOut        uint64 // payload of a flow's first part, over the flows
+	minIn, maxIn          uint64
+	parts                 uint64 // first parts
 }
 
 // Empty reports that nothing has been seen.
 func (s *Sketch) Empty() bool { return s.first == 0 }
+
+// Begins is the time of the first sign.
+func (s *Sketch) Begins() proto.Time { return s.first }
 
 // Ends is when the device stops being new.
 func (s *Sketch) Ends() proto.Time { return s.first.Add(Window) }
