@@ -2,6 +2,7 @@ package behaviour
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"time"
 
@@ -179,6 +180,8 @@ func (m *mark) sums() [9]*uint64 {
 	return [...]*uint64{&m.outPackets, &m.inPackets, &m.outPayload, &m.inPayload, &m.minOut, &m.maxOut, &m.minIn, &m.maxIn, &m.parts}
 }
 
+var errSketch = errors.New("a kind of event without a time")
+
 // Parse decodes the sketch.
 func (s *Sketch) Parse(b []byte) error {
 	d := stream.NewDecoder(b)
@@ -190,6 +193,9 @@ func (s *Sketch) Parse(b []byte) error {
 		m.count, m.flow = d.Uint(), head&1 != 0
 		for range min(head>>1, maxTimes) {
 			m.times = append(m.times, base+d.Int())
+		}
+		if len(m.times) == 0 {
+			return errSketch
 		}
 		if m.flow {
 			for _, v := range m.sums() {
