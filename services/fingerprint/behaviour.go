@@ -66,7 +66,7 @@ func (h *host) sketched(tx *stream.Tx, id proto.ID, counted bool) {
 
 // conclude judges a new endpoint by its sketch, lets that go, and reports whether
 // there is something to tell. What is of no known type leaves no evidence.
-func (h *host) conclude(tx *stream.Tx, id proto.ID) bool {
+func (e *Endpoint) conclude(tx *stream.Tx, id proto.ID, h *host) bool {
 	if h.fresh != freshOpen {
 		return false
 	}
@@ -75,7 +75,7 @@ func (h *host) conclude(tx *stream.Tx, id proto.ID) bool {
 	if s == nil {
 		return false
 	}
-	x, m := &behaviour.Sample{Sketch: *s}, behaviour.Embedded()
+	x, m := &behaviour.Sample{Sketch: *s}, e.model()
 	d := m.Decide(x)
 	ends := min(s.Ends(), max(h.last, s.Begins()))
 	if d.Rejected {

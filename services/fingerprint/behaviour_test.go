@@ -42,10 +42,35 @@ func hue(who byte, from proto.Time) []proto.Item {
 	return list
 }
 
+// bridges is a model that knows two types: the bridge, and something that only asks
+// for the time.
+func bridges(t *testing.T) *behaviour.Model {
+	t.Helper()
+	var samples []*behaviour.Sample
+	for i := range byte(6) {
+		a, b := &behaviour.Sample{Label: "HueBridge", Sketch: behaviour.NewSketch()}, &behaviour.Sample{Label: "Clock", Sketch: behaviour.NewSketch()}
+		for _, it := range hue(i, noon) {
+			if it.Flow != nil {
+				a.Sketch.Flow(it.Flow, false)
+				continue
+			}
+			a.Sketch.Observe(it.Observation)
+		}
+		b.Sketch.Observe(seen("dhcp", "discover", i, noon, "hostname", "clock"))
+		b.Sketch.Observe(seen("ntp", "client", i, noon.Add(time.Second), "ntp_version", "3"))
+		samples = append(samples, a, b)
+	}
+	m, err := behaviour.Train(samples, behaviour.Options{Trees: 20, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 // TestBehaviourIsToldOnce: after the window, with reasons; and what comes later
 // changes nothing.
 func TestBehaviourIsToldOnce(t *testing.T) {
-	w := newWard(t)
+	w := newWardWith(t, Config{Model: bridges(t)})
 	for _, it := range hue(1, noon) {
 		w.item(it)
 	}
@@ -120,7 +145,7 @@ func TestSketchCostsLittle(t *testing.T) {
 	}
 	var told [2]string
 	for order := range told {
-		w := newWard(t)
+		w := newWardWith(t, Config{Model: bridges(t)})
 		items := hue(1, noon)
 		if order == 1 {
 			slices.Reverse(items)

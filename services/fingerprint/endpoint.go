@@ -8,6 +8,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/stream"
 	"github.com/wardflow/wardflow/proto"
+	"github.com/wardflow/wardflow/services/fingerprint/behaviour"
 )
 
 // Config is what the folds may be told; the zero value asks for the defaults.
@@ -16,6 +17,8 @@ type Config struct {
 	// endpoint is told again at most this long after its first untold change, and at
 	// least half as long: see spread. Default 5 min.
 	Flush time.Duration
+	// Model judges behaviour; nil is the program's.
+	Model *behaviour.Model
 }
 
 const defaultFlush = 5 * time.Minute
@@ -41,6 +44,7 @@ const (
 // Endpoint is the endpoint fold.
 type Endpoint struct {
 	flush time.Duration
+	model func() *behaviour.Model
 }
 
 // NewEndpoint makes the endpoint fold. It emits proto.Summary on
@@ -54,7 +58,11 @@ func NewEndpoint(cfg Config) *Endpoint {
 	if cfg.Flush <= 0 {
 		cfg.Flush = defaultFlush
 	}
-	return &Endpoint{flush: cfg.Flush}
+	e := &Endpoint{flush: cfg.Flush, model: behaviour.Embedded}
+	if cfg.Model != nil {
+		e.model = func() *behaviour.Model { return cfg.Model }
+	}
+	return e
 }
 
 // Name is "endpoint".
@@ -265,7 +273,7 @@ func (e *Endpoint) Fire(tx *stream.Tx, t stream.Timer) {
 		h.cleaning = false
 		e.clean(tx, id, h, t.At)
 	case timerFresh:
-		if h.conclude(tx, id) {
+		if e.conclude(tx, id, h) {
 			e.changed(tx, id, h, true)
 		}
 	}
@@ -300,7 +308,7 @@ func (e *Endpoint) Sweep(tx *stream.Tx, _ string, key []byte) {
 		return
 	}
 	h = hosts.Edit(tx, key)
-	if h.conclude(tx, proto.ID(key)) {
+	if e.conclude(tx, proto.ID(key), h) {
 		h.unsent = true
 	}
 	h.timer, h.cleaning, h.watching, h.open = false, false, false, false // timers of the file's time domain end with it

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -204,8 +205,8 @@ func (w *watcher) item(it proto.Item) {
 	case it.Mirror:
 	case it.Flow != nil:
 		f := it.Flow
-		w.side(f, f.SrcMAC, f.SrcEndpoint, f.SrcPackets, false)
-		w.side(f, f.DstMAC, f.DstEndpoint, f.DstPackets, true)
+		w.side(f, f.SrcMAC, f.SrcIP, f.SrcPackets, false)
+		w.side(f, f.DstMAC, f.DstIP, f.DstPackets, true)
 	case it.Observation != nil:
 		o := it.Observation
 		if o.MAC.IsZero() || o.MAC.IsGroup() || o.Endpoint != proto.MACEndpoint(site, o.MAC) {
@@ -219,20 +220,31 @@ func (w *watcher) item(it proto.Item) {
 	}
 }
 
-func (w *watcher) side(f *proto.Flow, mac proto.MAC, id proto.ID, packets uint64, asServer bool) {
+func (w *watcher) side(f *proto.Flow, mac proto.MAC, ip netip.Addr, packets uint64, asServer bool) {
 	if mac.IsZero() || mac.IsGroup() {
 		return
 	}
-	d := w.of(mac)
+	d, id := w.of(mac), f.SrcEndpoint
+	if asServer {
+		id = f.DstEndpoint
+	}
 	d.sent += packets
+	d.gateway = d.gateway || (packets > 0 && public(ip)) // it brings what others sent
 	if id != proto.MACEndpoint(site, mac) {
-		d.gateway = d.gateway || (packets > 0 && id.IsZero()) // what is outside came through it
 		return
 	}
 	if asServer && packets > 0 && (f.Protocol == "dns" || f.Protocol == "dhcp") {
 		d.gateway = true
 	}
 	d.sketch.Flow(f, asServer)
+}
+
+var home = capture.DefaultHome()
+
+// public reports whether an address is one of the Internet: devices behind a router
+// have others.
+func public(ip netip.Addr) bool {
+	return ip.IsGlobalUnicast() && !slices.ContainsFunc(home, func(p netip.Prefix) bool { return p.Contains(ip.Unmap()) })
 }
 
 // choose says which interface is the device: of those named the one that sent
