@@ -101,6 +101,7 @@ func (d *Device) device(id proto.ID, all []*proto.Summary) *proto.Device {
 	slices.SortStableFunc(evidence, compareEvidence)
 	d.describe(dev, evidence)
 	dev.Attachments = attachments(evidence)
+	dev.Behaviour = behaviourOf(evidence)
 	dev.Evidence = slices.DeleteFunc(evidence, func(v proto.Evidence) bool { return v.Attribute == "oui_vendor" })
 	return dev
 }

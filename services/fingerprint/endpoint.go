@@ -8,6 +8,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/stream"
 	"github.com/wardflow/wardflow/proto"
+	"github.com/wardflow/wardflow/services/fingerprint/behaviour"
 )
 
 // Config is what the folds may be told; the zero value asks for the defaults.
@@ -16,6 +17,8 @@ type Config struct {
 	// endpoint is told again at most this long after its first untold change, and at
 	// least half as long: see spread. Default 5 min.
 	Flush time.Duration
+	// Model judges behaviour; nil is the program's.
+	Model *behaviour.Model
 }
 
 const defaultFlush = 5 * time.Minute
@@ -35,11 +38,13 @@ const (
 	timerNews  = 'n'
 	timerClean = 'c'
 	timerWatch = 'w'
+	timerFresh = 'b'
 )
 
 // Endpoint is the endpoint fold.
 type Endpoint struct {
 	flush time.Duration
+	model func() *behaviour.Model
 }
 
 // NewEndpoint makes the endpoint fold. It emits proto.Summary on
@@ -53,7 +58,11 @@ func NewEndpoint(cfg Config) *Endpoint {
 	if cfg.Flush <= 0 {
 		cfg.Flush = defaultFlush
 	}
-	return &Endpoint{flush: cfg.Flush}
+	e := &Endpoint{flush: cfg.Flush, model: behaviour.Embedded}
+	if cfg.Model != nil {
+		e.model = func() *behaviour.Model { return cfg.Model }
+	}
+	return e
 }
 
 // Name is "endpoint".
@@ -112,6 +121,7 @@ func (e *Endpoint) flow(tx *stream.Tx, ev *stream.Event, f *proto.Flow) {
 			news = h.speaks(tx, owner, mac, f.Start, f.End) || news
 		}
 		news = h.role(tx, owner, f, asServer) || news
+		h.sketchFlow(tx, owner, f, asServer)
 	}
 	e.changed(tx, owner, h, news)
 }
@@ -262,6 +272,10 @@ func (e *Endpoint) Fire(tx *stream.Tx, t stream.Timer) {
 	case timerClean:
 		h.cleaning = false
 		e.clean(tx, id, h, t.At)
+	case timerFresh:
+		if e.conclude(tx, id, h) {
+			e.changed(tx, id, h, true)
+		}
 	}
 }
 
@@ -290,10 +304,13 @@ func (e *Endpoint) clean(tx *stream.Tx, id proto.ID, h *host, now proto.Time) {
 // Sweep settles every endpoint at the end of a capture file.
 func (e *Endpoint) Sweep(tx *stream.Tx, _ string, key []byte) {
 	h := hosts.Get(tx, key)
-	if h == nil || (!h.unsent && !h.timer && !h.open && !h.hours[0].unsent && !h.hours[1].unsent) {
+	if h == nil || (!h.unsent && !h.timer && !h.open && h.fresh != freshOpen && !h.hours[0].unsent && !h.hours[1].unsent) {
 		return
 	}
 	h = hosts.Edit(tx, key)
+	if e.conclude(tx, proto.ID(key), h) {
+		h.unsent = true
+	}
 	h.timer, h.cleaning, h.watching, h.open = false, false, false, false // timers of the file's time domain end with it
 	e.settle(tx, proto.ID(key), h, true)
 }

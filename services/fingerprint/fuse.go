@@ -100,10 +100,13 @@ func (h *hypothesis) tells(value string, weight float64) bool {
 // facts makes all facts of a device from its evidence.
 func (s *signatures) facts(evidence []proto.Evidence) map[string]*proto.Fact {
 	votes := map[string][]Vote{}
-	skip := foreignTags(evidence)
+	skip, medical := foreignTags(evidence), speaksMedical(evidence)
 	for i := range evidence {
 		v := &evidence[i]
 		if skip && v.Protocol == "dicom" && dataSetTags[v.Attribute] {
+			continue
+		}
+		if medical && v.Protocol == protocolBehaviour {
 			continue
 		}
 		s.vote(votes, v)

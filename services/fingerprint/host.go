@@ -35,6 +35,7 @@ type host struct {
 	window      int64         // number of the window that seen is about
 	hours       [2]hourTotals // the two latest hours; index 1 is the later one
 	pairCount   uint64        // new pairs in hours[1]
+	fresh       uint64        // freshUnknown, freshOpen, freshOver: whether its behaviour is being sketched
 	news        uint64        // newsNone, newsTold, newsWaiting: what has been told since the last flush
 	unsent      bool          // something has changed since the last summary
 	timer       bool          // a flush timer is under way
@@ -97,7 +98,7 @@ func (h *host) AppendTo(b []byte) []byte {
 		b = stream.AppendUint(b, s)
 	}
 	b = stream.AppendInt(b, h.window)
-	b = stream.AppendUint(stream.AppendUint(b, h.pairCount), h.news)
+	b = stream.AppendUint(stream.AppendUint(stream.AppendUint(b, h.pairCount), h.news), h.fresh)
 	for i := range h.hours {
 		t := &h.hours[i]
 		b = stream.AppendInt(b, t.hour)
@@ -131,7 +132,7 @@ func (h *host) Parse(b []byte) error {
 	for i := range h.seen {
 		h.seen[i] = d.Uint()
 	}
-	h.window, h.pairCount, h.news = d.Int(), d.Uint(), d.Uint()
+	h.window, h.pairCount, h.news, h.fresh = d.Int(), d.Uint(), d.Uint(), d.Uint()
 	for i := range h.hours {
 		t := &h.hours[i]
 		if t.hour = d.Int(); t.hour == 0 {

@@ -108,6 +108,7 @@ func (e *Endpoint) observation(tx *stream.Tx, ev *stream.Event, o *proto.Observa
 	}
 	news = note(tx, id, o) || news
 	news = noteUse(tx, id, o) || news
+	h.sketchObservation(tx, o)
 	e.changed(tx, id, h, news)
 }
 

@@ -24,13 +24,15 @@ type ward struct {
 	rows     int
 }
 
-func newWard(t testing.TB) *ward {
+func newWard(t testing.TB) *ward { return newWardWith(t, Config{}) }
+
+func newWardWith(t testing.TB, cfg Config) *ward {
 	w := &ward{
 		t: t, batch: proto.Batch{Site: "st-alban", Sensor: "tap", Producer: "p", Domain: "file"},
 		devices: map[proto.ID]*proto.Device{}, bindings: map[proto.ID]*proto.Binding{}, summary: map[proto.ID]*proto.Summary{},
 		pairs: map[proto.Pair]proto.Pair{}, activity: map[proto.Activity]proto.Activity{},
 	}
-	l, err := stream.NewLocal(w.take, NewEndpoint(Config{}), NewDevice(Config{}))
+	l, err := stream.NewLocal(w.take, NewEndpoint(cfg), NewDevice(Config{}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -165,6 +165,8 @@ var without = map[string][]string{
 	"replay":     {"data-dir", "log-level"},
 	"dissect":    {"data-dir", "log-level"},
 	"script":     {"config", "set", "data-dir", "log-level"},
+	"evaluate":   {"config", "set", "data-dir", "log-level"},
+	"train":      {"config", "set", "data-dir", "log-level"},
 	"version":    {"config", "set", "data-dir", "log-level"},
 	"completion": {"config", "set", "data-dir", "log-level"},
 }

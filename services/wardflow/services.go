@@ -14,7 +14,7 @@ import (
 // runs the very same units in one process.
 type serviceCommands struct {
 	Capture     captureCmd     `cmd:"" group:"services" help:"Capture: packets to flows and observations on Kafka."`
-	Fingerprint fingerprintCmd `cmd:"" group:"services" help:"Fingerprint: what every device is."`
+	Fingerprint fingerprintCmd `cmd:"" group:"services" help:"Fingerprint: what every device is; and what its classification by behaviour is worth."`
 	Anomaly     anomalyCmd     `cmd:"" group:"services" help:"Anomaly: what is out of the ordinary."`
 	Score       scoreCmd       `cmd:"" group:"services" help:"Risk service: how much risk every device carries, and why."`
 	Rollcall    rollcallCmd    `cmd:"" group:"services" help:"Sensor service: which live sensors are heard, which are away, and what has changed."`
@@ -80,13 +80,6 @@ func (f *foldFlags) run(ctx context.Context, g *globals, io *streams, service fo
 		specs, _ := foldUnits(s.cfg, e, s.log, service, f.Instance)
 		return specs
 	})
-}
-
-type fingerprintCmd struct{ foldFlags }
-
-// Run implements the command.
-func (c *fingerprintCmd) Run(ctx context.Context, g *globals, io *streams) error {
-	return c.run(ctx, g, io, fingerprintService)
 }
 
 type anomalyCmd struct{ foldFlags }
