@@ -211,22 +211,24 @@ func BenchmarkPatterns(b *testing.B) {
 			strconv.Itoa(at)+", "+strconv.Itoa(min(chunk, n-at))+")")
 	}
 	var one string
-	if r := rows(b, s, "SELECT lower(hex("+id("4711")+"))"); len(r) == 1 {
+	if r := rows(b, s, "SELECT toString("+id("4711")+")"); len(r) == 1 {
 		one = fmt.Sprint(r[0][0])
 	}
 	for _, c := range []struct{ name, sql string }{
-		{"device", "SELECT server_device, port, protocol, sum(flows), sum(src_bytes), min(first), max(last) FROM v_patterns WHERE site = 'north' AND client_endpoint = '" + one + "' GROUP BY 1, 2, 3"},
+		{"device", "SELECT server_device, port, protocol, sum(flows), sum(src_bytes), min(first), max(last) FROM v_patterns WHERE site = 'north' AND client_uuid = toUUID('" + one + "') GROUP BY 1, 2, 3"},
 		{"types", "SELECT client_type, server_type, direction, protocol, sum(flows), sum(src_bytes) FROM v_patterns WHERE day = today() GROUP BY 1, 2, 3, 4"},
 		{"internet", "SELECT client_device, server_ip, port, sum(src_bytes) FROM v_patterns WHERE site = 'north' AND day = today() AND direction = 'to_internet' GROUP BY 1, 2, 3 ORDER BY 4 DESC LIMIT 20"},
 		{"pairs/types", "SELECT client_type, server_type, protocol, sum(flows), sum(src_bytes) FROM v_pairs WHERE toDate(hour) = today() GROUP BY 1, 2, 3"},
 	} {
 		b.Run(c.name, func(b *testing.B) {
+			before := serverCPU()
 			for range b.N {
 				if len(rows(b, s, c.sql)) == 0 {
 					b.Fatal("no rows")
 				}
 			}
 			b.ReportMetric(float64(n), "rows")
+			b.ReportMetric((serverCPU()-before).Seconds()*1e3/float64(b.N), "server_cpu_ms/op")
 		})
 	}
 }

@@ -218,7 +218,8 @@ var patternsSelect = `SELECT
         (p.endpoint != ` + zeroID + `) AND (p.peer_id != ` + zeroID + `), 'inside', p.peer_id = ` + zeroID + `, if(` + private("p.peer_ip") + `, 'to_elsewhere', 'to_internet'),
         if(` + private("p.client_ip") + `, 'from_elsewhere', 'from_internet')) AS direction,
     p.transport AS transport, p.port AS port, p.protocol AS protocol, p.flows AS flows, p.src_packets AS src_packets, p.src_bytes AS src_bytes,
-    p.dst_packets AS dst_packets, p.dst_bytes AS dst_bytes, p.hours AS hours, p.first AS first, p.last AS last, ` + hexID("p.endpoint") + ` AS client_endpoint, ` + hexID("p.peer_id") + ` AS server_endpoint
+    p.dst_packets AS dst_packets, p.dst_bytes AS dst_bytes, p.hours AS hours, p.first AS first, p.last AS last, ` + hexID("p.endpoint") + ` AS client_endpoint, ` + hexID("p.peer_id") + ` AS server_endpoint,
+    p.endpoint AS client_uuid, p.peer_id AS server_uuid
 FROM (SELECT site, toDate(hour) AS day, endpoint, peer_id, client_ip, peer_ip, transport, port, protocol, sum(flows) AS flows, sum(src_packets) AS src_packets, sum(src_bytes) AS src_bytes,
         sum(dst_packets) AS dst_packets, sum(dst_bytes) AS dst_bytes, count() AS hours, min(first) AS first, max(last) AS last
     FROM $db.pairs_hourly FINAL GROUP BY site, day, endpoint, peer_id, client_ip, peer_ip, transport, port, protocol) AS p
@@ -297,7 +298,7 @@ last_seen: its last packet
 online_h_day: hours online a day`),
 	},
 	{
-		Name: "v_patterns", SQL: patternsSelect, Comment: "Who talks to whom by day, with the devices as they stand: give a day or a client_endpoint to read little.",
+		Name: "v_patterns", SQL: patternsSelect, Comment: "Who talks to whom by day, with the devices as they stand: give a site and a client_uuid to read little.",
 		Columns: doc(`site: site
 day: day, UTC
 client_device: device of the client, NULL when outside
@@ -325,6 +326,8 @@ hours: hours of the day in which they talked
 first: first packet
 last: last packet
 client_endpoint: endpoint of the client
-server_endpoint: endpoint of the server`),
+server_endpoint: endpoint of the server
+client_uuid: the same as a UUID; WHERE site = ... AND client_uuid = toUUID(client_endpoint) reads only its rows
+server_uuid: the server's`),
 	},
 }
