@@ -34,7 +34,7 @@ func (h *host) present(tx *stream.Tx, id proto.ID, first, last proto.Time) {
 
 // usage adds to a summary what it says of presence and use.
 func (h *host) usage(tx *stream.Tx, id proto.ID, s *proto.Summary) {
-	after := time.Duration(offlineAfter)
+	after := offlineAfter
 	if u := uses.Get(tx, id[:]); u != nil {
 		if u.due(tx.Now()) {
 			u = uses.Edit(tx, id[:])
@@ -60,7 +60,7 @@ func (h *host) watch(tx *stream.Tx, id proto.ID) {
 // silent reports whether the endpoint is silent for so long that it counts as
 // offline; else it goes on watching.
 func (h *host) silent(tx *stream.Tx, id proto.ID, t stream.Timer) bool {
-	after := time.Duration(offlineAfter)
+	after := offlineAfter
 	if u := uses.Get(tx, id[:]); u != nil {
 		after = u.habit.offlineAfter(h.last)
 	}

@@ -57,7 +57,7 @@ func TestTimeline(t *testing.T) {
 	use := func(how uint8, key string, from, to float64, outcome string) proto.Use {
 		return proto.Use{How: how, Key: key, Start: minute(from), End: minute(to), Outcome: outcome, Open: outcome == "unknown", Signs: 1}
 	}
-	step, study, infusion, monitor := uint8(proto.UseStep), uint8(proto.UseStudy), uint8(proto.UseInfusion), uint8(proto.UseMonitoring)
+	step, study, infusion, monitor := proto.UseStep, proto.UseStudy, proto.UseInfusion, proto.UseMonitoring
 	for _, c := range []struct {
 		name  string
 		spans []proto.Span
