@@ -98,25 +98,14 @@ func (c *coverageCmd) devices(ctx context.Context, g *globals, io *streams) (lis
 		}
 		return list, err
 	}
-	return list, withStore(ctx, g, io, func(s *store.Store) error {
-		r, err := s.Query(ctx, "SELECT record FROM v_devices")
-		if err != nil {
-			return err
-		}
-		defer func() { _ = r.Close() }()
-		for r.Next() {
-			v, err := r.Values()
-			if err != nil {
-				return err
-			}
-			d := new(proto.Device)
-			if err := json.Unmarshal([]byte(fmt.Sprint(v[0])), d); err != nil {
-				return fmt.Errorf("read device record: %w", err)
-			}
+	err = withStore(ctx, g, io, func(s *store.Store) error {
+		all, err := storedDevices(ctx, s)
+		for _, d := range all {
 			keep(d)
 		}
-		return r.Err()
+		return err
 	})
+	return list, err
 }
 
 func showCoverage(out *screen, r *coverage.Report) error {
