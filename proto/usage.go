@@ -22,6 +22,7 @@ type Use struct {
 	Open       bool   // nothing has said that it is over
 	Guessed    bool   // its start was not seen
 	Outcome    string // completed, discontinued, unknown
+	Signs      uint64 // how many there were: what lies between two is how exactly its end is known
 }
 
 // Usage is an interval of a device's life in one state; the keys are those of
@@ -86,7 +87,7 @@ func (w *writer) uses(list []Use) {
 	w.array(len(list))
 	for i := range list {
 		u := &list[i]
-		w.array(7)
+		w.array(8)
 		w.uint(uint64(u.How))
 		w.string(u.Key)
 		w.int(int64(u.Start))
@@ -94,6 +95,7 @@ func (w *writer) uses(list []Use) {
 		w.bool(u.Open)
 		w.bool(u.Guessed)
 		w.string(u.Outcome)
+		w.uint(u.Signs)
 	}
 }
 
@@ -106,7 +108,7 @@ func (r *reader) uses() []Use {
 		var u Use
 		r.nested(func(in *reader) {
 			in.array()
-			u = Use{How: uint8(in.uint()), Key: in.string(), Start: Time(in.int()), End: Time(in.int()), Open: in.bool(), Guessed: in.bool(), Outcome: in.word()}
+			u = Use{How: uint8(in.uint()), Key: in.string(), Start: Time(in.int()), End: Time(in.int()), Open: in.bool(), Guessed: in.bool(), Outcome: in.word(), Signs: in.uint()}
 			in.end()
 		})
 		if r.err != nil {

@@ -190,3 +190,45 @@ func BenchmarkInsertFlows(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkPatterns asks v_patterns of a day of 50,000 devices: 3 million hours of
+// conversations (WARDFLOW_BENCH_ROWS for another number).
+func BenchmarkPatterns(b *testing.B) {
+	n, err := strconv.Atoi(os.Getenv("WARDFLOW_BENCH_ROWS"))
+	if err != nil {
+		n = 3_000_000
+	}
+	s := migrated(b)
+	id := func(x string) string { return "reinterpretAsUUID(sipHash128(" + x + "))" }
+	const client, peer = "number % 50000", "intDiv(number, 50000) % 8"
+	exec(b, s, "INSERT INTO bindings (kafka_time, endpoint, valid_from, device_id, site, category, type) SELECT now(), "+id("number")+", now(), "+id("number")+", 'north', 'medical', ['ct', 'infusion_pump', 'patient_monitor', 'pacs'][number % 4 + 1] FROM numbers(50000)")
+	exec(b, s, "INSERT INTO devices (kafka_time, device_id, site, category, type, row_version) SELECT now(), "+id("number")+", 'north', 'medical', ['ct', 'infusion_pump', 'patient_monitor', 'pacs'][number % 4 + 1], 1 FROM numbers(50000)")
+	const chunk = 500_000
+	for at := 0; at < n; at += chunk {
+		exec(b, s, "INSERT INTO pairs_hourly (kafka_time, site, endpoint, hour, peer_id, client_ip, peer_ip, transport, port, protocol, flows, src_bytes, first, last, row_version) SELECT now(), 'north', "+
+			id(client)+", toStartOfDay(now()) + toIntervalHour(intDiv(number, 400000) % 24), if("+peer+" = 7, toUUID('00000000-0000-0000-0000-000000000000'), "+id(peer+" * 7")+"), toIPv6(IPv4NumToString(toUInt32(167772160 + "+client+
+			"))), toIPv6(if("+peer+" = 7, '198.51.100.7', IPv4NumToString(toUInt32(167772160 + "+peer+" * 7)))), 'tcp', [104, 443, 2575, 53]["+peer+" % 4 + 1], 'tls', 3, 1000, now(), now(), 1 FROM numbers("+
+			strconv.Itoa(at)+", "+strconv.Itoa(min(chunk, n-at))+")")
+	}
+	var one string
+	if r := rows(b, s, "SELECT toString("+id("4711")+")"); len(r) == 1 {
+		one = fmt.Sprint(r[0][0])
+	}
+	for _, c := range []struct{ name, sql string }{
+		{"device", "SELECT server_device, port, protocol, sum(flows), sum(src_bytes), min(first), max(last) FROM v_patterns WHERE site = 'north' AND client_uuid = toUUID('" + one + "') GROUP BY 1, 2, 3"},
+		{"types", "SELECT client_type, server_type, direction, protocol, sum(flows), sum(src_bytes) FROM v_patterns WHERE day = today() GROUP BY 1, 2, 3, 4"},
+		{"internet", "SELECT client_device, server_ip, port, sum(src_bytes) FROM v_patterns WHERE site = 'north' AND day = today() AND direction = 'to_internet' GROUP BY 1, 2, 3 ORDER BY 4 DESC LIMIT 20"},
+		{"pairs/types", "SELECT client_type, server_type, protocol, sum(flows), sum(src_bytes) FROM v_pairs WHERE toDate(hour) = today() GROUP BY 1, 2, 3"},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			before := serverCPU()
+			for range b.N {
+				if len(rows(b, s, c.sql)) == 0 {
+					b.Fatal("no rows")
+				}
+			}
+			b.ReportMetric(float64(n), "rows")
+			b.ReportMetric((serverCPU()-before).Seconds()*1e3/float64(b.N), "server_cpu_ms/op")
+		})
+	}
+}

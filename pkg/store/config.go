@@ -42,6 +42,10 @@ type Config struct {
 	// rows survive a power cut and not only a killed server.
 	Fsync   bool    `yaml:"fsync"`
 	Analyst Analyst `yaml:"analyst"`
+	// OperatingHours are patterns that utilisation is measured against, by type,
+	// site/type, or site/ for a whole site: "mon-fri 08:00-18:00".
+	OperatingHours map[string]string `yaml:"operating_hours"`
+	TimeZone       string            `yaml:"time_zone"` // of the days and hours of utilisation
 }
 
 // TLS of the connection. Files are PEM.
@@ -79,6 +83,7 @@ func Default() Config {
 		DialTimeout: 5 * time.Second, ReadTimeout: time.Minute, MaxConns: 8,
 		Retention: Retention{Days: 30, RollupDays: 400},
 		Analyst:   Analyst{User: "analyst", MaxMemory: 2 << 30, MaxSeconds: 60, QueriesPerH: 3600},
+		TimeZone:  "UTC",
 	}
 }
 
@@ -129,6 +134,17 @@ func (c *Config) Validate() error {
 		bad("max_conns: %d must be at least 1", c.MaxConns)
 	}
 	errs = append(errs, c.Retention.validate()...)
+	for _, key := range sortedKeys(c.OperatingHours) {
+		if key == "" || key == "/" {
+			bad("operating_hours: %q names nothing; use a type (ct), a site and a type (north/ct), or a site (north/)", key)
+		}
+		if _, err := parseHours(c.OperatingHours[key]); err != nil {
+			bad("operating_hours.%s: %w", key, err)
+		}
+	}
+	if _, err := time.LoadLocation(c.TimeZone); err != nil || c.TimeZone == "" || c.TimeZone == "Local" {
+		bad("time_zone: %q is not the name of a time zone, such as Europe/Berlin or UTC", c.TimeZone)
+	}
 	errs = append(errs, c.TLS.validate()...)
 	if c.Analyst.User != "" && !nameRE.MatchString(c.Analyst.User) {
 		bad("analyst.user: %q is no plain name; use lower-case letters, digits and _", c.Analyst.User)

@@ -54,10 +54,12 @@ type layout struct {
 	replicated bool
 	retention  Retention
 	fsync      bool
+	hours      map[string]string // operating hours
+	zone       string
 }
 
 func (c *Config) layout() layout {
-	return layout{database: c.Database, cluster: c.Cluster, replicated: c.Cluster != "" && !c.Unreplicated, retention: c.Retention, fsync: c.Fsync}
+	return layout{database: c.Database, cluster: c.Cluster, replicated: c.Cluster != "" && !c.Unreplicated, retention: c.Retention, fsync: c.Fsync, hours: c.OperatingHours, zone: c.TimeZone}
 }
 
 // local is the name of the table that holds rows: inserts and counts go there.
@@ -191,7 +193,8 @@ func (l layout) createDistributed(t *Table) string {
 }
 
 // View is a documented, read-only face of the tables. In SQL, $db is the
-// database, and $global makes a join's right side be computed once in a cluster.
+// database, $global makes a join's right side be computed once in a cluster, $pattern
+// is the operating hours of device d, and $zone the time zone of its days.
 type View struct {
 	Name    string
 	Comment string
@@ -204,7 +207,7 @@ func (l layout) viewSQL(v *View) string {
 	if l.cluster != "" {
 		global = "GLOBAL "
 	}
-	return strings.TrimSpace(strings.NewReplacer("$db", l.database, "$global ", global).Replace(v.SQL))
+	return strings.TrimSpace(strings.NewReplacer("$db", l.database, "$global ", global, "$pattern", l.operatingHours(), "$zone", quote(l.zone)).Replace(v.SQL))
 }
 
 func (l layout) createView(v *View) string {

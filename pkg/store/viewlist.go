@@ -1,6 +1,9 @@
 package store
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // deviceDoc documents the columns that every view with a device joined has.
 const deviceDoc = `
@@ -24,7 +27,9 @@ site: site
 endpoint: endpoint of the change` + deviceDoc
 
 // views is every view, in the order in which they are made.
-var views = []View{
+var views = slices.Concat(mainViews, utilisationViews)
+
+var mainViews = []View{
 	{
 		Name: "v_flows", SQL: strings.Replace(flowsSelect, "$flows", "$db.flows", 1) + "\nWHERE f." + noCanary,
 		Comment: "Parts of flows with the devices of both ends, by endpoint and time. Give a site and a start to read little.",

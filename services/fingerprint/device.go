@@ -63,7 +63,7 @@ func (d *Device) tell(tx *stream.Tx, id proto.ID, all []*proto.Summary, news *pr
 	st.version++
 	dev := d.device(id, all)
 	dev.Version = st.version
-	dev.LastState = d.usage(tx, dev, news)
+	dev.LastState = d.usage(tx, dev, all, news)
 	tx.Emit(stream.Output{Topic: proto.TopicDevices, Kind: proto.KindDevice, Lane: id.Lane(), Key: id[:], Value: dev.AppendJSON(nil), Time: tx.Now()})
 	for _, s := range all {
 		d.bind(tx, st, dev, s)

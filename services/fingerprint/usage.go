@@ -2,8 +2,8 @@ package fingerprint
 
 import (
 	"cmp"
-	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/wardflow/wardflow/proto"
@@ -39,6 +39,9 @@ const (
 	tellUse = 15 * time.Minute
 
 	shortestUse = time.Second // what a single message shows
+
+	// mostAfterSign bounds what is added to the last sign of a use that nothing ended.
+	mostAfterSign = 5 * time.Minute
 )
 
 // How long after its last sign a use that nobody ended is over, by how it is known.
@@ -105,26 +108,48 @@ func (t *timeline) see(s proto.Span) {
 	t.spans = kept
 }
 
-// use adds or renews a use.
-func (t *timeline) use(u proto.Use) {
-	t.decoded = true
-	if i := slices.IndexFunc(t.uses, func(x proto.Use) bool { return x.How == u.How && x.Key == u.Key && x.Start == u.Start }); i >= 0 {
-		t.uses[i] = u
-		return
+// takes takes over what an endpoint, named by the tag of its keys, tells of its uses:
+// all those of the last hours. What is told takes the place of what was by kind, key
+// and time, and what is not told any more was none.
+func (t *timeline) takes(tag string, uses []proto.Use, now proto.Time) {
+	t.uses = slices.DeleteFunc(t.uses, func(x proto.Use) bool {
+		_, of, _ := strings.Cut(x.Key, keyTag)
+		return of == tag && (now.Sub(x.End) < recentUse/2 || slices.ContainsFunc(uses, func(u proto.Use) bool {
+			return u.How == x.How && keyTag+tag == strings.TrimPrefix(x.Key, u.Key) && (x.Start <= u.End && u.Start <= x.End)
+		}))
+	})
+	for _, u := range uses {
+		u.Key += keyTag + tag
+		if over(&u, now) && useEnd(&u, now) <= t.from {
+			continue
+		}
+		t.decoded = true
+		i, _ := slices.BinarySearchFunc(t.uses, u, func(x, u proto.Use) int {
+			return cmp.Or(cmp.Compare(x.Start, u.Start), cmp.Compare(x.How, u.How), cmp.Compare(x.Key, u.Key))
+		})
+		t.uses = slices.Insert(t.uses, i, u)
 	}
-	if u.End <= t.from && !u.Open {
-		return
-	}
-	i, _ := slices.BinarySearchFunc(t.uses, u.Start, func(x proto.Use, at proto.Time) int { return cmp.Compare(x.Start, at) })
-	t.uses = slices.Insert(t.uses, i, u)
-	if len(t.uses) > maxSessions {
-		t.uses = slices.Delete(t.uses, 0, 1)
+	if n := len(t.uses) - maxSessions; n > 0 {
+		t.uses = slices.Delete(t.uses, 0, n)
 	}
 }
 
 // over reports whether a use has ended by now.
 func over(u *proto.Use, now proto.Time) bool {
 	return !u.Open || now.Sub(u.End) > useGaps[u.How]
+}
+
+// useEnd is when a use ended, as far as its signs show: one that goes on has not.
+// Reports come at intervals, so one that ends by silence ended on average half an
+// interval after the last of them.
+func useEnd(u *proto.Use, now proto.Time) proto.Time {
+	end := max(u.End, u.Start.Add(shortestUse))
+	switch {
+	case !u.Open || u.How == proto.UseStudy || u.How == proto.UseTest || u.How == proto.UseStep:
+	case u.Signs > 1 && over(u, now):
+		end = max(end, u.End.Add(min(u.End.Sub(u.Start)/time.Duration(u.Signs-1)/2, mostAfterSign)))
+	}
+	return end
 }
 
 // first and last are the ends of all that is known.
@@ -146,11 +171,11 @@ func (t *timeline) last() proto.Time {
 
 // lines cuts the time from first to last into intervals of one state each: uses as
 // they are, what is left of presence idle, and silences that are long enough offline.
-func (t *timeline) lines() []proto.Usage {
+func (t *timeline) lines(now proto.Time) []proto.Usage {
 	from, to := t.first(), t.last()
 	var out []proto.Usage
 	at := from
-	for _, u := range t.apart(from, to) {
+	for _, u := range t.apart(from, to, now) {
 		out = t.presence(out, at, u.Start)
 		out = append(out, u)
 		at = u.End
@@ -159,41 +184,47 @@ func (t *timeline) lines() []proto.Usage {
 }
 
 // apart gives the uses as lines that do not overlap: where one begins before another
-// ended, the later takes over, and ends when both have.
-func (t *timeline) apart(from, to proto.Time) []proto.Usage {
+// ended, the later takes over, and ends when both have. What two endpoints of the
+// device say of one use is one line.
+func (t *timeline) apart(from, to, now proto.Time) []proto.Usage {
 	var out []proto.Usage
+	var keys []string
 	for i := range t.uses {
 		u := &t.uses[i]
-		end := u.End
-		if u.Open && !over(u, to) && u.How != proto.UseStudy && u.How != proto.UseTest {
-			end = max(end, to) // it goes on
-		}
-		end = max(end, u.Start.Add(shortestUse))
-		start := max(u.Start, from)
-		if start >= to && len(out) > 0 || start >= end {
-			continue
-		}
 		line := proto.Usage{
-			Start: start, End: min(end, max(to, start)), State: "in_use", Kind: useKinds[u.How], Outcome: u.Outcome,
+			Start: max(u.Start, from), End: useEnd(u, now), State: "in_use", Kind: useKinds[u.How], Outcome: u.Outcome,
 			How: "decoded", Confidence: useConfidence[u.How],
 		}
+		if !over(u, now) && u.How != proto.UseStudy && u.How != proto.UseTest {
+			line.End = max(line.End, to) // it goes on
+		}
+		line.End = min(line.End, max(to, line.Start))
 		if u.Guessed {
 			line.Confidence /= 2
 		}
+		if line.Start >= line.End {
+			continue
+		}
+		key, _, _ := strings.Cut(u.Key, keyTag)
 		if n := len(out); n > 0 && out[n-1].End > line.Start {
-			if out[n-1].Start == line.Start {
-				out[n-1].End = max(out[n-1].End, line.End)
+			last := &out[n-1]
+			if last.Start == line.Start || last.Kind == line.Kind && keys[n-1] == key {
+				if line.End >= last.End && line.Kind == last.Kind {
+					last.Outcome = line.Outcome
+				}
+				last.End = max(last.End, line.End)
 				continue
 			}
-			line.End = max(line.End, out[n-1].End)
-			out[n-1].End = line.Start
+			line.End = max(line.End, last.End)
+			last.End = line.Start
 		}
-		if line.End > line.Start {
-			out = append(out, line)
-		}
+		out, keys = append(out, line), append(keys, key)
 	}
 	return out
 }
+
+// keyTag sets apart, in the key of a use, which endpoint of a device told of it.
+const keyTag = "\x00"
 
 // presence adds idle and offline lines over [from, to).
 func (t *timeline) presence(out []proto.Usage, from, to proto.Time) []proto.Usage {
@@ -241,9 +272,14 @@ func (t *timeline) state(now proto.Time) string {
 }
 
 // horizon is up to when nothing can change any more: news comes at most settleUse
-// late, and a use that goes on will end as a whole.
+// late, and a use that goes on will end as a whole. What reaches up to the last sign
+// of life goes on too, until the device counts as offline.
 func (t *timeline) horizon(now proto.Time) proto.Time {
-	h := min(now.Add(-settleUse), t.last())
+	last := t.last()
+	h := min(now.Add(-settleUse), last)
+	if now.Sub(last) <= t.offline {
+		h = min(h, last-1)
+	}
 	for i := range t.uses {
 		if u := &t.uses[i]; !over(u, now) {
 			h = min(h, u.Start)
@@ -253,12 +289,12 @@ func (t *timeline) horizon(now proto.Time) proto.Time {
 }
 
 // settle forgets what lies before a moment.
-func (t *timeline) settle(at proto.Time) {
+func (t *timeline) settle(at, now proto.Time) {
 	t.from = at
 	for len(t.spans) > 1 && t.spans[0].End < at && t.spans[1].Start <= at {
 		t.spans = t.spans[1:]
 	}
-	t.uses = slices.DeleteFunc(t.uses, func(u proto.Use) bool { return !u.Open && max(u.End, u.Start.Add(shortestUse)) <= at })
+	t.uses = slices.DeleteFunc(t.uses, func(u proto.Use) bool { return over(&u, now) && useEnd(&u, now) <= at })
 }
 
 // habit is how an endpoint keeps silent.
@@ -280,15 +316,4 @@ func (h *habit) offlineAfter(now proto.Time) time.Duration {
 		return offlineAfter
 	}
 	return min(max(2*h.longest, offlineAfterLeast), offlineAfterMost)
-}
-
-// hoursOf gives the hours of lines in a state; "" means online, that is in use or idle.
-func hoursOf(lines []proto.Usage, state string) float64 {
-	var sum time.Duration
-	for i := range lines {
-		if l := &lines[i]; l.State == state || (state == "" && l.State != "offline") {
-			sum += l.End.Sub(l.Start)
-		}
-	}
-	return math.Round(sum.Hours()*1e6) / 1e6
 }

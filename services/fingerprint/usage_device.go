@@ -2,6 +2,7 @@ package fingerprint
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 	"time"
 
@@ -17,7 +18,7 @@ var timelines = stream.NewTable[timelineState](tableTimelines, 0) // group -> wh
 // still change.
 type timelineState struct {
 	timeline
-	told []proto.Usage // their start, end and state alone
+	told []proto.Usage // without device, site and how
 }
 
 // AppendTo encodes the state.
@@ -28,6 +29,7 @@ func (s *timelineState) AppendTo(b []byte) []byte {
 	for i := range s.told {
 		l := &s.told[i]
 		b = stream.AppendString(stream.AppendInt(stream.AppendInt(b, int64(l.Start)), int64(l.End-l.Start)), l.State)
+		b = stream.AppendUint(stream.AppendString(stream.AppendString(b, l.Kind), l.Outcome), uint64(math.Round(l.Confidence*1e4)))
 	}
 	return b
 }
@@ -43,7 +45,7 @@ func (s *timelineState) Parse(b []byte) error {
 	for n := d.Uint(); n > 0 && d.More(); n-- {
 		l := proto.Usage{Start: proto.Time(d.Int())}
 		l.End = l.Start + proto.Time(d.Int())
-		l.State = d.String()
+		l.State, l.Kind, l.Outcome, l.Confidence = d.String(), d.String(), d.String(), float64(d.Uint())/1e4
 		s.told = append(s.told, l)
 	}
 	return d.Err()
@@ -51,23 +53,26 @@ func (s *timelineState) Parse(b []byte) error {
 
 // usage takes in what a summary says of its endpoint's presence and use, tells the
 // lines that follow from it, and gives the device's state.
-func (d *Device) usage(tx *stream.Tx, dev *proto.Device, s *proto.Summary) string {
-	t := timelines.Edit(tx, dev.DeviceID[:])
-	t.offline = time.Duration(s.Offline) * time.Second
+func (d *Device) usage(tx *stream.Tx, dev *proto.Device, all []*proto.Summary, s *proto.Summary) string {
+	t, now := timelines.Edit(tx, dev.DeviceID[:]), tx.Now()
+	t.offline = offlineAfterMost
+	for _, m := range all { // the one that is heard most often is missed first
+		t.offline = min(t.offline, time.Duration(m.Offline)*time.Second)
+	}
 	for _, p := range s.Presence {
 		t.see(p)
 	}
 	foreign := foreignTags(dev.Evidence)
-	for _, u := range s.Uses {
-		if foreign && u.How == proto.UseStudy {
-			continue // an archive passes on what others made
-		}
-		t.use(u)
+	tag := ""
+	if s.Endpoint != s.Group {
+		tag = string(s.Endpoint[:4])
 	}
-	if foreign {
-		t.uses = slices.DeleteFunc(t.uses, func(u proto.Use) bool { return u.How == proto.UseStudy })
+	news := slices.Clone(s.Uses)
+	if foreign { // an archive passes on what others made
+		isStudy := func(u proto.Use) bool { return u.How == proto.UseStudy }
+		news, t.uses = slices.DeleteFunc(news, isStudy), slices.DeleteFunc(t.uses, isStudy)
 	}
-	now := tx.Now()
+	t.takes(tag, news, now)
 	tell := func(l proto.Usage) {
 		l.DeviceID, l.Site = dev.DeviceID, dev.Site
 		tx.Emit(stream.Output{
@@ -85,7 +90,7 @@ func (s *timelineState) advance(now proto.Time, final bool, tell func(proto.Usag
 	if len(s.spans) == 0 {
 		return
 	}
-	lines, horizon := s.lines(), s.horizon(now)
+	lines, horizon := s.lines(now), s.horizon(now)
 	n := 0
 	for n < len(lines) && lines[n].End <= horizon {
 		n++
@@ -95,17 +100,18 @@ func (s *timelineState) advance(now proto.Time, final bool, tell func(proto.Usag
 		open = open[:1]
 	}
 	var told []proto.Usage
-	for i := range lines[:n+len(open)] {
-		l := lines[i]
+	for i, l := range lines[:n+len(open)] {
 		at := slices.IndexFunc(s.told, func(x proto.Usage) bool { return x.Start == l.Start })
-		same := at >= 0 && s.told[at].End == l.End && s.told[at].State == l.State
-		lag := at >= 0 && s.told[at].State == l.State && i >= n && !final && l.End.Sub(s.told[at].End) < tellUse && l.End >= s.told[at].End
-		if !same && !lag {
+		kept := l
+		kept.How = ""
+		switch {
+		case at < 0:
 			tell(l)
-		}
-		kept := proto.Usage{Start: l.Start, End: l.End, State: l.State}
-		if lag {
+		case s.told[at] == kept:
+		case i >= n && !final && lags(&s.told[at], &l):
 			kept = s.told[at]
+		default:
+			tell(l)
 		}
 		if i >= n {
 			told = append(told, kept)
@@ -119,6 +125,11 @@ func (s *timelineState) advance(now proto.Time, final bool, tell func(proto.Usag
 	}
 	s.told = told
 	if n > 0 {
-		s.settle(lines[n-1].End)
+		s.settle(lines[n-1].End, now)
 	}
+}
+
+// lags reports whether a line that goes on need not be told again yet.
+func lags(told, l *proto.Usage) bool {
+	return told.State == l.State && told.Kind == l.Kind && l.End >= told.End && l.End.Sub(told.End) < tellUse
 }

@@ -22,6 +22,8 @@ type ward struct {
 	pairs    map[proto.Pair]proto.Pair
 	activity map[proto.Activity]proto.Activity
 	rows     int
+	usage    map[proto.ID]map[proto.Time]proto.Usage // lines that hold, by device and start
+	lines    int                                     // lines told
 }
 
 func newWard(t testing.TB) *ward { return newWardWith(t, Config{}) }
@@ -31,6 +33,7 @@ func newWardWith(t testing.TB, cfg Config) *ward {
 		t: t, batch: proto.Batch{Site: "st-alban", Sensor: "tap", Producer: "p", Domain: "file"},
 		devices: map[proto.ID]*proto.Device{}, bindings: map[proto.ID]*proto.Binding{}, summary: map[proto.ID]*proto.Summary{},
 		pairs: map[proto.Pair]proto.Pair{}, activity: map[proto.Activity]proto.Activity{},
+		usage: map[proto.ID]map[proto.Time]proto.Usage{},
 	}
 	l, err := stream.NewLocal(w.take, NewEndpoint(cfg), NewDevice(Config{}))
 	if err != nil {
@@ -59,6 +62,10 @@ func (w *ward) take(e stream.Emitted) {
 		if e.Lane != b.Endpoint.Lane() {
 			w.t.Errorf("binding of %s on lane %d", b.Endpoint, e.Lane)
 		}
+	case proto.KindUsage:
+		var u proto.Usage
+		err = json.Unmarshal(e.Value, &u)
+		w.use(u)
 	case proto.KindRollup:
 		var b proto.RollupBatch
 		err = proto.Unmarshal(e.Value, &b)

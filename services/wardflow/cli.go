@@ -32,6 +32,8 @@ type cli struct {
 	Flows      flowsCmd      `cmd:"" group:"look" help:"List flows, the latest first."`
 	Detections detectionsCmd `cmd:"" group:"look" help:"List detections, the latest first."`
 	Risk       riskCmd       `cmd:"" group:"look" help:"List risk scores with what makes them up."`
+	Coverage   coverageCmd   `cmd:"" group:"look" help:"What is not known of devices, networks and the roster, and what to do about it."`
+	Facts      factsCmd      `cmd:"" group:"look" help:"What a device or a model needs to work, as observed: peers, ports, hours, kinds of login."`
 	Sensors    sensorsCmd    `cmd:"" group:"look" help:"The live sensors: list, show, enrol, revoke, configure."`
 	SQL        sqlCmd        `cmd:"" name:"sql" group:"look" help:"Ask ClickHouse in SQL, read-only."`
 	Examples   examplesCmd   `cmd:"" group:"look" help:"Show example queries, or run one."`

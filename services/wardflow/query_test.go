@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +104,57 @@ func fill(t *testing.T, s *store.Store) {
 		f.Add(&fl, &at)
 	}
 	insert(&f.Block)
+	p := store.NewPairBlock()
+	at.Offset++
+	p.Add(&proto.Pair{
+		Site: "north", Hour: noonOfTests, Endpoint: pumpID, PeerID: pacsID, ClientIP: netip.MustParseAddr("10.0.0.1"), PeerIP: netip.MustParseAddr("10.0.0.2"),
+		Transport: proto.TCP, Port: 104, Protocol: "dicom", Flows: 3, SrcBytes: 1000, First: noonOfTests, Last: noonOfTests.Add(time.Minute),
+	}, &at)
+	insert(&p.Block)
+	o := store.NewObservationBlock()
+	login := proto.Observation{Time: noonOfTests, Site: "north", Protocol: "smb", Kind: "login", Endpoint: pumpID}
+	login.Attributes.Set("mechanism", "ntlm")
+	login.Attributes.Set("role", "client")
+	at.Offset++
+	o.Add(&login, &at)
+	insert(&o.Block)
+}
+
+// TestCoverageAndFacts: what is not known, and what a device needs, from ClickHouse
+// and from a folder.
+func TestCoverageAndFacts(t *testing.T) {
+	env, dir := filled(t), t.TempDir()
+	for name, text := range map[string]string{
+		"hospital.yaml": "subnets: [{cidr: 10.0.0.0/24, site: north}, {cidr: 10.7.0.0/24, site: north, name: Radiology}]\nroster: [{mac: 'f8:c6:78:10:42:01'}, {serial: gone-1, name: lost pump}]\n",
+		"bad.yaml":      "roster: [{name: pump}]\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+		want []string
+	}{
+		{[]string{"coverage"}, 0, []string{"3 devices", "manufacturer", "100 %", "What to do"}},
+		{[]string{"coverage", "--site", "north", "--context", filepath.Join(dir, "hospital.yaml")}, 0, []string{"2 devices", "10.7.0.0/24", "lost pump", "1 of 2 devices of the roster"}},
+		{[]string{"coverage", "--format", "json", "--context", filepath.Join(dir, "hospital.yaml")}, 0, []string{`"unseen_networks":[{"cidr":"10.7.0.0/24","site":"north","name":"Radiology"}]`}},
+		{[]string{"coverage", "--context", filepath.Join(dir, "bad.yaml")}, 2, []string{"roster[0]: has none of mac, serial, hostname, ip"}},
+		{[]string{"coverage", "--from", dir}, 1, []string{"devices.jsonl", "wardflow replay --out"}},
+		{[]string{"facts"}, 2, []string{"name a device, or a model with --model"}},
+		{[]string{"facts", "f8:c6:78:10:42:01"}, 0, []string{"1 device", "asks", "pacs", "104", "dicom", "12", "ntlm"}},
+		{[]string{"facts", pacsID.String(), "-o", "json"}, 0, []string{`"direction":"answers","peer":"infusion_pump","transport":"tcp","port":104,"protocol":"dicom","peers":1,"devices":1,"flows":3,"bytes":1000,"hours":[12]`}},
+		{[]string{"facts", "--model", "none"}, 1, []string{`no device of model "none"`}},
+		{[]string{"facts", "pump1", "--from", dir}, 1, []string{"devices.jsonl"}},
+	} {
+		got := runCLI(t, env, "", c.args...)
+		for _, w := range c.want {
+			if got.code != c.code || !strings.Contains(got.out+got.err, w) {
+				t.Errorf("%v: %+v\nlacks %q", c.args, got, w)
+			}
+		}
+	}
 }
 
 func TestQueries(t *testing.T) {

@@ -166,7 +166,7 @@ func gather(t *testing.T, list []stream.Emitted) []string {
 	var all []string
 	for _, e := range list {
 		switch e.Kind {
-		case proto.KindDevice, proto.KindBinding:
+		case proto.KindDevice, proto.KindBinding, proto.KindUsage:
 			last[e.Kind+" "+string(e.Key)] = string(e.Value)
 		case proto.KindDetection, proto.KindRisk, proto.KindAlert:
 			all = append(all, e.Kind+" "+string(e.Value))

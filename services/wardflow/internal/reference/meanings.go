@@ -71,6 +71,8 @@ var meanings = map[string]string{
 	"clickhouse.max_conns":               "Connections at most, per shard.",
 	"clickhouse.retention.days":          "How long flows and observations are kept, from the time of their Kafka record.",
 	"clickhouse.retention.rollup_days":   "How long hourly rows, detections, alerts and dead letters are kept.",
+	"clickhouse.operating_hours":         "Hours of operation that utilisation is measured against, by `type`, `site/type`, or `site/` for the rest of a site; for example `ct: mon-fri 08:00-18:00`. Without: day and night. `wardflow prepare` puts them into the views.",
+	"clickhouse.time_zone":               "Time zone of the days and hours of utilisation, such as `Europe/Berlin`.",
 	"clickhouse.retention.site_days":     "Days of flows and observations by site, where they differ.",
 	"clickhouse.fsync":                   "The server syncs each insert to disk before it answers: rows survive a power cut, at a price.",
 	"clickhouse.analyst.user":            "Read-only account for people, made by `wardflow prepare`.",

@@ -1,0 +1,333 @@
+package store
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The views of utilisation. The terms are those of the field: in use and online
+// hours a day, examinations a day, utilisation = in use / operating hours, activity =
+// online / wall clock, all over the last ninety whole days, or since the day on which
+// the device was first seen.
+
+// allWeek is the pattern of operating hours of what no setting names.
+const allWeek = "mon-sun 00:00-24:00"
+
+var (
+	hoursRE  = regexp.MustCompile(`^(?:([a-z,-]+) )?(\d\d):(\d\d)-(\d\d):(\d\d)$`)
+	weekdays = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
+)
+
+// hours is a pattern of operating hours: days of the week, 1 being Monday, and
+// minutes of the day.
+type hours struct {
+	days     []int
+	from, to int
+}
+
+// parseHours reads "mon-fri 08:00-18:00"; without days it is every day.
+func parseHours(s string) (hours, error) {
+	m := hoursRE.FindStringSubmatch(s)
+	if m == nil {
+		return hours{}, fmt.Errorf("%q: want [days] from-to, for example mon-fri 08:00-18:00 or mon,wed,fri 07:30-16:00", s)
+	}
+	h := hours{days: []int{1, 2, 3, 4, 5, 6, 7}}
+	if m[1] != "" {
+		h.days = nil
+		for _, part := range strings.Split(m[1], ",") {
+			first, last, isRange := strings.Cut(part, "-")
+			a, b := slices.Index(weekdays, first), slices.Index(weekdays, last)
+			if !isRange {
+				b = a
+			}
+			if a < 0 || b < a {
+				return hours{}, fmt.Errorf("%q: days %q: want names mon to sun, a range from earlier to later", s, part)
+			}
+			for d := a; d <= b; d++ {
+				h.days = append(h.days, d+1)
+			}
+		}
+		slices.Sort(h.days)
+		h.days = slices.Compact(h.days)
+	}
+	var n [4]int
+	for i := range n {
+		n[i], _ = strconv.Atoi(m[2+i]) // two digits
+	}
+	h.from, h.to = n[0]*60+n[1], n[2]*60+n[3]
+	if n[1] > 59 || n[3] > 59 || h.to > 24*60 || h.from >= h.to {
+		return hours{}, fmt.Errorf("%q: want a time of the day before a later one, 24:00 being the end of the day", s)
+	}
+	return h, nil
+}
+
+// sql is the pattern as a tuple: days, hours of the day.
+func (h hours) sql() string {
+	var days []string
+	for _, d := range h.days {
+		days = append(days, strconv.Itoa(d))
+	}
+	hour := func(minutes int) string { return strconv.FormatFloat(float64(minutes)/60, 'f', 4, 64) }
+	return "tuple([" + strings.Join(days, ", ") + "], " + hour(h.to-h.from) + ")"
+}
+
+// operatingHours is the expression that picks a device's pattern. Settings are named
+// by type, site/type, or site/ for the whole site; what names more goes before.
+func (l layout) operatingHours() string {
+	all, _ := parseHours(allWeek)
+	keys := sortedKeys(l.hours)
+	weight := func(key string) int {
+		site, typ, split := strings.Cut(key, "/")
+		switch {
+		case split && site != "" && typ != "":
+			return 0
+		case !split:
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(keys, func(a, b string) int { return weight(a) - weight(b) })
+	var arms []string
+	for _, key := range keys {
+		h, err := parseHours(l.hours[key])
+		if err != nil {
+			continue // Validate has refused it
+		}
+		site, typ, split := strings.Cut(key, "/")
+		if !split {
+			site, typ = "", key
+		}
+		var is []string
+		if site != "" {
+			is = append(is, "d.site = "+quote(site))
+		}
+		if typ != "" {
+			is = append(is, "d.type = "+quote(typ))
+		}
+		arms = append(arms, "("+strings.Join(is, " AND ")+"), "+h.sql())
+	}
+	if len(arms) == 0 {
+		return all.sql()
+	}
+	return "multiIf(" + strings.Join(arms, ", ") + ", " + all.sql() + ")"
+}
+
+const nanos = "toUnixTimestamp64Nano"
+
+// usageHourlySelect cuts the lines at the hours before it adds them up.
+var usageHourlySelect = `SELECT
+    site, ` + hexID("device") + ` AS device_id, hour, in_use_s, idle_s, offline_s, exams, infusions, monitorings, tests, sessions
+FROM (SELECT any(h.site) AS site, if(k.id = h.device_id, k.d.1, h.device_id) AS device, h.hour AS hour, sum(h.in_use_s) AS in_use_s, sum(h.idle_s) AS idle_s,
+        sum(h.offline_s) AS offline_s, sum(h.exams) AS exams, sum(h.infusions) AS infusions, sum(h.monitorings) AS monitorings, sum(h.tests) AS tests, sum(h.sessions) AS sessions
+    FROM (SELECT device_id, any(site) AS site, toDateTime(n * 3600, 'UTC') AS hour, sumIf(s, state = 'in_use') AS in_use_s, sumIf(s, state = 'idle') AS idle_s,
+            sumIf(s, state = 'offline') AS offline_s, countIf(begun AND (kind = 'exam')) AS exams, countIf(begun AND (kind = 'infusion')) AS infusions,
+            countIf(begun AND (kind = 'monitoring')) AS monitorings, countIf(begun AND (kind = 'test')) AS tests, countIf(begun AND (kind = 'session')) AS sessions
+        FROM (SELECT device_id, site, state, kind, a, b,
+                arrayJoin(range(toUInt32(intDiv(a, 3600000000000)), toUInt32(intDiv(b - 1, 3600000000000) + 1))) AS n,
+                (least(b, (toInt64(n) + 1) * 3600000000000) - greatest(a, toInt64(n) * 3600000000000)) / 1000000000. AS s,
+                (state = 'in_use') AND (intDiv(a, 3600000000000) = n) AS begun
+            FROM (SELECT device_id, site, state, kind, ` + nanos + `(start) AS a, ` + nanos + `("end") AS b FROM $db.usage FINAL WHERE "end" > start))
+        GROUP BY device_id, n) AS h
+    $global LEFT ANY JOIN ` + known + ` AS k ON k.id = h.device_id
+    GROUP BY device, hour)`
+
+// The window of utilisation: whole days of the setting's time zone.
+const (
+	today       = "toStartOfDay(now($zone))"
+	windowFrom  = "(" + today + " - toIntervalDay(90))"
+	windowStart = "toUnixTimestamp(" + windowFrom + ") * 1000000000"
+	windowEnd   = "toUnixTimestamp(" + today + ") * 1000000000"
+)
+
+// usedSelect is what each device did in the window.
+var usedSelect = `SELECT if(k.id = x.device_id, k.d.1, x.device_id) AS device, sum(x.in_use_s) AS in_use_s, sum(x.online_s) AS online_s, sum(x.exams) AS exams,
+        sum(x.uses) AS uses, max(x.last_used) AS last_used
+    FROM (SELECT device_id, sumIf(s, state = 'in_use') AS in_use_s, sumIf(s, state != 'offline') AS online_s, countIf(counts AND (kind = 'exam')) AS exams, countIf(counts) AS uses,
+            maxIf("end", state = 'in_use') AS last_used
+        FROM (SELECT device_id, state, kind, "end",
+                greatest(0, least(` + nanos + `("end"), ` + windowEnd + `) - greatest(` + nanos + `(start), ` + windowStart + `)) / 1000000000. AS s,
+                (state = 'in_use') AND (` + nanos + `(start) >= ` + windowStart + `) AND (` + nanos + `(start) < ` + windowEnd + `) AS counts
+            FROM $db.usage FINAL WHERE ("end" > start) AND ("end" > ` + windowFrom + `))
+        GROUP BY device_id) AS x
+    $global LEFT ANY JOIN ` + known + ` AS k ON k.id = x.device_id
+    GROUP BY device`
+
+var utilisationSelect = `SELECT
+    device_id, site, category, type, manufacturer, model, location, days, operating_s / days / 3600 AS operating_h_day, in_use_s / days / 3600 AS in_use_h_day,
+    online_s / days / 3600 AS online_h_day, exams / days AS exams_day, uses / days AS uses_day, if(operating_s > 0, in_use_s / operating_s, NULL) AS utilisation,
+    online_s / (days * 86400) AS activity, last_used, dateDiff('day', coalesce(last_used, begin), now($zone)) AS idle_days, last_seen,
+    in_use_s, online_s, operating_s, exams, uses
+FROM (SELECT ` + hexID("d.device_id") + ` AS device_id, d.site AS site, d.category AS category, d.type AS type, d.manufacturer AS manufacturer, d.model AS model, d.location AS location,
+        greatest(toStartOfDay(toTimeZone(toDateTime(d.first_seen), $zone)), ` + windowFrom + `) AS begin,
+        toUInt32(dateDiff('day', begin, ` + today + `)) AS days, $pattern AS pattern,
+        arrayCount(i -> has(pattern.1, toDayOfWeek(toDate(begin, $zone) + i)), range(days)) * pattern.2 * 3600 AS operating_s,
+        u.in_use_s AS in_use_s, u.online_s AS online_s, u.exams AS exams, u.uses AS uses, ` + timeNull("u.last_used") + ` AS last_used, d.last_seen AS last_seen
+    FROM (SELECT * FROM $db.devices FINAL
+        WHERE NOT deleted AND device_id $global NOT IN (SELECT arrayJoin(aliases) FROM $db.devices FINAL WHERE NOT deleted)) AS d
+    $global LEFT ANY JOIN (` + usedSelect + `) AS u ON u.device = d.device_id)
+WHERE days > 0`
+
+const utilisationGroupsSelect = `SELECT
+    site, g.1 AS grouped_by, g.2 AS value, count() AS devices, countIf(in_use_s > 0) AS devices_used, sum(in_use_s) / sum(days) / 3600 AS in_use_h_day, sum(online_s) / sum(days) / 3600 AS online_h_day,
+    sum(exams) / sum(days) AS exams_day, if(sum(operating_s) > 0, sum(in_use_s) / sum(operating_s), NULL) AS utilisation, sum(online_s) / (sum(days) * 86400) AS activity
+FROM (SELECT *, arrayJoin([('site', toString(site)), ('category', toString(category)), ('type', toString(type)), ('model', toString(model)), ('location', toString(location))]) AS g
+    FROM $db.v_utilisation)
+GROUP BY site, g`
+
+const idleFleetSelect = `SELECT device_id, site, type, manufacturer, model, location, idle_days, last_used, last_seen, online_h_day
+FROM $db.v_utilisation
+WHERE (category = 'medical') AND (idle_days > 0) AND (last_seen > (now() - toIntervalDay(7)))`
+
+// endpointsNow names the device that each endpoint belongs to as things stand.
+const endpointsNow = `(SELECT b.endpoint AS endpoint, if(k.id = b.device, k.d.1, b.device) AS device_id, k.d.2 AS category, k.d.3 AS type, k.d.6 AS location
+    FROM (SELECT endpoint, argMax(device_id, (valid_from, topic_generation, kafka_offset, kafka_index)) AS device FROM $db.bindings GROUP BY endpoint) AS b
+    $global LEFT ANY JOIN ` + known + ` AS k ON k.id = b.device)`
+
+func mapped(ip, from, to string) string {
+	return "((" + ip + " >= toIPv6('" + from + "')) AND (" + ip + " <= toIPv6('" + to + "')))"
+}
+
+// private are the addresses of RFC 1918, RFC 6598, RFC 3927, RFC 4193 and RFC 4291 that
+// are of nobody's on the Internet.
+func private(ip string) string {
+	return strings.Join([]string{
+		mapped(ip, "::ffff:10.0.0.0", "::ffff:10.255.255.255"), mapped(ip, "::ffff:172.16.0.0", "::ffff:172.31.255.255"),
+		mapped(ip, "::ffff:192.168.0.0", "::ffff:192.168.255.255"), mapped(ip, "::ffff:100.64.0.0", "::ffff:100.127.255.255"),
+		mapped(ip, "::ffff:169.254.0.0", "::ffff:169.254.255.255"), mapped(ip, "fc00::", "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+		mapped(ip, "fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+	}, " OR ")
+}
+
+func subnet(ip string) string {
+	return "if(startsWith(IPv6NumToString(" + ip + "), '::ffff:'), concat(" + ipText("tupleElement(IPv6CIDRToRange("+ip+", 120), 1)") + ", '/24'), concat(IPv6NumToString(tupleElement(IPv6CIDRToRange(" + ip + ", 64), 1)), '/64'))"
+}
+
+const zeroID = "toUUID('" + noID + "')"
+
+// patternsSelect adds the hours of a day up before it joins anything: there are far
+// fewer conversations than hours of them.
+var patternsSelect = `SELECT
+    p.site AS site, p.day AS day, ` + hexID("c.device_id") + ` AS client_device, c.category AS client_category, c.type AS client_type, c.location AS client_location,
+    ` + ipText("p.client_ip") + ` AS client_ip, ` + subnet("p.client_ip") + ` AS client_subnet,
+    ` + hexID("s.device_id") + ` AS server_device, s.category AS server_category, s.type AS server_type, s.location AS server_location,
+    ` + ipText("p.peer_ip") + ` AS server_ip, ` + subnet("p.peer_ip") + ` AS server_subnet,
+    multiIf((p.endpoint != ` + zeroID + `) AND (p.peer_id != ` + zeroID + `), 'inside',
+        (p.peer_ip >= toIPv6('ff00::')) OR ` + mapped("p.peer_ip", "::ffff:224.0.0.0", "::ffff:255.255.255.255") + `, 'multicast', p.peer_id = ` + zeroID + `, if(` + private("p.peer_ip") + `, 'to_elsewhere', 'to_internet'),
+        if(` + private("p.client_ip") + `, 'from_elsewhere', 'from_internet')) AS direction,
+    p.transport AS transport, p.port AS port, p.protocol AS protocol, p.flows AS flows, p.src_packets AS src_packets, p.src_bytes AS src_bytes,
+    p.dst_packets AS dst_packets, p.dst_bytes AS dst_bytes, p.hours AS hours, p.first AS first, p.last AS last, ` + hexID("p.endpoint") + ` AS client_endpoint, ` + hexID("p.peer_id") + ` AS server_endpoint,
+    p.endpoint AS client_uuid, p.peer_id AS server_uuid
+FROM (SELECT site, toDate(hour) AS day, endpoint, peer_id, client_ip, peer_ip, transport, port, protocol, sum(flows) AS flows, sum(src_packets) AS src_packets, sum(src_bytes) AS src_bytes,
+        sum(dst_packets) AS dst_packets, sum(dst_bytes) AS dst_bytes, count() AS hours, min(first) AS first, max(last) AS last
+    FROM $db.pairs_hourly FINAL GROUP BY site, day, endpoint, peer_id, client_ip, peer_ip, transport, port, protocol) AS p
+$global LEFT ANY JOIN ` + endpointsNow + ` AS c ON p.endpoint = c.endpoint
+$global LEFT ANY JOIN ` + endpointsNow + ` AS s ON p.peer_id = s.endpoint`
+
+const groupDoc = `
+in_use_h_day: hours in use a day and device
+online_h_day: hours online a day and device
+exams_day: examinations a day and device
+utilisation: in use / operating hours, 0.3 being 30 %; NULL where the pattern has no hours
+activity: online / wall clock`
+
+// utilisationViews are the views of this file.
+var utilisationViews = []View{
+	{
+		Name: "v_usage_hourly", SQL: usageHourlySelect, Comment: "Seconds in use, idle and offline by device and hour, and the uses begun in it.",
+		Columns: doc(`site: site
+device_id: device
+hour: start of the hour, UTC
+in_use_s: seconds in use
+idle_s: seconds online and not in use
+offline_s: seconds offline, of silences that are over
+exams: examinations begun
+infusions: infusions begun
+monitorings: monitoring of a patient begun
+tests: batches of results begun
+sessions: stretches begun that were known by their traffic alone`),
+	},
+	{
+		Name: "v_utilisation", SQL: utilisationSelect,
+		Comment: "Utilisation of each device over the last 90 whole days (clickhouse.time_zone), or since the day it was first seen, against clickhouse.operating_hours.",
+		Columns: doc(`device_id: device
+site: site
+category: the device's category as known today
+type: the device's type as known today
+manufacturer: maker
+model: model
+location: where it is
+days: whole days that are counted
+operating_h_day: operating hours a day, by its pattern
+in_use_h_day: hours in use a day
+online_h_day: hours online a day
+exams_day: examinations a day
+uses_day: uses of any kind a day
+utilisation: in use / operating hours, 0.3 being 30 %; NULL where the pattern has no hours
+activity: online / wall clock
+last_used: end of its last use in these days and today, NULL for none
+idle_days: days since then, or since it is counted
+last_seen: its last packet
+in_use_s: seconds in use
+online_s: seconds online
+operating_s: seconds of operation by its pattern
+exams: examinations
+uses: uses of any kind`),
+	},
+	{
+		Name: "v_utilisation_groups", SQL: utilisationGroupsSelect, Comment: "Utilisation by site, category, type, model and location: choose with grouped_by.",
+		Columns: doc(`site: site
+grouped_by: site, category, type, model or location
+value: which
+devices: devices
+devices_used: of which were in use at all` + groupDoc),
+	},
+	{
+		Name: "v_idle_fleet", SQL: idleFleetSelect, Comment: "Medical devices that were online in the last week, and since when they have not been used: WHERE idle_days >= 30.",
+		Columns: doc(`device_id: device
+site: site
+type: the device's type
+manufacturer: maker
+model: model
+location: where it is
+idle_days: days since its last use, or since it is known; 90 at most
+last_used: its last use in 90 days, NULL for none
+last_seen: its last packet
+online_h_day: hours online a day`),
+	},
+	{
+		Name: "v_patterns", SQL: patternsSelect, Comment: "Who talks to whom by day, with the devices as they stand: give a site and a client_uuid to read little.",
+		Columns: doc(`site: site
+day: day, UTC
+client_device: device of the client, NULL when outside
+client_category: its category
+client_type: its type
+client_location: where it is
+client_ip: its address
+client_subnet: the /24 or /64 of it
+server_device: device of the server, NULL when outside
+server_category: its category
+server_type: its type
+server_location: where it is
+server_ip: its address
+server_subnet: the /24 or /64 of it
+direction: inside, multicast, to_internet, from_internet; to_elsewhere and from_elsewhere: private addresses that are not the site's
+transport: tcp, udp, ...
+port: the server's port
+protocol: application protocol
+flows: flows begun
+src_packets: packets from the client
+src_bytes: IP bytes from the client
+dst_packets: packets from the server
+dst_bytes: IP bytes from the server
+hours: hours of the day in which they talked
+first: first packet
+last: last packet
+client_endpoint: endpoint of the client
+server_endpoint: endpoint of the server
+client_uuid: the same as a UUID; WHERE site = ... AND client_uuid = toUUID(client_endpoint) reads only its rows
+server_uuid: the server's`),
+	},
+}

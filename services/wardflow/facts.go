@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/wardflow/wardflow/pkg/store"
+	"github.com/wardflow/wardflow/proto"
+	"github.com/wardflow/wardflow/services/wardflow/internal/coverage"
+	"github.com/wardflow/wardflow/services/wardflow/internal/facts"
+)
+
+type factsCmd struct {
+	ID     string `arg:"" optional:"" name:"device" help:"${device}"`
+	Model  string `placeholder:"MODEL" help:"All devices of this model, and not one device."`
+	From   string `placeholder:"DIR" help:"From a folder that replay wrote, and not from ClickHouse."`
+	Output format `short:"o" aliases:"format" enum:"table,json" default:"table" help:"table; or json, one object with all of it."`
+}
+
+// Help is shown by --help.
+func (factsCmd) Help() string {
+	return `What a device, or a model, needs to work, as observed: which kinds of peers it asks and answers, over which protocols and
+ports, in which hours of the day (UTC), and by which kinds of login, never whose. Ports from 49152 on are told as 0: they
+were agreed on for once.
+
+Examples:
+
+    wardflow facts 10.41.8.62
+    wardflow facts --model "SOMATOM go.Up"
+    wardflow facts CT-1 --from monday/ --format json | jq '.needs[] | select(.peer == "internet")'`
+}
+
+// Run shows the sheet.
+func (c *factsCmd) Run(ctx context.Context, g *globals, io *streams) error {
+	if (c.ID == "") == (c.Model == "") {
+		return usagef("name a device, or a model with --model")
+	}
+	var s *facts.Sheet
+	if c.From != "" {
+		all, err := coverage.Folder(c.From)
+		if err != nil {
+			return err
+		}
+		talks, logins, err := facts.Folder(c.From)
+		if err != nil {
+			return err
+		}
+		ids, model, kinds, err := facts.Select(all, c.Model, c.ID)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.From, err)
+		}
+		s = facts.Of(model, ids, kinds, talks, logins)
+	} else if err := withStore(ctx, g, io, func(st *store.Store) (err error) {
+		s, err = c.stored(ctx, st)
+		return err
+	}); err != nil {
+		return err
+	}
+	if c.Output == formatJSON {
+		b, err := json.Marshal(s)
+		if err != nil {
+			return fmt.Errorf("write facts: %w", err)
+		}
+		_, err = fmt.Fprintf(io.out, "%s\n", b)
+		return err
+	}
+	return showFacts(io.screen(), s)
+}
+
+// stored makes the sheet of what ClickHouse has.
+func (c *factsCmd) stored(ctx context.Context, st *store.Store) (*facts.Sheet, error) {
+	all, err := storedDevices(ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	name := c.ID
+	if name != "" {
+		id, err := findDevice(ctx, st, "", name)
+		if err != nil {
+			return nil, err
+		}
+		name = id.String()
+	}
+	ids, model, kinds, err := facts.Select(all, c.Model, name)
+	if err != nil {
+		return nil, err
+	}
+	var talks []facts.Talk
+	err = each(ctx, st, `SELECT toJSONString(map('Client', ifNull(client_device, ''), 'Server', ifNull(server_device, ''), 'ClientIP', client_ip, 'ServerIP', server_ip, 'Transport', toString(transport), 'Protocol', toString(protocol))),
+    port, flows, src_bytes + dst_bytes, toUnixTimestamp64Nano(first), toUnixTimestamp64Nano(last)
+FROM v_pairs WHERE has({ids:Array(String)}, client_device) OR has({ids:Array(String)}, server_device)`, ids, func(v []any) error {
+		var t facts.Talk
+		if err := json.Unmarshal(fmt.Append(nil, v[0]), &t); err != nil {
+			return err
+		}
+		_, err := fmt.Sscan(fmt.Sprint(v[1], " ", v[2], " ", v[3], " ", v[4], " ", v[5]), &t.Port, &t.Flows, &t.Bytes, (*int64)(&t.First), (*int64)(&t.Last))
+		talks = append(talks, t)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var logins []facts.Login
+	err = each(ctx, st, `SELECT toJSONString(map('Device', ifNull(device, ''), 'Protocol', toString(protocol), 'Role', JSONExtractString(attributes, 'role'),
+    'Mechanism', if(JSONHas(attributes, 'mechanism'), JSONExtractString(attributes, 'mechanism'), JSONExtractString(attributes, 'auth'))))
+FROM v_observations WHERE has({ids:Array(String)}, device) AND (JSONHas(attributes, 'mechanism') OR JSONHas(attributes, 'auth'))`, ids, func(v []any) error {
+		var l facts.Login
+		err := json.Unmarshal(fmt.Append(nil, v[0]), &l)
+		logins = append(logins, l)
+		return err
+	})
+	return facts.Of(model, ids, kinds, talks, logins), err
+}
+
+// each gives the rows of a query about devices one by one.
+func each(ctx context.Context, s *store.Store, sql string, ids []string, f func([]any) error) error {
+	r, err := s.Query(ctx, sql, store.Named("ids", ids))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }()
+	for r.Next() {
+		v, err := r.Values()
+		if err == nil {
+			err = f(v)
+		}
+		if err != nil {
+			return fmt.Errorf("read rows: %w", err)
+		}
+	}
+	return r.Err()
+}
+
+// storedDevices are all devices as they stand.
+func storedDevices(ctx context.Context, s *store.Store) (list []*proto.Device, err error) {
+	err = each(ctx, s, "SELECT record FROM v_devices WHERE length({ids:Array(String)}) = 0", []string{}, func(v []any) error {
+		d := new(proto.Device)
+		list = append(list, d)
+		return json.Unmarshal(fmt.Append(nil, v[0]), d)
+	})
+	return list, err
+}
+
+func showFacts(out *screen, s *facts.Sheet) error {
+	title := counted(len(s.Devices), "device")
+	if s.Model != "" {
+		title += ", " + s.Model
+	}
+	if _, err := fmt.Fprintf(out.w, "%s\n", printable(title)); err != nil {
+		return err
+	}
+	var needs, logins [][]any
+	for _, n := range s.Needs {
+		needs = append(needs, []any{n.Direction, n.Peer, n.Transport, n.Port, n.Protocol, n.Peers, n.Devices, n.Flows, n.Bytes, facts.Hours(n.Hours)})
+	}
+	for _, l := range s.Credentials {
+		logins = append(logins, []any{l.Protocol, l.Mechanism, l.Role, l.Times})
+	}
+	if err := section(out, "Needs", &fixedRows{list: needs}, []string{"does", "peer", "transport", "port", "protocol", "peers", "devices", "flows", "bytes", "hours"}, nil); err != nil {
+		return err
+	}
+	return section(out, "Logins", &fixedRows{list: logins}, []string{"protocol", "mechanism", "role", "times"}, nil)
+}

@@ -1,0 +1,262 @@
+// Package coverage says what is not known: of how many devices which attribute is
+// known with which confidence, which networks no sensor sees, which devices of a
+// roster were never seen, and what can be done about each.
+//
+// It takes devices as they stand and makes a report of them. Reading devices from a
+// folder is here; asking ClickHouse is the command's.
+package coverage
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/wardflow/wardflow/proto"
+)
+
+// The confidences that a report tells apart.
+const (
+	Sure   = 0.9
+	Likely = 0.5
+)
+
+// Share is how well an attribute is known among the devices of a category. The
+// counts of a row add up to its devices.
+type Share struct {
+	Category  string `json:"category"` // "all" first
+	Attribute string `json:"attribute"`
+	Devices   int    `json:"devices"`
+	Sure      int    `json:"sure"`   // confidence 0.9 and more
+	Likely    int    `json:"likely"` // 0.5 to 0.9
+	Weak      int    `json:"weak"`   // less
+	None      int    `json:"none"`
+}
+
+// Network is one in which there should be devices.
+type Network struct {
+	CIDR string `json:"cidr"`
+	Site string `json:"site"`
+	Name string `json:"name"`
+}
+
+// Entry is a line of the roster: an inventory kept elsewhere. Any of the keys names
+// the device; further ones are let pass.
+type Entry struct {
+	Asset    string `yaml:"asset" json:"asset"`
+	Name     string `yaml:"name" json:"name"`
+	MAC      string `yaml:"mac" json:"mac"`
+	Serial   string `yaml:"serial" json:"serial"`
+	Hostname string `yaml:"hostname" json:"hostname"`
+	IP       string `yaml:"ip" json:"ip"`
+}
+
+// Advice is what to do about something.
+type Advice struct {
+	About string `json:"about"`
+	Do    string `json:"do"`
+}
+
+// Report is what Of finds.
+type Report struct {
+	Devices    int       `json:"devices"`
+	Attributes []Share   `json:"attributes"`
+	Unseen     []Network `json:"unseen_networks"`
+	Roster     int       `json:"roster"`
+	NeverSeen  []Entry   `json:"never_seen"`
+	Advice     []Advice  `json:"advice"`
+}
+
+// attributes are those that are asked about, and what would tell more of them.
+var attributes = []struct {
+	name string
+	of   func(*proto.Device) *proto.Fact
+	do   string
+}{
+	{"manufacturer", func(d *proto.Device) *proto.Fact { return d.Manufacturer }, "give a sensor the segment itself, before the router: the MAC address names the maker of the interface"},
+	{"model", func(d *proto.Device) *proto.Fact { return d.Model }, "mirror the way to the servers that they report to (archive, integration engine, gateway): the model is said there"},
+	{"os", func(d *proto.Device) *proto.Fact { return d.OS }, "mirror DHCP, and the way to the domain controllers and update servers"},
+	{"os_version", func(d *proto.Device) *proto.Fact { return d.OSVersion }, "mirror the way to the domain controllers (SMB, NTLM), and SNMP from the network management"},
+	{"software_version", func(d *proto.Device) *proto.Fact { return d.SoftwareVersion }, "mirror the way to the servers that they report to; else read it off the device and enter it"},
+	{"serial", func(d *proto.Device) *proto.Fact { return d.Serial }, "few protocols tell it: match the inventory by MAC address, or read it off the device and enter it"},
+	{"location", func(d *proto.Device) *proto.Fact { return d.Location }, "mirror LLDP and the RADIUS accounting of the switches, or name subnets and places in the context file"},
+}
+
+// Of reports on devices; networks and roster may be empty.
+func Of(devices []*proto.Device, networks []Network, roster []Entry) *Report {
+	r := &Report{Devices: len(devices), Roster: len(roster), Attributes: []Share{}, Unseen: []Network{}, NeverSeen: []Entry{}, Advice: []Advice{}}
+	for _, category := range categories(devices) {
+		for _, a := range attributes {
+			s := Share{Category: category, Attribute: a.name}
+			for _, d := range devices {
+				if category == "all" || category == categoryOf(d) {
+					s.count(a.of(d))
+				}
+			}
+			r.Attributes = append(r.Attributes, s)
+			if missing := s.Weak + s.None; category == "all" && missing > 0 {
+				r.advise(fmt.Sprintf("%s of %d of %d devices", a.name, missing, s.Devices), a.do)
+			}
+		}
+	}
+	seen := index(devices)
+	for _, n := range networks {
+		if p, err := netip.ParsePrefix(n.CIDR); err == nil && !slices.ContainsFunc(seen.ips, p.Contains) {
+			r.Unseen = append(r.Unseen, n)
+			r.advise("network "+strings.TrimSpace(n.CIDR+" "+n.Name), "no sensor sees it: mirror its switch or the trunk to it, or take it off the context file")
+		}
+	}
+	for _, e := range roster {
+		if !seen.has(&e) {
+			r.NeverSeen = append(r.NeverSeen, e)
+		}
+	}
+	if n := len(r.NeverSeen); n > 0 {
+		r.advise(fmt.Sprintf("%d of %d devices of the roster", n, len(roster)), "never seen: find out whether they are in use, have a network at all, or are in a network that no sensor sees")
+	}
+	return r
+}
+
+func (r *Report) advise(about, do string) { r.Advice = append(r.Advice, Advice{about, do}) }
+
+func (s *Share) count(f *proto.Fact) {
+	s.Devices++
+	switch {
+	case f == nil || f.Value == "":
+		s.None++
+	case f.Confidence >= Sure:
+		s.Sure++
+	case f.Confidence >= Likely:
+		s.Likely++
+	default:
+		s.Weak++
+	}
+}
+
+func categoryOf(d *proto.Device) string {
+	if d.Category == nil {
+		return "unknown"
+	}
+	return d.Category.Value
+}
+
+// categories are those that there are, in the order of the contract, after "all".
+func categories(devices []*proto.Device) []string {
+	list := []string{"all"}
+	for _, c := range []string{"medical", "ot", "iot", "it", "network", "unknown"} {
+		if slices.ContainsFunc(devices, func(d *proto.Device) bool { return categoryOf(d) == c }) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// names are all names that devices are seen under.
+type names struct {
+	ips []netip.Addr
+	all map[string]bool // kind and name
+}
+
+func index(devices []*proto.Device) *names {
+	n := &names{all: map[string]bool{}}
+	for _, d := range devices {
+		for _, ip := range d.IPs {
+			if a, err := netip.ParseAddr(ip); err == nil {
+				n.ips = append(n.ips, a)
+				n.all["ip "+a.String()] = true
+			}
+		}
+		for _, m := range d.MACs {
+			n.all["mac "+m] = true
+		}
+		for _, h := range d.Hostnames {
+			n.all["host "+host(h)] = true
+		}
+		if d.Serial != nil {
+			n.all["serial "+strings.ToLower(d.Serial.Value)] = true
+		}
+	}
+	return n
+}
+
+func host(name string) string {
+	name, _, _ = strings.Cut(strings.ToLower(name), ".")
+	return name
+}
+
+// has reports whether any name of an entry was seen.
+func (n *names) has(e *Entry) bool {
+	mac := e.MAC
+	if m, err := net.ParseMAC(mac); err == nil {
+		mac = m.String()
+	}
+	ip := e.IP
+	if a, err := netip.ParseAddr(ip); err == nil {
+		ip = a.String()
+	}
+	return n.all["mac "+mac] || n.all["serial "+strings.ToLower(e.Serial)] || e.Hostname != "" && n.all["host "+host(e.Hostname)] || n.all["ip "+ip]
+}
+
+// Roster reads the roster of a context file.
+func Roster(node *yaml.Node) ([]Entry, error) {
+	if node.IsZero() {
+		return nil, nil
+	}
+	var list []Entry
+	if err := node.Decode(&list); err != nil {
+		return nil, fmt.Errorf("roster: want a list of devices with mac, serial, hostname or ip: %w", err)
+	}
+	var problems []error
+	for i := range list {
+		e := &list[i]
+		if cmp.Or(e.MAC, e.Serial, e.Hostname, e.IP) == "" {
+			problems = append(problems, fmt.Errorf("roster[%d]: has none of mac, serial, hostname, ip, by which a device could be known", i))
+		}
+		if _, err := net.ParseMAC(e.MAC); e.MAC != "" && err != nil {
+			problems = append(problems, fmt.Errorf("roster[%d].mac: %q is no MAC address", i, e.MAC))
+		}
+		if _, err := netip.ParseAddr(e.IP); e.IP != "" && err != nil {
+			problems = append(problems, fmt.Errorf("roster[%d].ip: %q is no IP address", i, e.IP))
+		}
+	}
+	return list, errors.Join(problems...)
+}
+
+// Folder reads the devices that replay has written.
+func Folder(dir string) ([]*proto.Device, error) {
+	path := filepath.Join(dir, "devices.jsonl")
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read devices: %w; name the folder that `wardflow replay --out` wrote", err)
+	}
+	defer func() { _ = f.Close() }()
+	var list []*proto.Device
+	in := bufio.NewReader(f)
+	for line := 1; ; line++ {
+		b, err := in.ReadBytes('\n')
+		if len(bytes.TrimSpace(b)) > 0 {
+			d := new(proto.Device)
+			if err := json.Unmarshal(b, d); err != nil {
+				return nil, fmt.Errorf("read %s:%d: %w", path, line, err)
+			}
+			list = append(list, d)
+		}
+		if errors.Is(err, io.EOF) {
+			return list, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", path, err)
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package coverage
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/wardflow/wardflow/proto"
+)
+
+func fact(value string, confidence float64) *proto.Fact {
+	return &proto.Fact{Value: value, Confidence: confidence}
+}
+
+func fleet() []*proto.Device {
+	return []*proto.Device{
+		{Category: fact("medical", 1), Manufacturer: fact("Acme", 0.95), Model: fact("X", 0.6), Serial: fact("SN-1", 0.9), IPs: proto.Strings{"10.1.0.5"}, MACs: proto.Strings{"00:11:22:33:44:55"}, Hostnames: proto.Strings{"ct1.example"}},
+		{Category: fact("medical", 1), Manufacturer: fact("Acme", 0.5), Model: fact("Y", 0.3), IPs: proto.Strings{"10.1.0.6", "fe80::1"}},
+		{IPs: proto.Strings{"10.2.0.1"}},
+	}
+}
+
+func TestCoverage(t *testing.T) {
+	r := Of(fleet(), []Network{{CIDR: "10.1.0.0/24"}, {CIDR: "10.9.0.0/16", Name: "Radiology"}}, []Entry{
+		{MAC: "00-11-22-33-44-55"}, {Serial: "sn-1"}, {Hostname: "CT1"}, {IP: "FE80:0::1"}, {MAC: "00:11:22:33:44:56", Name: "gone"}, {Serial: "sn-2"},
+	})
+	var got []string
+	for _, s := range r.Attributes {
+		if s.Attribute == "manufacturer" || s.Attribute == "model" {
+			got = append(got, fmt.Sprint(s))
+		}
+	}
+	want := "{all manufacturer 3 1 1 0 1} {all model 3 0 1 1 1} {medical manufacturer 2 1 1 0 0} {medical model 2 0 1 1 0} {unknown manufacturer 1 0 0 0 1} {unknown model 1 0 0 0 1}"
+	if strings.Join(got, " ") != want {
+		t.Errorf("got  %v\nwant %s", got, want)
+	}
+	if fmt.Sprint(r.Unseen) != "[{10.9.0.0/16  Radiology}]" {
+		t.Errorf("unseen %v", r.Unseen)
+	}
+	if len(r.NeverSeen) != 2 || r.NeverSeen[0].Name != "gone" || r.NeverSeen[1].Serial != "sn-2" {
+		t.Errorf("never seen %v", r.NeverSeen)
+	}
+	if n := len(r.Advice); n != 9 || !strings.HasPrefix(r.Advice[7].About, "network 10.9.0.0/16 Radiology") || r.Advice[8].About != "2 of 6 devices of the roster" {
+		t.Errorf("%d lines of advice: %v", n, r.Advice)
+	}
+}
+
+func TestRoster(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"[]", ""},
+		{"[{mac: '00:11:22:33:44:55', bought: 2019}, {serial: 12345}]", ""},
+		{"{a: b}", "roster: want a list"},
+		{"[{name: ct}]", "roster[0]: has none of mac, serial, hostname, ip"},
+		{"[{mac: 1}, {ip: '10.0.0'}]", `roster[0].mac: "1" is no MAC address` + "\n" + `roster[1].ip: "10.0.0" is no IP address`},
+	} {
+		var node yaml.Node
+		if err := yaml.Unmarshal([]byte(c.text), &node); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Roster(&node)
+		if got := fmt.Sprint(err); (err == nil) != (c.want == "") || err != nil && !strings.Contains(got, c.want) {
+			t.Errorf("%s: %v, want %q", c.text, err, c.want)
+		}
+	}
+	if list, err := Roster(new(yaml.Node)); len(list) > 0 || err != nil {
+		t.Errorf("no roster: %v, %v", list, err)
+	}
+}
+
+func TestFolder(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Folder(dir); err == nil || !strings.Contains(err.Error(), "wardflow replay") {
+		t.Errorf("an empty folder: %v", err)
+	}
+	write := func(text string) {
+		if err := os.WriteFile(filepath.Join(dir, "devices.jsonl"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(string(fleet()[0].AppendJSON(nil)) + "\n" + string(fleet()[1].AppendJSON(nil)))
+	if list, err := Folder(dir); err != nil || len(list) != 2 || list[0].Serial.Value != "SN-1" {
+		t.Errorf("%v, %v", list, err)
+	}
+	write("{}\n{")
+	if _, err := Folder(dir); err == nil || !strings.Contains(err.Error(), "devices.jsonl:2:") {
+		t.Errorf("a broken line: %v", err)
+	}
+}
