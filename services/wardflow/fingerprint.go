@@ -155,7 +155,7 @@ func (c *fingerprintEvaluateCmd) Run(ctx context.Context, io *streams) error {
 	if err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
-	io.note("macro accuracy %.4f over %d types, %d of %d rejected", e.Macro, e.Types, e.Report.Rejected, e.Samples)
+	io.note("macro accuracy %.4f over %d types, %d of %d rejected", e.Macro, e.Types, e.Rejected, e.Samples)
 	return nil
 }
 

@@ -48,7 +48,7 @@ func TestFingerprintOfShared(t *testing.T) {
 	if shared == "" {
 		shared = "../../../shared"
 	}
-	captures := filepath.Join(shared, "captures/iot-sentinel")
+	captures := filepath.Join(shared, "captures", "iot-sentinel")
 	if _, err := os.Stat(captures); err != nil {
 		t.Skip("the captures are not here: set WARDFLOW_SHARED to the shared folder")
 	}

@@ -166,10 +166,9 @@ func (s *Set) add(path, label string, macs []proto.MAC) {
 	p.End()
 	mac, named := w.choose(macs)
 	x := &behaviour.Sample{Label: label, Name: path, MAC: mac, Sketch: behaviour.NewSketch()}
-	switch d := w.devices[mac]; {
-	case d == nil:
+	if d := w.devices[mac]; d == nil {
 		s.Silent = append(s.Silent, path)
-	default:
+	} else {
 		x.Sketch = d.sketch
 		if !named {
 			s.Guessed = append(s.Guessed, path)

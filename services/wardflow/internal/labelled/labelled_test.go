@@ -141,7 +141,7 @@ func TestShared(t *testing.T) {
 	if shared == "" {
 		shared = "../../../../../shared"
 	}
-	dir := filepath.Join(shared, "captures/iot-sentinel")
+	dir := filepath.Join(shared, "captures", "iot-sentinel")
 	if _, err := os.Stat(dir); err != nil {
 		t.Skip("the captures are not here: set WARDFLOW_SHARED to the shared folder")
 	}
