@@ -229,6 +229,13 @@ type Device struct {
 	Version         uint64     `json:"version"`
 
 	Attachments Attachments `json:"attachments"` // switch and port, access point; the latest last
+
+	Human     HumanValues  `json:"human"`     // what people have set or confirmed and holds, by attribute
+	Conflicts Conflicts    `json:"conflicts"` // where traffic says something else
+	Notes     HumanNotes   `json:"notes"`     // the latest five, the latest last
+	Rating    *HumanRating `json:"rating"`    // null before the first
+	Lifecycle Labels       `json:"lifecycle"` // what only people know: owner, room, retired, ...
+	Edits     *EditCount   `json:"edits"`     // null before the first edit
 }
 
 // Attachment is where a device is plugged in or radioed in, as a network device says.
