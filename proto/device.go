@@ -257,6 +257,33 @@ type Attachments []Attachment
 // MarshalJSON writes [] for an empty list.
 func (s Attachments) MarshalJSON() ([]byte, error) { return marshalList([]Attachment(s)) }
 
+// Fact is the fact of a name, nil when it is not known or there is no such fact.
+func (d *Device) Fact(name string) *Fact {
+	switch name {
+	case "category":
+		return d.Category
+	case "type":
+		return d.Type
+	case "manufacturer":
+		return d.Manufacturer
+	case "model":
+		return d.Model
+	case "os":
+		return d.OS
+	case "os_version":
+		return d.OSVersion
+	case "hardware_version":
+		return d.HardwareVersion
+	case "software_version":
+		return d.SoftwareVersion
+	case "serial":
+		return d.Serial
+	case "location":
+		return d.Location
+	}
+	return nil
+}
+
 // IDs is a list that is [] and never null in JSON.
 type IDs []ID
 
