@@ -187,7 +187,7 @@ func plainText(s string, lines bool) bool {
 		return false
 	}
 	return !strings.ContainsFunc(s, func(r rune) bool {
-		return unicode.IsControl(r) && !(lines && (r == '\n' || r == '\t'))
+		return unicode.IsControl(r) && (!lines || r != '\n' && r != '\t')
 	})
 }
 

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/wardflow/wardflow/pkg/stream"
 	"github.com/wardflow/wardflow/proto"
@@ -24,12 +26,12 @@ const (
 )
 
 var (
-	edits   = stream.NewTable[editState](tableEdits, idLen) // device, number -> edit
-	editIDs = stream.NewTable[stream.Uint](tableEditIDs, 0) // device, edit id -> number
-	views   = stream.NewTable[editView](tableViews, 0)      // device -> what holds
-	moved   = stream.NewTable[movedState](tableMoved, 0)    // id that has become part of a device -> that device
-	joined  = stream.NewTable[stream.Uint](tableJoined, 0)  // group, endpoint -> 1: the endpoint's lane has been told
-	waiting = stream.NewTable[stream.Uint](tableWaiting, 0) // nothing -> how many unknown ids have edits that wait
+	edits    = stream.NewTable[editState](tableEdits, idLen) // device, number -> edit
+	editIDs  = stream.NewTable[stream.Uint](tableEditIDs, 0) // device, edit id -> number
+	views    = stream.NewTable[editView](tableViews, 0)      // device -> what holds
+	moved    = stream.NewTable[movedState](tableMoved, 0)    // id that has become part of a device -> that device
+	joinings = stream.NewTable[stream.Uint](tableJoined, 0)  // group, endpoint -> 1: the endpoint's lane has been told
+	waiting  = stream.NewTable[stream.Uint](tableWaiting, 0) // nothing -> how many unknown ids have edits that wait
 )
 
 const (
@@ -51,7 +53,7 @@ func CheckEdit(e *proto.Edit) error {
 func (s *signatures) checkEdit(e *proto.Edit) error {
 	err := e.Check()
 	if e.Attribute == "type" && e.Value != "" && s.category[e.Value] == "" && (e.Action == proto.EditSet || e.Action == proto.EditConfirm) {
-		err = errors.Join(err, errors.New("value: no such type of device; docs/how-to/correct-a-device.md lists them"))
+		err = errors.Join(err, fmt.Errorf("value: no such type of device; want one of %s", strings.Join(slices.Sorted(maps.Keys(s.category)), ", ")))
 	}
 	return err
 }
@@ -250,10 +252,10 @@ func (d *Device) grouped(tx *stream.Tx, s *proto.Summary) {
 		return
 	}
 	key := slices.Concat(s.Group[:], s.Endpoint[:])
-	if joined.Get(tx, key) != nil {
+	if joinings.Get(tx, key) != nil {
 		return
 	}
-	joined.Edit(tx, key).N = 1
+	joinings.Edit(tx, key).N = 1
 	e := &proto.Edit{DeviceID: s.Endpoint, Action: proto.EditMerge, Into: s.Group}
 	own(tx, e, s.Group)
 }
@@ -295,7 +297,7 @@ func (d *Device) alone(tx *stream.Tx, id proto.ID) {
 
 // splitEdits takes what was made on a device that has left out of the view.
 func (d *Device) splitEdits(tx *stream.Tx, e *proto.Edit) {
-	joined.Delete(tx, slices.Concat(e.DeviceID[:], e.MadeOn[:]))
+	joinings.Delete(tx, slices.Concat(e.DeviceID[:], e.MadeOn[:]))
 	changed := false
 	for _, n := range history(tx, e.DeviceID) {
 		if n.MadeOn == e.MadeOn && !n.left {

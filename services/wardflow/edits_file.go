@@ -45,7 +45,7 @@ func readEdits(path string) ([]*proto.Edit, error) {
 		list = append(list, e)
 		return nil
 	})
-	if err = errors.Join(append(errs, err)...); err != nil {
+	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
 	slices.SortStableFunc(list, func(a, b *proto.Edit) int { return cmp.Compare(a.Time, b.Time) })

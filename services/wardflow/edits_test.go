@@ -185,7 +185,7 @@ func TestEditsAreAnswered(t *testing.T) {
 
 func TestReadEdits(t *testing.T) {
 	line := func(id, time, more string) string {
-		return fmt.Sprintf(`{"edit_id":"%032s","device_id":"%032d","time":"%s","by":"m.keller",%s}`, id, 7, time, more)
+		return fmt.Sprintf(`{"edit_id":"%032s","device_id":"%032d","time":%q,"by":"m.keller",%s}`, id, 7, time, more)
 	}
 	set := `"action":"set","attribute":"model","value":"X"`
 	for name, c := range map[string]struct{ text, want string }{
