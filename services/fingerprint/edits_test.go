@@ -391,3 +391,30 @@ func TestEditsFollowMergeAndSplit(t *testing.T) {
 		t.Errorf("on its own again: %s, %s, %v, %+v", fact(d.Model), fact(d.Serial), d.Lifecycle, d.Edits)
 	}
 }
+
+// Where between the observations of a device its edits fall does not matter: the
+// device ends the same.
+func TestEditsFallAnywhere(t *testing.T) {
+	var want string
+	for at := range 6 {
+		w, m := newWard(t), &editor{}
+		list := []*proto.Edit{m.set(id(1), "model", "mine"), m.set(id(1), "type", "mri"), m.set(id(1), "room", "2.114")}
+		for i := range 5 {
+			if i == at {
+				w.edit(list...)
+			}
+			tags := []string{"role", "scu", "calling_ae", "X", "manufacturer", "SIEMENS", "model", fmt.Sprint("SOMATOM ", i/4), "serial", "104722", "modality", "CT"}
+			w.item(proto.Item{Observation: seen("dicom", "c_store", 1, noon.Add(time.Duration(i)*time.Minute), tags...)})
+		}
+		w.beat(noon.Add(10*time.Minute), true)
+		if at == 5 {
+			w.edit(list...)
+		}
+		w.devices[id(1)].Version = 0
+		if got := string(w.devices[id(1)].AppendJSON(nil)); want == "" {
+			want = got
+		} else if got != want {
+			t.Errorf("edits after %d observations give\n%s\nwant\n%s", at, got, want)
+		}
+	}
+}
