@@ -67,7 +67,7 @@ func (c *deviceWorksheetCmd) Run(ctx context.Context, g *globals, io *streams) e
 		return c.with(ctx, devices, nil, io)
 	case c.In != "" && c.Edits == "":
 		return withDesk(ctx, g, io, func(d *desk) error {
-			devices, err := storedDevices(ctx, d.store, c.Site)
+			devices, err := devicesOfSite(ctx, d.store, c.Site)
 			if err != nil {
 				return err
 			}
@@ -75,7 +75,7 @@ func (c *deviceWorksheetCmd) Run(ctx context.Context, g *globals, io *streams) e
 		})
 	}
 	return withStore(ctx, g, io, func(s *store.Store) error {
-		devices, err := storedDevices(ctx, s, c.Site)
+		devices, err := devicesOfSite(ctx, s, c.Site)
 		if err != nil {
 			return err
 		}
@@ -145,8 +145,8 @@ func (c *deviceWorksheetCmd) read(ctx context.Context, devices []*proto.Device, 
 	return err
 }
 
-// storedDevices are the devices of a site, "" for all, as they stand.
-func storedDevices(ctx context.Context, s *store.Store, site string) ([]*proto.Device, error) {
+// devicesOfSite are the devices of a site, "" for all, as they stand.
+func devicesOfSite(ctx context.Context, s *store.Store, site string) ([]*proto.Device, error) {
 	r, err := s.Query(ctx, "SELECT record FROM v_devices WHERE {site:String} IN ('', site)", store.Named("site", site))
 	if err != nil {
 		return nil, err
