@@ -229,6 +229,13 @@ type Device struct {
 	Version         uint64     `json:"version"`
 
 	Attachments Attachments `json:"attachments"` // switch and port, access point; the latest last
+
+	Human     HumanValues  `json:"human"`     // what people have set or confirmed and holds, by attribute
+	Conflicts Conflicts    `json:"conflicts"` // where traffic says something else
+	Notes     HumanNotes   `json:"notes"`     // the latest five, the latest last
+	Rating    *HumanRating `json:"rating"`    // null before the first
+	Lifecycle Labels       `json:"lifecycle"` // what only people know: owner, room, retired, ...
+	Edits     *EditCount   `json:"edits"`     // null before the first edit
 }
 
 // Attachment is where a device is plugged in or radioed in, as a network device says.
@@ -249,6 +256,33 @@ type Attachments []Attachment
 
 // MarshalJSON writes [] for an empty list.
 func (s Attachments) MarshalJSON() ([]byte, error) { return marshalList([]Attachment(s)) }
+
+// Fact is the fact of a name, nil when it is not known or there is no such fact.
+func (d *Device) Fact(name string) *Fact {
+	switch name {
+	case "category":
+		return d.Category
+	case "type":
+		return d.Type
+	case "manufacturer":
+		return d.Manufacturer
+	case "model":
+		return d.Model
+	case "os":
+		return d.OS
+	case "os_version":
+		return d.OSVersion
+	case "hardware_version":
+		return d.HardwareVersion
+	case "software_version":
+		return d.SoftwareVersion
+	case "serial":
+		return d.Serial
+	case "location":
+		return d.Location
+	}
+	return nil
+}
 
 // IDs is a list that is [] and never null in JSON.
 type IDs []ID

@@ -42,6 +42,7 @@ const (
 	KindControl   = "control"
 	KindDead      = "deadletter"
 	KindSensor    = "sensor"
+	KindEdit      = "edit"
 
 	KindSensorEvent = "sensor_event"
 )

@@ -39,7 +39,26 @@ func (d *Device) AppendJSON(b []byte) []byte {
 	b = appendList(append(b, `,"evidence":`...), d.Evidence, appendEvidence)
 	b = appendList(append(b, `,"endpoints":`...), d.Endpoints, appendID)
 	b = strconv.AppendUint(append(b, `,"version":`...), d.Version, 10)
-	return append(appendList(append(b, `,"attachments":`...), d.Attachments, appendAttachment), '}')
+	b = appendList(append(b, `,"attachments":`...), d.Attachments, appendAttachment)
+	return append(d.appendHuman(b), '}')
+}
+
+// appendHuman appends what people say of the device, which is nothing for most.
+func (d *Device) appendHuman(b []byte) []byte {
+	if d.Edits == nil && d.Human == nil && d.Conflicts == nil && d.Notes == nil && d.Rating == nil && d.Lifecycle == nil {
+		return append(b, `,"human":[],"conflicts":[],"notes":[],"rating":null,"lifecycle":{},"edits":null`...)
+	}
+	for _, f := range []struct {
+		key   string
+		value any
+	}{{"human", d.Human}, {"conflicts", d.Conflicts}, {"notes", d.Notes}, {"rating", d.Rating}, {"lifecycle", d.Lifecycle}, {"edits", d.Edits}} {
+		val, err := json.Marshal(f.value)
+		if err != nil { // text and finite numbers always marshal
+			val = []byte("null")
+		}
+		b = append(append(append(append(b, `,"`...), f.key...), `":`...), val...)
+	}
+	return b
 }
 
 // AppendJSON appends the part with the keys of flows.jsonl, and allocates nothing:

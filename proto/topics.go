@@ -14,7 +14,7 @@ const (
 	TopicUsage      = "wardflow.usage"      // usage intervals (Usage, JSON)
 	TopicFindings   = "wardflow.findings"   // compacted: device x vulnerability, JSON; no service fills it yet
 	TopicAdvisories = "wardflow.advisories" // compacted; no service fills it yet
-	TopicEdits      = "wardflow.edits"      // human decisions; no service fills it yet
+	TopicEdits      = "wardflow.edits"      // append of single events, kept for ever: what people decide about devices (Edit, JSON)
 	TopicControl    = "wardflow.control"    // every change of policy, to every partition (Control, JSON)
 	TopicSensors    = "wardflow.sensors"    // compacted: what each live sensor says of itself (SensorStatus, JSON)
 	// TopicSensorEvents is apart from TopicSensors because sensors may write to that one.

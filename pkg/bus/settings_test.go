@@ -58,6 +58,18 @@ func TestTopicsOfAnOlderBuildAreBroughtToArrivalTime(t *testing.T) {
 	if got := setting(t, adm, proto.TopicTraffic, "retention.ms"); got != keep {
 		t.Errorf("retention was changed to %s", got)
 	}
+	if got := setting(t, adm, proto.TopicEdits, retentionTime); got != keptForever {
+		t.Errorf("people's decisions are kept for %s", got)
+	}
+	if _, err := adm.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: retentionTime, Value: &keep}}, proto.TopicEdits); err != nil {
+		t.Fatal(err)
+	}
+	if err := EnsureTopics(t.Context(), c, Topics("f")); err != nil {
+		t.Fatal(err)
+	}
+	if got := setting(t, adm, proto.TopicEdits, retentionTime); got != keptForever {
+		t.Errorf("on a topic of an older build, people's decisions are kept for %s", got)
+	}
 	if got := setting(t, adm, proto.TopicRollups, timestampType); got != create {
 		t.Errorf("a topic that nobody asked about has %s", got)
 	}

@@ -19,6 +19,7 @@ import (
 type TopicSpec struct {
 	Name    string
 	Compact bool
+	Forever bool  // kept whatever its age and size: what people decide cannot be made anew
 	share   int64 // of Config.MaxTopicBytes, per mille; append topics only
 	// arrival has the broker stamp records when they arrive, instead of the writer:
 	// against it the writer's clock is judged.
@@ -33,7 +34,7 @@ func Topics(folds ...string) []TopicSpec {
 		{Name: proto.TopicDetections, share: 30},
 		{Name: proto.TopicAlerts, share: 30},
 		{Name: proto.TopicDeadletter, share: 10},
-		{Name: proto.TopicEdits, share: 5},
+		{Name: proto.TopicEdits, Forever: true},
 		{Name: proto.TopicUsage, share: 5},
 		{Name: proto.TopicSummaries, Compact: true},
 		{Name: proto.TopicBindings, Compact: true},
@@ -142,10 +143,14 @@ func (t TopicSpec) settings(c Config) map[string]*string {
 		return m
 	}
 	m["cleanup.policy"] = s("delete")
-	m["retention.ms"] = s(strconv.FormatInt(int64(c.RetentionHours)*3600*1000, 10))
+	if t.Forever {
+		m[retentionTime], m[retentionSize] = s(keptForever), s(keptForever)
+		return m
+	}
+	m[retentionTime] = s(strconv.FormatInt(int64(c.RetentionHours)*3600*1000, 10))
 	if c.MaxTopicBytes > 0 {
 		per := c.MaxTopicBytes * t.share / 1000 / int64(c.Partitions)
-		m["retention.bytes"] = s(strconv.FormatInt(per, 10))
+		m[retentionSize] = s(strconv.FormatInt(per, 10))
 		m["segment.bytes"] = s(strconv.FormatInt(max(1<<20, per/8), 10))
 	}
 	return m

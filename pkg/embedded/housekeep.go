@@ -124,6 +124,7 @@ type ledgerPartition struct {
 	compact        bool
 	retentionMS    int64 // -1: none
 	retentionBytes int64 // -1: none
+	forever        bool  // its topic says that it is kept whatever its age: the cap is met by others
 	segments       []brokerlog.Segment
 }
 
@@ -136,6 +137,7 @@ func newLedger(topics map[string]map[string]string, segments map[string]map[int3
 				compact:        strings.Contains(configs["cleanup.policy"], "compact"),
 				retentionMS:    number(configs["retention.ms"]),
 				retentionBytes: number(configs["retention.bytes"]),
+				forever:        configs["retention.ms"] == "-1",
 			}
 			l.partitions = append(l.partitions, p)
 			l.total += p.size()
@@ -193,7 +195,7 @@ func (l *ledger) trim(now time.Time, maxBytes int64) []trimmed {
 	for l.total > maxBytes {
 		var oldest *ledgerPartition
 		for _, p := range l.partitions {
-			if p.compact || len(p.segments) < 2 {
+			if p.compact || p.forever || len(p.segments) < 2 {
 				continue
 			}
 			if oldest == nil || p.segments[0].Modified.Before(oldest.segments[0].Modified) {

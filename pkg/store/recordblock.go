@@ -171,7 +171,10 @@ type deviceColumns struct {
 	LastSeen        proto.Time    `json:"last_seen"`
 	LastState       string        `json:"last_state"`
 	Endpoints       proto.IDs     `json:"endpoints"`
-	Version         uint64        `json:"version"`
+
+	Human     []attributeColumn `json:"human"`
+	Conflicts []attributeColumn `json:"conflicts"`
+	Version   uint64            `json:"version"`
 }
 
 // factColumns is a fact that may be null.
@@ -205,8 +208,21 @@ func readDevice(o *row, r *Record) error {
 	o.time(d.LastSeen)
 	o.add(d.LastState)
 	o.ids(d.Endpoints)
-	o.add(d.Version, string(r.Value), r.At.version())
+	o.add(d.Version, string(r.Value), r.At.version(), attributes(d.Human), attributes(d.Conflicts))
 	return nil
+}
+
+func attributes(list []attributeColumn) []string {
+	out := make([]string, len(list))
+	for i := range list {
+		out[i] = list[i].Attribute
+	}
+	return out
+}
+
+// attributeColumn is the part of a human's value or of a conflict that has a column.
+type attributeColumn struct {
+	Attribute string `json:"attribute"`
 }
 
 func readDetection(o *row, r *Record) error {

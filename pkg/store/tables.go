@@ -251,6 +251,8 @@ var tables = []Table{
 			countCol("version", "counts up per device"),
 			textCol("record", "the whole device as JSON: confidences, sources, evidence"),
 			versionCol,
+			listCol("human", "attributes that a person has set or confirmed"),
+			listCol("conflicts", "of these, the ones of which traffic says something else"),
 		),
 	},
 	{

@@ -196,7 +196,9 @@ last_state: in_use, idle, offline or empty
 endpoints: its endpoints
 score: latest risk score, NULL before the first
 tier: latest risk tier
-record: the whole device as JSON: confidences, sources, evidence`),
+record: the whole device as JSON: confidences, sources, evidence
+human: attributes that a person has set or confirmed
+conflicts: of these, the ones of which traffic says something else`),
 	},
 	{
 		Name: "v_detections", SQL: detectionsSelect, Comment: "Detections, each once, with the device that acted.",

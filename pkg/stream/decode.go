@@ -68,6 +68,11 @@ func (pd *pending) decodeValue(kind string, value []byte) {
 		if m.Policy != nil {
 			pd.ev.Site = m.Policy.Site
 		}
+	case proto.KindEdit:
+		m := new(proto.Edit)
+		err = json.Unmarshal(value, m)
+		pd.ev.Msg, pd.ev.Time = m, m.Time
+		pd.producer = "" // many write edits, and each has an id by which the fold knows it again
 	default:
 		// A newer writer's message: skipped, as the design asks.
 		pd.ev.Msg = nil

@@ -9,7 +9,9 @@ import (
 // Input is a topic that a fold reads. The first input is the primary one: its
 // offsets are the fold's order. A further input with Upstream set is merged into
 // that order by cause: an event of it is applied before the primary event that
-// caused it, and a primary event waits until Upstream says that it has passed.
+// caused it, and a primary event waits until Upstream says that it has passed. One
+// without Upstream (control, edits) follows from nothing that the primary input
+// has: its events apply in the order of their offsets, when they are read.
 type Input struct {
 	Topic    string
 	Upstream string // the fold whose progress on this topic is waited for; "" for none
@@ -52,7 +54,7 @@ type Event struct {
 
 	// Msg is one of *proto.Flow, *proto.Observation, *proto.Heartbeat (only one
 	// with End set), *proto.Summary, *proto.Binding, *proto.Device,
-	// *proto.Detection, *proto.Control. It must not be kept after Apply.
+	// *proto.Detection, *proto.Control, *proto.Edit. It must not be kept after Apply.
 	Msg any
 }
 

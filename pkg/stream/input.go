@@ -91,12 +91,22 @@ func (in *input) offer(r Record) {
 			}
 			continue
 		}
-		if _, ok := in.sides[pd.producer]; !ok {
-			in.names = append(in.names, pd.producer)
+		name := in.queueOf(&pd)
+		if _, ok := in.sides[name]; !ok {
+			in.names = append(in.names, name)
 			sort.Strings(in.names)
 		}
-		in.sides[pd.producer] = append(in.sides[pd.producer], pd)
+		in.sides[name] = append(in.sides[name], pd)
 	}
+}
+
+// queueOf is the queue of a side event: its producer's, or the one of an input
+// that is not merged by cause, which has no order but that of its offsets.
+func (in *input) queueOf(pd *pending) string {
+	if in.Upstream == "" {
+		return ""
+	}
+	return pd.producer
 }
 
 // head is the next event of a primary input, nil when there is none. It decodes
@@ -149,7 +159,7 @@ func (in *input) side(part int32, at proto.Position) *pending {
 		}
 		pd := &q[0]
 		c := pd.ev.Cause
-		if c.Partition == part && at.Less(c.Position) && pd.dead == "" {
+		if in.Upstream != "" && c.Partition == part && at.Less(c.Position) && pd.dead == "" {
 			continue
 		}
 		if best == nil || c.Less(best.ev.Cause.Position) {
@@ -159,10 +169,11 @@ func (in *input) side(part int32, at proto.Position) *pending {
 	return best
 }
 
-func (in *input) popSide(producer string) {
-	in.sides[producer] = in.sides[producer][1:]
-	if len(in.sides[producer]) == 0 {
-		in.sides[producer] = nil // let the array go
+func (in *input) popSide(pd *pending) {
+	name := in.queueOf(pd)
+	in.sides[name] = in.sides[name][1:]
+	if len(in.sides[name]) == 0 {
+		in.sides[name] = nil // let the array go
 	}
 	in.movedSince = true
 }

@@ -94,10 +94,19 @@ func (l *Local) Control(c *proto.Control) error {
 	if c.Policy != nil {
 		site = c.Policy.Site
 	}
-	ev := Event{Topic: proto.TopicControl, Cause: proto.Cause{Partition: -1}, Site: site, Msg: c}
+	return l.side(Event{Topic: proto.TopicControl, Cause: proto.Cause{Partition: -1}, Site: site, Msg: c})
+}
+
+// Edit applies a person's decision to every fold that reads wardflow.edits.
+func (l *Local) Edit(e *proto.Edit) error {
+	return l.side(Event{Topic: proto.TopicEdits, Cause: proto.Cause{Partition: -1}, Time: e.Time, Msg: e})
+}
+
+// side applies an event that follows from no traffic.
+func (l *Local) side(ev Event) error {
 	for _, p := range l.parts {
 		for _, in := range p.inputs {
-			if in.Topic == proto.TopicControl {
+			if in.Topic == ev.Topic {
 				p.apply(in, &pending{ev: ev})
 				if err := l.drain(p); err != nil {
 					return err

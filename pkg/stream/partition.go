@@ -198,11 +198,14 @@ func (p *Partition) each(prefix []byte, f func(key, val []byte) bool) {
 
 func (p *Partition) deadEvent(tx *Tx, reason string) {
 	p.stats.Dead++
-	in := p.inputs[0]
-	p.emitDead(tx, proto.Deadletter{
-		Topic: in.Topic, Partition: p.id, Offset: in.head().pos.Offset, Index: in.head().pos.Index,
-		Consumer: p.fold.Name(), Reason: reason,
-	})
+	d := proto.Deadletter{Time: tx.time, Topic: tx.topic, Partition: p.id, Offset: tx.pos.Offset, Index: tx.pos.Index, Consumer: p.fold.Name(), Reason: reason}
+	if d.Topic == "" { // a timer or a sweep: what the primary input is at
+		d.Topic, d.Index = p.inputs[0].Topic, -1
+		if head := p.inputs[0].head(); head != nil {
+			d.Offset, d.Index = head.pos.Offset, head.pos.Index
+		}
+	}
+	p.emitDead(tx, d)
 }
 
 func (p *Partition) emitDead(tx *Tx, d proto.Deadletter) {

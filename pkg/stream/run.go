@@ -71,7 +71,7 @@ func (p *Partition) step(left *int, partitions int, now time.Time) bool {
 		if pd := in.side(p.id, at); pd != nil {
 			*left--
 			p.apply(in, pd)
-			in.popSide(pd.producer)
+			in.popSide(pd)
 			return true
 		}
 	}
@@ -152,7 +152,7 @@ func (p *Partition) apply(in *input, pd *pending) {
 	if in.Topic == proto.TopicTraffic {
 		p.stats.Traffic++
 	}
-	p.fold.Apply(&Tx{p: p, cause: pd.ev.Cause, time: pd.ev.Time, domain: pd.ev.Domain, site: pd.ev.Site}, &pd.ev)
+	p.fold.Apply(&Tx{p: p, cause: pd.ev.Cause, time: pd.ev.Time, domain: pd.ev.Domain, site: pd.ev.Site, topic: in.Topic, pos: pd.pos}, &pd.ev)
 }
 
 // takeNumber keeps the highest number per producer and reports whether this one is new.

@@ -15,6 +15,8 @@ type Tx struct {
 	time   proto.Time
 	domain string
 	site   string
+	topic  string // of the event that is applied, "" where timers fire and tables are swept
+	pos    proto.Position
 }
 
 // Cause is the traffic item that the current call follows from.
@@ -22,6 +24,15 @@ func (tx *Tx) Cause() proto.Cause { return tx.cause }
 
 // Now is the event time of the current call: the event's, or the timer's.
 func (tx *Tx) Now() proto.Time { return tx.time }
+
+// As gives a Tx that speaks at another moment: what a person decides about a device
+// is told in the event time and domain of the device's own life, in which the folds
+// downstream keep their timers.
+func (tx *Tx) As(t proto.Time, site, domain string) *Tx {
+	as := *tx
+	as.time, as.site, as.domain = t, site, domain
+	return &as
+}
 
 // Partition is the partition that the call works for.
 func (tx *Tx) Partition() int32 { return tx.p.id }

@@ -27,8 +27,10 @@ func NewDevice(Config) *Device { return &Device{sig: embedded()} }
 // Name is "device".
 func (d *Device) Name() string { return "device" }
 
-// Inputs lists the summaries.
-func (d *Device) Inputs() []stream.Input { return []stream.Input{{Topic: proto.TopicSummaries}} }
+// Inputs lists the summaries, and what people decide.
+func (d *Device) Inputs() []stream.Input {
+	return []stream.Input{{Topic: proto.TopicSummaries}, {Topic: proto.TopicEdits}}
+}
 
 // Fire is never called: the fold sets no timers.
 func (d *Device) Fire(*stream.Tx, stream.Timer) {}
@@ -36,34 +38,56 @@ func (d *Device) Fire(*stream.Tx, stream.Timer) {}
 // Sweep is never called.
 func (d *Device) Sweep(*stream.Tx, string, []byte) {}
 
-// Apply takes a summary in.
+// Apply takes a summary or an edit in.
 func (d *Device) Apply(tx *stream.Tx, ev *stream.Event) {
-	s, ok := ev.Msg.(*proto.Summary)
-	if !ok || s.Endpoint.IsZero() {
+	switch m := ev.Msg.(type) {
+	case *proto.Summary:
+		d.summary(tx, ev, m)
+	case *proto.Edit:
+		d.edit(tx, m)
+	}
+}
+
+func (d *Device) summary(tx *stream.Tx, ev *stream.Event, s *proto.Summary) {
+	if s.Endpoint.IsZero() {
 		return
 	}
 	key := slices.Concat(s.Group[:], s.Endpoint[:])
 	if m := members.Get(tx, key); m != nil && m.Version >= s.Version {
 		return
 	}
+	d.grouped(tx, s)
 	kept := members.Edit(tx, key)
 	kept.Summary = *s
 	kept.Presence, kept.Uses = nil, nil // the timeline has them
-	var all []*proto.Summary
-	members.Scan(tx, s.Group[:], func(_ []byte, m *memberState) bool {
+	d.seen(tx, s.Group)
+	st := devices.Edit(tx, s.Group[:])
+	st.now, st.domain = ev.Time, ev.Domain
+	d.tell(tx, s.Group, d.members(tx, s.Group), s)
+}
+
+// members are the endpoints of a group.
+func (d *Device) members(tx *stream.Tx, group proto.ID) (all []*proto.Summary) {
+	members.Scan(tx, group[:], func(_ []byte, m *memberState) bool {
 		all = append(all, &m.Summary)
 		return true
 	})
-	d.tell(tx, s.Group, all, s)
+	return all
 }
 
-// tell emits the device of a group, and the bindings that have changed.
+// tell emits the device of a group, and the bindings that have changed. news is
+// the summary that brought it about, nil when people did.
 func (d *Device) tell(tx *stream.Tx, id proto.ID, all []*proto.Summary, news *proto.Summary) {
 	st := devices.Edit(tx, id[:])
 	st.version++
 	dev := d.device(id, all)
 	dev.Version = st.version
-	dev.LastState = d.usage(tx, dev, all, news)
+	d.human(tx, dev)
+	if news != nil {
+		dev.LastState = d.usage(tx, dev, all, news)
+	} else if t := timelines.Get(tx, id[:]); t != nil {
+		dev.LastState = t.state(tx.Now())
+	}
 	tx.Emit(stream.Output{Topic: proto.TopicDevices, Kind: proto.KindDevice, Lane: id.Lane(), Key: id[:], Value: dev.AppendJSON(nil), Time: tx.Now()})
 	for _, s := range all {
 		d.bind(tx, st, dev, s)
@@ -133,6 +157,9 @@ func (d *Device) bind(tx *stream.Tx, st *deviceState, dev *proto.Device, s *prot
 	if dev.Type != nil {
 		b.Type = dev.Type.Value
 		b.Criticality = d.sig.criticality[b.Type]
+	}
+	if c := dev.Lifecycle["criticality"]; c != "" {
+		b.Criticality = c
 	}
 	if dev.Location != nil {
 		b.Location = dev.Location.Value

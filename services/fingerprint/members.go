@@ -27,6 +27,9 @@ func (m *memberState) Parse(b []byte) error { return proto.Unmarshal(bytes.Clone
 type deviceState struct {
 	version  uint64
 	bindings []toldBinding // sorted by endpoint
+
+	now    proto.Time // of the last summary, and its time domain: what people decide is told then
+	domain string
 }
 
 type toldBinding struct {
@@ -59,7 +62,7 @@ func (st *deviceState) AppendTo(b []byte) []byte {
 	for i := range st.bindings {
 		b = stream.AppendString(append(b, st.bindings[i].endpoint[:]...), st.bindings[i].what)
 	}
-	return b
+	return stream.AppendString(stream.AppendInt(b, int64(st.now)), st.domain)
 }
 
 // Parse decodes the state.
@@ -72,5 +75,6 @@ func (st *deviceState) Parse(b []byte) error {
 		t.what = d.String()
 		st.bindings = append(st.bindings, t)
 	}
+	st.now, st.domain = proto.Time(d.Int()), d.String()
 	return d.Err()
 }

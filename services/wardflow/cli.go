@@ -28,7 +28,7 @@ type cli struct {
 
 	Top        topCmd        `cmd:"" group:"look" help:"Watch it live: sensors, services, what is stored, risk, detections, new devices."`
 	Devices    devicesCmd    `cmd:"" group:"look" help:"List the devices, those of most risk first."`
-	Device     deviceCmd     `cmd:"" group:"look" help:"Show all that is known of one device, and why."`
+	Device     deviceCmd     `cmd:"" group:"look" help:"One device: all that is known of it and why; and what people know better: set, confirm, undo, note, rate."`
 	Flows      flowsCmd      `cmd:"" group:"look" help:"List flows, the latest first."`
 	Detections detectionsCmd `cmd:"" group:"look" help:"List detections, the latest first."`
 	Risk       riskCmd       `cmd:"" group:"look" help:"List risk scores with what makes them up."`

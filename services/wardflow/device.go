@@ -12,13 +12,40 @@ import (
 )
 
 type deviceCmd struct {
+	Show      deviceShowCmd      `cmd:"" default:"withargs" help:"Show all that is known of one device, and why."`
+	Set       deviceSetCmd       `cmd:"" help:"Say what a device is; it outranks what traffic says."`
+	Confirm   deviceConfirmCmd   `cmd:"" help:"Say that the values shown are right."`
+	Undo      deviceUndoCmd      `cmd:"" help:"Take back what has been set, confirmed, noted or rated."`
+	Note      deviceNoteCmd      `cmd:"" help:"Note something about a device."`
+	Rate      deviceRateCmd      `cmd:"" help:"Say how good a device is to work with, 1 to 5."`
+	History   deviceHistoryCmd   `cmd:"" help:"List all that people have said of a device."`
+	Worksheet deviceWorksheetCmd `cmd:"" help:"What is missing or doubtful, by location, out to CSV and back in."`
+}
+
+// Help is shown by --help.
+func (deviceCmd) Help() string {
+	return `One device: what it is, how sure that is and why; and what the people on site know better. What they set or confirm
+outranks what traffic says, is shown as theirs, can be undone, and is kept for ever.
+
+Examples:
+
+    wardflow device 10.41.8.62
+    wardflow device set 10.41.8.62 model="SOMATOM go.Top" room=2.114 --by m.keller --note "read from the label"
+    wardflow device confirm 10.41.8.62 manufacturer serial --by m.keller
+    wardflow device history 10.41.8.62
+    wardflow device worksheet --location Radiology --out radiology.csv
+
+Each of them explains itself: wardflow device set --help.`
+}
+
+type deviceShowCmd struct {
 	ID     string `arg:"" name:"device" help:"${device}"`
 	Site   string `placeholder:"SITE" help:"The device of this site, where several sites have one of that address or name."`
 	Output format `short:"o" enum:"table,json" default:"table" help:"table; or json, the device as on the topic wardflow.devices."`
 }
 
 // Help is shown by --help.
-func (deviceCmd) Help() string {
+func (deviceShowCmd) Help() string {
 	return `One device: what it is, how sure that is and which protocol said so; its risk and the reasons; its latest detections
 and its busiest peers.
 
@@ -30,7 +57,7 @@ Examples:
 }
 
 // Run shows the device.
-func (c *deviceCmd) Run(ctx context.Context, g *globals, io *streams) error {
+func (c *deviceShowCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	return withStore(ctx, g, io, func(s *store.Store) error {
 		id, err := findDevice(ctx, s, c.Site, c.ID)
 		if err != nil {
@@ -165,6 +192,9 @@ func (s *screen) device(d *proto.Device) error {
 	}
 	names := []string{"attribute", "value", "confidence", "says"}
 	if err := section(s, "What it is", &fixedRows{list: facts}, names, nil); err != nil {
+		return err
+	}
+	if err := s.people(d); err != nil {
 		return err
 	}
 	var evidence [][]any

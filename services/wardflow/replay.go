@@ -26,6 +26,7 @@ type replayCmd struct {
 	BaselineUntil string   `placeholder:"TIME" help:"Learn from everything before this time."`
 	Advisories    string   `placeholder:"DIR" help:"CSAF, KEV, EPSS, CVE and NVD files, told apart by content. They are read and counted; no service uses them yet."`
 	Context       string   `placeholder:"FILE" help:"YAML: sites, subnets, policy by site; roster, business, controls and framework are accepted, and not used yet."`
+	Edits         string   `placeholder:"FILE" help:"What people have decided about devices: JSON lines as on wardflow.edits; each applies when event time has come to its time, later ones at the end."`
 	Until         string   `placeholder:"TIME" help:"Let event time go on to here; without it, it ends at the last packet."`
 	Key           string   `placeholder:"FILE" help:"Key of the HMACs that stand for identities; derived from the site by default."`
 	Check         string   `placeholder:"DIR" help:"Validate an output folder against the JSON Schema, and do nothing else."`
@@ -48,6 +49,7 @@ Examples:
     wardflow replay monday.pcapng --site st-alban --out monday/
     wardflow replay incident.pcap --baseline day.pcapng --site ward-a --out incident/
     wardflow replay a.pcap --sensor core=b.pcap --site ward-a --out both/
+    wardflow replay monday.pcapng --site st-alban --edits monday-edits.jsonl --out monday/
     wardflow replay --check monday/
 
 The context file:
@@ -142,6 +144,11 @@ func (c *replayCmd) options(cfg *config.Config, io *streams) (*replay.Options, e
 	}
 	if o.Until, err = eventTime(c.Until); err != nil {
 		bad("--until %w", err)
+	}
+	if c.Edits != "" {
+		if o.Edits, err = readEdits(c.Edits); err != nil {
+			bad("--edits: %w", err)
+		}
 	}
 	if c.Key != "" {
 		if o.Key, err = readKey(c.Key); err != nil {

@@ -26,14 +26,14 @@ var about = map[string]topicFacts{
 	proto.TopicRollups:      {"fingerprint", "none", "msgpack, a batch a record", []string{"RollupBatch", "Rollup", "Pair", "Activity"}},
 	proto.TopicSummaries:    {"fingerprint", "endpoint id", "msgpack", []string{"Summary", "Evidence", "Progress"}},
 	proto.TopicBindings:     {"fingerprint", "endpoint id", "msgpack", []string{"Binding", "Progress"}},
-	proto.TopicDevices:      {"fingerprint", "device id", "JSON", []string{"Device", "Fact", "Behaviour", "Evidence"}},
+	proto.TopicDevices:      {"fingerprint", "device id", "JSON", []string{"Device", "Fact", "Behaviour", "Evidence", "HumanValue", "Conflict", "HumanNote", "HumanRating", "PersonsRating", "EditCount"}},
 	proto.TopicDetections:   {"anomaly", "detection id", "JSON", []string{"Detection", "Progress"}},
 	proto.TopicAlerts:       {"anomaly", "alert id", "JSON, OCSF 1.8 Detection Finding", nil},
 	proto.TopicRisk:         {"score", "device id", "JSON", []string{"Risk", "Factor"}},
 	proto.TopicUsage:        {"none yet", "device id", "JSON", nil},
 	proto.TopicFindings:     {"none yet", "device id and vulnerability", "JSON", nil},
 	proto.TopicAdvisories:   {"none yet", "advisory id", "JSON", nil},
-	proto.TopicEdits:        {"none yet", "none", "JSON", nil},
+	proto.TopicEdits:        {"device (set, confirm, undo, note, rate, worksheet), fingerprint", "device id", "JSON", []string{"Edit"}},
 	proto.TopicControl:      {"prepare, up, sensors", "what it is about", "JSON, once in every partition", []string{"Control", "Policy", "SensorConfig"}},
 	proto.TopicSensors:      {"capture, sensors", "site/sensor", "JSON", []string{"SensorStatus", "SensorInterface"}},
 	proto.TopicSensorEvents: {"sensors", "site/sensor", "JSON", []string{"SensorEvent"}},
@@ -66,8 +66,11 @@ func Topics(tree fs.FS, folds []string, readers map[string][]string) (string, er
 		}
 		seen[t.Name] = true
 		kept := "time"
-		if t.Compact {
+		switch {
+		case t.Compact:
 			kept = "compacted"
+		case t.Forever:
+			kept = "for ever"
 		}
 		_, after, cut := strings.Cut(what, ": ")
 		if cut {
@@ -89,16 +92,19 @@ func Topics(tree fs.FS, folds []string, readers map[string][]string) (string, er
 func settings(b *strings.Builder, conf bus.Config) {
 	fmt.Fprint(b, "\n## Settings of topics\n\nAs `wardflow prepare` makes them; `wardflow doctor` tells where a cluster differs.\n\n")
 	head(b, "kind", "settings")
-	told := map[bool]bool{}
+	told := map[string]bool{}
 	for _, t := range bus.Topics() {
-		if told[t.Compact] {
+		kind, list := "kept by time", t.Settings(conf)
+		switch {
+		case t.Compact:
+			kind = "compacted"
+		case t.Forever:
+			kind = "kept for ever"
+		}
+		if told[kind] {
 			continue
 		}
-		told[t.Compact] = true
-		kind, list := "kept by time", t.Settings(conf)
-		if t.Compact {
-			kind = "compacted"
-		}
+		told[kind] = true
 		var texts []string
 		for _, k := range slices.Sorted(maps.Keys(list)) {
 			texts = append(texts, code(k+"="+list[k]))

@@ -39,6 +39,10 @@ type Options struct {
 	Key      []byte // of the HMACs; nil derives one from Site
 	Policies []proto.Policy
 
+	// Edits are what people have decided, in order of time. Each applies when event
+	// time has come to its own, and those of later at the end.
+	Edits []*proto.Edit
+
 	// Folds are run upstream first. They must be fresh.
 	Folds []stream.Fold
 	// Capture has the bounds and timeouts of capture; what is said here wins.

@@ -153,6 +153,9 @@ func (r *runner) item(s *sensor, it proto.Item) {
 	}
 	if it.Heartbeat != nil {
 		s.beat = max(s.beat, it.Heartbeat.Clock)
+		if r.err = r.edits(it.Heartbeat.Clock); r.err != nil {
+			return
+		}
 	}
 	it = r.local.Mark(&s.batch, it)
 	if r.err = r.out.item(s.name, &it); r.err != nil {
@@ -304,7 +307,20 @@ func (r *runner) end() error {
 	for _, s := range r.order {
 		s.p.End()
 	}
-	return r.err
+	if r.err != nil {
+		return r.err
+	}
+	return r.edits(math.MaxInt64)
+}
+
+// edits applies what people had decided by t.
+func (r *runner) edits(t proto.Time) error {
+	for ; len(r.o.Edits) > 0 && r.o.Edits[0].Time <= t; r.o.Edits = r.o.Edits[1:] {
+		if err := r.local.Edit(r.o.Edits[0]); err != nil {
+			return fmt.Errorf("apply edit %s: %w", r.o.Edits[0].EditID, err)
+		}
+	}
+	return r.out.err
 }
 
 // pass lets event time go on to t in small steps, as a sensor that listens and
