@@ -103,7 +103,7 @@ func (s *signatures) facts(evidence []proto.Evidence) map[string]*proto.Fact {
 	skip, medical := foreignTags(evidence), speaksMedical(evidence)
 	for i := range evidence {
 		v := &evidence[i]
-		if skip && v.Protocol == "dicom" && dataSetTags[v.Attribute] {
+		if skip && imageProtocol(v.Protocol) && dataSetTags[v.Attribute] {
 			continue
 		}
 		if medical && v.Protocol == protocolBehaviour {
@@ -234,7 +234,7 @@ func foreignTags(evidence []proto.Evidence) bool {
 	for i := range evidence {
 		v := &evidence[i]
 		switch {
-		case v.Protocol != "dicom":
+		case !imageProtocol(v.Protocol):
 		case v.Attribute == "dicom_service" && (v.Value == "storage_scp" || v.Value == "query_retrieve_scp"):
 			return true
 		case v.Attribute == "serial":
@@ -243,3 +243,6 @@ func foreignTags(evidence []proto.Evidence) bool {
 	}
 	return serials > 1
 }
+
+// imageProtocol reports that a protocol carries data sets of other makers.
+func imageProtocol(protocol string) bool { return protocol == "dicom" || protocol == "dicomweb" }

@@ -20,7 +20,7 @@ var signatureFiles embed.FS
 
 // ruleFiles are the signature files that hold rules; a new kind of evidence is a
 // new file and its name here.
-var ruleFiles = []string{"products", "dhcp", "dicom", "hl7", "roles", "hostnames", "oui", "discovery", "lldp", "software", "windows", "clinical", "control", "behaviour"}
+var ruleFiles = []string{"products", "dhcp", "dicom", "hl7", "roles", "hostnames", "oui", "discovery", "lldp", "software", "windows", "clinical", "control", "behaviour", "management"}
 
 // A rule turns evidence into votes: where the evidence of an attribute matches,
 // it says values of facts, each with a weight that the evidence's own multiplies.
