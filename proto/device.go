@@ -229,6 +229,7 @@ type Device struct {
 	Version         uint64     `json:"version"`
 
 	Attachments Attachments `json:"attachments"` // switch and port, access point; the latest last
+	Conflicts Conflicts `json:"conflicts"` // what traffic says against the facts
 }
 
 // Attachment is where a device is plugged in or radioed in, as a network device says.

@@ -39,7 +39,8 @@ func (d *Device) AppendJSON(b []byte) []byte {
 	b = appendList(append(b, `,"evidence":`...), d.Evidence, appendEvidence)
 	b = appendList(append(b, `,"endpoints":`...), d.Endpoints, appendID)
 	b = strconv.AppendUint(append(b, `,"version":`...), d.Version, 10)
-	return append(appendList(append(b, `,"attachments":`...), d.Attachments, appendAttachment), '}')
+	b = appendList(append(b, `,"attachments":`...), d.Attachments, appendAttachment)
+	return append(appendList(append(b, `,"conflicts":`...), d.Conflicts, appendConflict), '}')
 }
 
 // AppendJSON appends the part with the keys of flows.jsonl, and allocates nothing:

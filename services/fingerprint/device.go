@@ -110,7 +110,8 @@ func (d *Device) device(id proto.ID, all []*proto.Summary) *proto.Device {
 const weightOUI = 0.5
 
 func (d *Device) describe(dev *proto.Device, evidence []proto.Evidence) {
-	f := d.sig.facts(evidence)
+	f, against := d.sig.judge(evidence)
+	dev.Conflicts = against
 	dev.Category, dev.Type, dev.Manufacturer, dev.Model = f["category"], f["type"], f["manufacturer"], f["model"]
 	dev.OS, dev.OSVersion, dev.HardwareVersion, dev.SoftwareVersion = f["os"], f["os_version"], f["hardware_version"], f["software_version"]
 	dev.Serial, dev.Location = f["serial"], f["location"]

@@ -97,12 +97,21 @@ func (h *hypothesis) tells(value string, weight float64) bool {
 	return weight > h.best
 }
 
-// facts makes all facts of a device from its evidence.
+// facts makes all facts of a device from its evidence, which is sorted.
 func (s *signatures) facts(evidence []proto.Evidence) map[string]*proto.Fact {
+	facts, _ := s.judge(evidence)
+	return facts
+}
+
+// judge makes facts, and tells the contradictions among what they were made of.
+func (s *signatures) judge(evidence []proto.Evidence) (map[string]*proto.Fact, proto.Conflicts) {
 	votes := map[string][]Vote{}
-	skip, medical := foreignTags(evidence), speaksMedical(evidence)
+	skip, old, medical := foreignTags(evidence), outdated(evidence), speaksMedical(evidence)
 	for i := range evidence {
 		v := &evidence[i]
+		if old != nil && old[i] {
+			continue
+		}
 		if skip && imageProtocol(v.Protocol) && dataSetTags[v.Attribute] {
 			continue
 		}
@@ -125,9 +134,10 @@ func (s *signatures) facts(evidence []proto.Evidence) map[string]*proto.Fact {
 	// A version is that of the system it was told with, and of no other.
 	if o := out["os"]; o != nil {
 		key := s.key("os", o.Value)
-		out["os_version"] = Fuse(slices.DeleteFunc(votes["os_version"], func(v Vote) bool { return v.os != "" && v.os != key }))
+		votes["os_version"] = slices.DeleteFunc(votes["os_version"], func(v Vote) bool { return v.os != "" && v.os != key })
+		out["os_version"] = Fuse(votes["os_version"])
 	}
-	return out
+	return out, conflicts(votes, out)
 }
 
 func (s *signatures) vote(votes map[string][]Vote, v *proto.Evidence) {
