@@ -189,8 +189,12 @@ func (s *signatures) match(attribute, value string) (list []meaning) {
 	if slices.Contains(factNames, attribute) {
 		list = append(list, meaning{attribute: attribute, value: value, key: s.key(attribute, value), weight: 1})
 	}
+	lower := strings.ToLower(value)
 	for i := range s.rules[attribute] {
 		r := &s.rules[attribute][i]
+		if !strings.HasPrefix(lower, r.starts) {
+			continue
+		}
 		at := r.is.FindStringSubmatchIndex(value)
 		if at == nil {
 			continue
