@@ -199,10 +199,11 @@ func (p *Partition) each(prefix []byte, f func(key, val []byte) bool) {
 func (p *Partition) deadEvent(tx *Tx, reason string) {
 	p.stats.Dead++
 	in := p.inputs[0]
-	p.emitDead(tx, proto.Deadletter{
-		Topic: in.Topic, Partition: p.id, Offset: in.head().pos.Offset, Index: in.head().pos.Index,
-		Consumer: p.fold.Name(), Reason: reason,
-	})
+	d := proto.Deadletter{Topic: in.Topic, Partition: p.id, Consumer: p.fold.Name(), Reason: reason}
+	if h := in.head(); h != nil { // none where a side input or a sweep has the word
+		d.Offset, d.Index = h.pos.Offset, h.pos.Index
+	}
+	p.emitDead(tx, d)
 }
 
 func (p *Partition) emitDead(tx *Tx, d proto.Deadletter) {

@@ -15,29 +15,32 @@ const (
 )
 
 // Device is the device fold.
-type Device struct{ sig *signatures }
+type Device struct{ sets *signatureSets }
 
 // NewDevice makes the device fold. It emits proto.Device as JSON on
 // wardflow.devices (key: the device's id) with every summary, and proto.Binding on
 // wardflow.bindings (key: the endpoint's id, lane: the endpoint's) when it changes.
 // A group of endpoints is one device; its id is the group's, which is that of the
 // group's oldest endpoint.
-func NewDevice(Config) *Device { return &Device{sig: embedded()} }
+func NewDevice(cfg Config) *Device { return &Device{sets: newSignatureSets(cfg.Packs)} }
 
 // Name is "device".
 func (d *Device) Name() string { return "device" }
 
-// Inputs lists the summaries.
-func (d *Device) Inputs() []stream.Input { return []stream.Input{{Topic: proto.TopicSummaries}} }
+// Inputs lists the summaries, and control for what signatures may come.
+func (d *Device) Inputs() []stream.Input {
+	return []stream.Input{{Topic: proto.TopicSummaries}, {Topic: proto.TopicControl}}
+}
 
 // Fire is never called: the fold sets no timers.
 func (d *Device) Fire(*stream.Tx, stream.Timer) {}
 
-// Sweep is never called.
-func (d *Device) Sweep(*stream.Tx, string, []byte) {}
-
 // Apply takes a summary in.
 func (d *Device) Apply(tx *stream.Tx, ev *stream.Event) {
+	if c, ok := ev.Msg.(*proto.Control); ok {
+		d.control(tx, c)
+		return
+	}
 	s, ok := ev.Msg.(*proto.Summary)
 	if !ok || s.Endpoint.IsZero() {
 		return
@@ -59,19 +62,26 @@ func (d *Device) Apply(tx *stream.Tx, ev *stream.Event) {
 
 // tell emits the device of a group, and the bindings that have changed.
 func (d *Device) tell(tx *stream.Tx, id proto.ID, all []*proto.Summary, news *proto.Summary) {
+	sig := d.signatures(tx)
+	dev := sig.device(id, all)
+	dev.LastState = d.usage(tx, dev, all, news)
+	emitDevice(tx, sig, dev, all, tx.Now())
+}
+
+func emitDevice(tx *stream.Tx, sig *signatures, dev *proto.Device, all []*proto.Summary, at proto.Time) {
+	id := dev.DeviceID
 	st := devices.Edit(tx, id[:])
 	st.version++
-	dev := d.device(id, all)
+	st.facts, st.last = factsOf(dev), dev.LastState
 	dev.Version = st.version
-	dev.LastState = d.usage(tx, dev, all, news)
-	tx.Emit(stream.Output{Topic: proto.TopicDevices, Kind: proto.KindDevice, Lane: id.Lane(), Key: id[:], Value: dev.AppendJSON(nil), Time: tx.Now()})
+	tx.Emit(stream.Output{Topic: proto.TopicDevices, Kind: proto.KindDevice, Lane: id.Lane(), Key: id[:], Value: dev.AppendJSON(nil), Time: at})
 	for _, s := range all {
-		d.bind(tx, st, dev, s)
+		bind(tx, sig, st, dev, s, at)
 	}
 }
 
 // device makes a device of the summaries of its endpoints.
-func (d *Device) device(id proto.ID, all []*proto.Summary) *proto.Device {
+func (sig *signatures) device(id proto.ID, all []*proto.Summary) *proto.Device {
 	slices.SortFunc(all, func(a, b *proto.Summary) int { return slices.Compare(a.Endpoint[:], b.Endpoint[:]) })
 	dev := &proto.Device{DeviceID: id, Site: all[0].Site, FirstSeen: all[0].FirstSeen, LastSeen: all[0].LastSeen}
 	var evidence []proto.Evidence
@@ -99,7 +109,7 @@ func (d *Device) device(id proto.ID, all []*proto.Summary) *proto.Device {
 		}
 	}
 	slices.SortStableFunc(evidence, compareEvidence)
-	d.describe(dev, evidence)
+	sig.describe(dev, evidence)
 	dev.Attachments = attachments(evidence)
 	dev.Behaviour = behaviourOf(evidence)
 	dev.Evidence = slices.DeleteFunc(evidence, func(v proto.Evidence) bool { return v.Attribute == "oui_vendor" })
@@ -109,8 +119,8 @@ func (d *Device) device(id proto.ID, all []*proto.Summary) *proto.Device {
 // weightOUI: whoever made the interface often, but not always, made the device.
 const weightOUI = 0.5
 
-func (d *Device) describe(dev *proto.Device, evidence []proto.Evidence) {
-	f, against := d.sig.judge(evidence)
+func (sig *signatures) describe(dev *proto.Device, evidence []proto.Evidence) {
+	f, against := sig.judge(evidence)
 	dev.Conflicts = against
 	dev.Category, dev.Type, dev.Manufacturer, dev.Model = f["category"], f["type"], f["manufacturer"], f["model"]
 	dev.OS, dev.OSVersion, dev.HardwareVersion, dev.SoftwareVersion = f["os"], f["os_version"], f["hardware_version"], f["software_version"]
@@ -126,14 +136,14 @@ func addNew(list *proto.Strings, values ...string) {
 }
 
 // bind emits the binding of an endpoint, when it is new or has changed.
-func (d *Device) bind(tx *stream.Tx, st *deviceState, dev *proto.Device, s *proto.Summary) {
+func bind(tx *stream.Tx, sig *signatures, st *deviceState, dev *proto.Device, s *proto.Summary, at proto.Time) {
 	b := proto.Binding{Endpoint: s.Endpoint, Device: dev.DeviceID, Site: s.Site, Category: "unknown", Gateway: dev.Gateway}
 	if dev.Category != nil {
 		b.Category = dev.Category.Value
 	}
 	if dev.Type != nil {
 		b.Type = dev.Type.Value
-		b.Criticality = d.sig.criticality[b.Type]
+		b.Criticality = sig.criticality[b.Type]
 	}
 	if dev.Location != nil {
 		b.Location = dev.Location.Value
@@ -149,5 +159,5 @@ func (d *Device) bind(tx *stream.Tx, st *deviceState, dev *proto.Device, s *prot
 		return
 	}
 	st.tell(s.Endpoint, what)
-	tx.Emit(stream.Output{Topic: proto.TopicBindings, Kind: proto.KindBinding, Lane: s.Endpoint.Lane(), Key: s.Endpoint[:], Value: val, Time: tx.Now()})
+	tx.Emit(stream.Output{Topic: proto.TopicBindings, Kind: proto.KindBinding, Lane: s.Endpoint.Lane(), Key: s.Endpoint[:], Value: val, Time: at})
 }

@@ -27,6 +27,8 @@ func (m *memberState) Parse(b []byte) error { return proto.Unmarshal(bytes.Clone
 type deviceState struct {
 	version  uint64
 	bindings []toldBinding // sorted by endpoint
+	facts    uint64        // see factsOf
+	last     string        // state
 }
 
 type toldBinding struct {
@@ -59,10 +61,10 @@ func (st *deviceState) AppendTo(b []byte) []byte {
 	for i := range st.bindings {
 		b = stream.AppendString(append(b, st.bindings[i].endpoint[:]...), st.bindings[i].what)
 	}
-	return b
+	return stream.AppendString(stream.AppendUint(b, st.facts), st.last)
 }
 
-// Parse decodes the state.
+// Parse decodes the state; one of an earlier release has no facts.
 func (st *deviceState) Parse(b []byte) error {
 	d := stream.NewDecoder(b)
 	*st = deviceState{version: d.Uint()}
@@ -71,6 +73,9 @@ func (st *deviceState) Parse(b []byte) error {
 		d.Fixed(t.endpoint[:])
 		t.what = d.String()
 		st.bindings = append(st.bindings, t)
+	}
+	if d.More() {
+		st.facts, st.last = d.Uint(), d.String()
 	}
 	return d.Err()
 }

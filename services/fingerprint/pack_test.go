@@ -56,8 +56,8 @@ func TestLint(t *testing.T) {
 		"unknown head":        {"version:", "colour: red\nversion:", "colour"},
 		"not YAML":            {"pack: ward", "pack: [", "yaml"},
 		"two documents":       {"rules:", "rules: []\n---\nrules:", "more than one document"},
-		"twice": {"rules:\n", "rules:\n" + goodPack[strings.Index(goodPack, "  - id"):], "id is used twice"},
-		"same match": {"rules:\n", "rules:\n" + strings.Replace(goodPack[strings.Index(goodPack, "  - id"):], "acme-pump", "other", 1), "has a rule for the same already"},
+		"twice":               {"rules:\n", "rules:\n" + goodPack[strings.Index(goodPack, "  - id"):], "id is used twice"},
+		"same match":          {"rules:\n", "rules:\n" + strings.Replace(goodPack[strings.Index(goodPack, "  - id"):], "acme-pump", "other", 1), "has a rule for the same already"},
 	} {
 		var said []string
 		p, err := ParsePack("ward.yaml", []byte(strings.Replace(goodPack, c.old, c.new, 1)))
