@@ -7,6 +7,6 @@ type SignaturePack struct {
 	Name    string `json:"name"`
 	By      string `json:"by"`
 	Note    string `json:"note"`
-	Text    string `json:"text"`    // YAML; empty when it is taken away
+	Text    string `json:"text"` // YAML; empty when it is taken away
 	Removed bool   `json:"removed"`
 }

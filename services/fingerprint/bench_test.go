@@ -118,3 +118,22 @@ func TestHotStateIsSmall(t *testing.T) {
 		t.Logf("a flow alone in its transaction writes %d bytes", n)
 	}
 }
+
+// BenchmarkMatch is evidence that was never seen before, against the attribute with
+// the most rules; what was seen is remembered.
+func BenchmarkMatch(b *testing.B) {
+	s := embedded()
+	b.ReportAllocs()
+	for b.Loop() {
+		s.match("system_description", "ACME Infusion Controller 9000, software 4.2.1, build 17")
+	}
+}
+
+// BenchmarkLoadSignatures is what a start costs.
+func BenchmarkLoadSignatures(b *testing.B) {
+	for b.Loop() {
+		if _, err := loadSignatures(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

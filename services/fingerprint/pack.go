@@ -2,6 +2,7 @@ package fingerprint
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +20,7 @@ import (
 const MaxPack = 512 << 10
 
 // Pack is a signature pack: rules with where they come from and what they are tested
-// with. docs/signatures.md describes the format.
+// with. docs/how-to/write-signatures.md describes the format.
 type Pack struct {
 	Name    string     `yaml:"pack"`
 	Version string     `yaml:"version"`
@@ -27,7 +28,8 @@ type Pack struct {
 	About   string     `yaml:"about"`
 	Rules   []PackRule `yaml:"rules"`
 
-	file string // where it was read, for messages
+	file string   // where it was read, for messages
+	sum  [32]byte // SHA-256 of its text
 }
 
 // PackRule turns evidence into votes: where evidence matches, it says values of facts,
@@ -147,7 +149,7 @@ func ParsePack(file string, b []byte) (*Pack, error) {
 	if len(b) > MaxPack {
 		return nil, fmt.Errorf("%s: %d bytes; a pack has at most %d: split it", file, len(b), MaxPack)
 	}
-	p := &Pack{file: file}
+	p := &Pack{file: file, sum: sha256.Sum256(b)}
 	d := yaml.NewDecoder(bytes.NewReader(b))
 	d.KnownFields(true)
 	if err := d.Decode(p); err != nil {

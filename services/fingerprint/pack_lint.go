@@ -106,7 +106,7 @@ func (l *linter) check() {
 	}
 	for _, a := range r.Match.Attribute {
 		if !isEvidence(a) {
-			l.say("match.attribute: nothing tells evidence %q; docs/signatures.md lists what there is", a)
+			l.say("match.attribute: nothing tells evidence %q; docs/how-to/write-signatures.md lists what there is", a)
 		}
 	}
 	if len(r.Says) == 0 {
@@ -143,10 +143,16 @@ func (l *linter) particular() {
 	m := &l.rule.Match
 	text := m.Regex + m.Equals + m.Prefix
 	for what, re := range map[string]*regexp.Regexp{"an address": anIP, "a device's MAC": aMAC, "a capture file": aCapture} {
-		if !slices.Contains(m.Attribute, "dicom_implementation_uid") && re.MatchString(text) {
+		if !isObject(m.Attribute) && re.MatchString(text) {
 			l.say("it names %s; a rule holds for every device of its kind", what)
 		}
 	}
+}
+
+// isObject reports that the evidence is an object identifier, which has numbers and
+// dots as an address has.
+func isObject(attributes names) bool {
+	return slices.Contains(attributes, "dicom_implementation_uid") || slices.Contains(attributes, "snmp_object_id")
 }
 
 func (l *linter) examples(re *regexp.Regexp) {

@@ -1,6 +1,8 @@
 package fingerprint
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -74,6 +76,19 @@ func TestLint(t *testing.T) {
 		}
 		if text != "" && !strings.HasPrefix(text, "ward.yaml") {
 			t.Errorf("%s: %q does not say where", name, text)
+		}
+	}
+}
+
+// TestEvidenceIsDocumented: the page for who writes packs names all evidence.
+func TestEvidenceIsDocumented(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "how-to", "write-signatures.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range EvidenceAttributes() {
+		if !strings.Contains(string(page), "`"+a+"`") {
+			t.Errorf("%s is not on the page", a)
 		}
 	}
 }

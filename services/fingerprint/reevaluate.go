@@ -3,11 +3,8 @@ package fingerprint
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 	"hash/fnv"
 	"sync"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/wardflow/wardflow/pkg/stream"
 	"github.com/wardflow/wardflow/proto"
@@ -74,11 +71,7 @@ func newSignatureSets(packs []*Pack) *signatureSets {
 func (s *signatures) number() uint64 {
 	h := sha256.New()
 	for _, p := range s.packs {
-		b, err := yaml.Marshal(p)
-		if err != nil { // it was read from YAML
-			panic(err)
-		}
-		_, _ = h.Write(b)
+		_, _ = h.Write(p.sum[:])
 	}
 	return binary.BigEndian.Uint64(h.Sum(nil))
 }
@@ -120,7 +113,7 @@ func (d *Device) judgeAgain(tx *stream.Tx) *signatures {
 		h := fnv.New64a()
 		_, _ = h.Write(binary.BigEndian.AppendUint64(nil, sets.own))
 		for _, p := range packs {
-			_, _ = fmt.Fprintf(h, "%s\x00%s\x00", p.file, packTexts.Get(tx, []byte(keyPack+p.file)).text)
+			_, _ = h.Write(p.sum[:])
 		}
 		number = h.Sum64()
 		sets.mu.Lock()

@@ -19,7 +19,7 @@ var signatureFiles embed.FS
 
 // packFiles are the packs of the program; a new kind of evidence is a new file and
 // its name here. Their order is that of what they say.
-var packFiles = []string{"products", "dhcp", "dicom", "hl7", "roles", "hostnames", "oui", "discovery", "lldp", "software", "windows", "clinical", "control", "behaviour", "management"}
+var packFiles = []string{"products", "dhcp", "dicom", "hl7", "roles", "hostnames", "oui", "discovery", "lldp", "software", "windows", "clinical", "control", "behaviour", "management", "recog"}
 
 // A rule turns evidence into votes: where the evidence of an attribute matches,
 // it says values of facts, each with a weight that the evidence's own multiplies.

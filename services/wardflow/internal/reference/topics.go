@@ -34,7 +34,7 @@ var about = map[string]topicFacts{
 	proto.TopicFindings:     {"none yet", "device id and vulnerability", "JSON", nil},
 	proto.TopicAdvisories:   {"none yet", "advisory id", "JSON", nil},
 	proto.TopicEdits:        {"none yet", "none", "JSON", nil},
-	proto.TopicControl:      {"prepare, up, sensors", "what it is about", "JSON, once in every partition", []string{"Control", "Policy", "SensorConfig"}},
+	proto.TopicControl:      {"prepare, up, sensors, signatures", "what it is about", "JSON, once in every partition", []string{"Control", "Policy", "SensorConfig", "SignaturePack"}},
 	proto.TopicSensors:      {"capture, sensors", "site/sensor", "JSON", []string{"SensorStatus", "SensorInterface"}},
 	proto.TopicSensorEvents: {"sensors", "site/sensor", "JSON", []string{"SensorEvent"}},
 	proto.TopicDeadletter:   {"every service", "none", "JSON", []string{"Deadletter"}},
