@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -291,7 +290,7 @@ func TestReevaluateMany(t *testing.T) {
 	clear(j.told)
 	j.restart(Config{}) // nothing is in memory
 	j.pack("scales", scalePack)
-	begun, busy := time.Now(), processor(t)
+	begun, busy := time.Now(), processor()
 	each(func(part int) {
 		for i := part; i < n; i += parts * 50 { // traffic: one in fifty says something new meanwhile
 			s := summaryOf(i, "Model 7")
@@ -301,7 +300,7 @@ func TestReevaluateMany(t *testing.T) {
 		j.work(part, 2000, 0)
 	})
 	took := time.Since(begun)
-	busy = processor(t) - busy
+	busy = processor() - busy
 	told := 0
 	for _, k := range j.told {
 		told += k
@@ -311,13 +310,4 @@ func TestReevaluateMany(t *testing.T) {
 	if told < n/10 || told > n/10+n/50+parts {
 		t.Errorf("%d of %d devices were told", told, n)
 	}
-}
-
-// processor is the time of processors that the program has had.
-func processor(t *testing.T) time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
