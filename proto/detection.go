@@ -100,11 +100,13 @@ type Policy struct {
 // Control is a change for every fold. It is sent to every partition in one
 // transaction, so it has a definite place in each lane.
 type Control struct {
-	Kind   string        `json:"kind"` // policy, sensor, enrolment
+	Kind   string        `json:"kind"` // policy, sensor, enrolment, signatures
 	Policy *Policy       `json:"policy,omitempty"`
 	Sensor *SensorConfig `json:"sensor,omitempty"` // for sensors; folds have no use for it
 
 	Enrolment *SensorEnrolment `json:"enrolment,omitempty"` // for the book of sensors
+
+	Signatures *SignaturePack `json:"signatures,omitempty"` // for the device fold
 }
 
 // The values of Control.Kind.
@@ -112,4 +114,6 @@ const (
 	ControlPolicy    = "policy"
 	ControlSensor    = "sensor"
 	ControlEnrolment = "enrolment"
+
+	ControlSignatures = "signatures"
 )

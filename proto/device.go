@@ -236,6 +236,8 @@ type Device struct {
 	Rating    *HumanRating `json:"rating"`    // null before the first
 	Lifecycle Labels       `json:"lifecycle"` // what only people know: owner, room, retired, ...
 	Edits     *EditCount   `json:"edits"`     // null before the first edit
+
+	Contradictions Contradictions `json:"contradictions"` // what traffic says against the facts
 }
 
 // Attachment is where a device is plugged in or radioed in, as a network device says.

@@ -40,7 +40,8 @@ func (d *Device) AppendJSON(b []byte) []byte {
 	b = appendList(append(b, `,"endpoints":`...), d.Endpoints, appendID)
 	b = strconv.AppendUint(append(b, `,"version":`...), d.Version, 10)
 	b = appendList(append(b, `,"attachments":`...), d.Attachments, appendAttachment)
-	return append(d.appendHuman(b), '}')
+	b = d.appendHuman(b)
+	return append(appendList(append(b, `,"contradictions":`...), d.Contradictions, appendContradiction), '}')
 }
 
 // appendHuman appends what people say of the device, which is nothing for most.

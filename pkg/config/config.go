@@ -35,6 +35,13 @@ type Config struct {
 	Sink       Sink              `yaml:"sink"`
 	Telemetry  telemetry.Config  `yaml:"telemetry"`
 	Policy     map[string]Policy `yaml:"policy"` // by site
+
+	Fingerprint Fingerprint `yaml:"fingerprint"`
+}
+
+// Fingerprint is how devices are known.
+type Fingerprint struct {
+	Packs string `yaml:"packs"` // a signature pack, or a folder of them, beside the program's and those that were added
 }
 
 // Log says what is written to stderr.

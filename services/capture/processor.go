@@ -66,6 +66,7 @@ type Processor struct {
 	kept    sessions
 	engine  *dissect.Engine
 	segment *segment
+	stacks  stacks
 
 	headers packet.Headers
 	packet  dissect.Packet
@@ -134,6 +135,9 @@ func (p *Processor) Packet(link packet.LinkType, t proto.Time, frame []byte, wir
 	}
 	if muted(e) || p.cfg.FlowsOnly {
 		return
+	}
+	if h.TCPFlags&packet.SYN != 0 && h.Transport == proto.TCP && !h.CarrierMAC {
+		p.stack(e, h, fromSrc)
 	}
 	s := p.kept.of(e)
 	if s == nil {

@@ -54,10 +54,9 @@ func BenchmarkDeviceSummary(b *testing.B) {
 	w.item(proto.Item{Observation: seen("dhcp", "request", 1, noon, "hostname", "WS-RAD-07", "vendor_class", "MSFT 5.0", "parameter_list", "1,3,6,15,31,33,43,44,46,47,121,249,252")})
 	w.item(proto.Item{Observation: seen("dicom", "c_store", 1, noon, "role", "scu", "calling_ae", "X", "manufacturer", "SIEMENS", "model", "SOMATOM go.Up", "serial", "104722", "modality", "CT")})
 	s := *w.summary[id(1)]
-	d := NewDevice(Config{})
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := json.Marshal(d.device(s.Group, []*proto.Summary{&s})); err != nil {
+		if _, err := json.Marshal(embedded().device(s.Group, []*proto.Summary{&s})); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -117,5 +116,24 @@ func TestHotStateIsSmall(t *testing.T) {
 		t.Errorf("a flow alone in its transaction writes %d bytes", n)
 	} else {
 		t.Logf("a flow alone in its transaction writes %d bytes", n)
+	}
+}
+
+// BenchmarkMatch is evidence that was never seen before, against the attribute with
+// the most rules; what was seen is remembered.
+func BenchmarkMatch(b *testing.B) {
+	s := embedded()
+	b.ReportAllocs()
+	for b.Loop() {
+		s.match("system_description", "ACME Infusion Controller 9000, software 4.2.1, build 17")
+	}
+}
+
+// BenchmarkLoadSignatures is what a start costs.
+func BenchmarkLoadSignatures(b *testing.B) {
+	for b.Loop() {
+		if _, err := loadSignatures(); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -17,6 +17,7 @@ var poctReadings = []reading{
 	{"serial", "serial", 0.95},
 	{"hardware_version", "hardware_version", 0.95},
 	{"software_version", "software_version", 0.95},
+	{"device_uid", "device_uid", 0.8},
 }
 
 // astmReadings: CLSI LIS2-A2, H-5, whose components their form tells apart.
@@ -39,6 +40,8 @@ var sdcReadings = []reading{
 	{"location", "location", 0.85},
 	{"institution", "institution", 0.6},
 	{"udi", "udi", 0.9},
+	{"model_number", "model_number", 0.9},
+	{"device_uid", "device_uid", 0.9},
 }
 
 // intellivueReadings: Philips' Data Export Interface Programming Guide.
@@ -50,6 +53,7 @@ var intellivueReadings = []reading{
 	{"software_version", "software_version", 0.95},
 	{"equipment_type", "equipment_type", 0.9},
 	{"eui64", "equipment_id", 0.9},
+	{"part_number", "part_number", 0.9},
 	{"location", "location", 0.8},
 }
 
@@ -66,8 +70,10 @@ var medibusReadings = []reading{
 var wsdReadings = []reading{
 	{"manufacturer", "manufacturer", 0.8},
 	{"model", "model", 0.85},
+	{"model_number", "model_number", 0.8},
 	{"serial", "serial", 0.85},
 	{"firmware_version", "software_version", 0.8},
+	{"device_uid", "device_uid", 0.7},
 	{"location", "location", 0.5},
 	{"computer_name", "hostname", 0.85},
 	{"netbios_domain", "domain", 0.7},

@@ -15,36 +15,36 @@ const (
 )
 
 // Device is the device fold.
-type Device struct{ sig *signatures }
+type Device struct{ sets *signatureSets }
 
 // NewDevice makes the device fold. It emits proto.Device as JSON on
 // wardflow.devices (key: the device's id) with every summary, and proto.Binding on
 // wardflow.bindings (key: the endpoint's id, lane: the endpoint's) when it changes.
 // A group of endpoints is one device; its id is the group's, which is that of the
 // group's oldest endpoint.
-func NewDevice(Config) *Device { return &Device{sig: embedded()} }
+func NewDevice(cfg Config) *Device { return &Device{sets: newSignatureSets(cfg.Packs)} }
 
 // Name is "device".
 func (d *Device) Name() string { return "device" }
 
-// Inputs lists the summaries, and what people decide.
+// Inputs lists the summaries, what people decide, and control for what signatures
+// may come.
 func (d *Device) Inputs() []stream.Input {
-	return []stream.Input{{Topic: proto.TopicSummaries}, {Topic: proto.TopicEdits}}
+	return []stream.Input{{Topic: proto.TopicSummaries}, {Topic: proto.TopicEdits}, {Topic: proto.TopicControl}}
 }
 
 // Fire is never called: the fold sets no timers.
 func (d *Device) Fire(*stream.Tx, stream.Timer) {}
 
-// Sweep is never called.
-func (d *Device) Sweep(*stream.Tx, string, []byte) {}
-
-// Apply takes a summary or an edit in.
+// Apply takes a summary, an edit or a change of signatures in.
 func (d *Device) Apply(tx *stream.Tx, ev *stream.Event) {
 	switch m := ev.Msg.(type) {
 	case *proto.Summary:
 		d.summary(tx, ev, m)
 	case *proto.Edit:
 		d.edit(tx, m)
+	case *proto.Control:
+		d.control(tx, m)
 	}
 }
 
@@ -78,24 +78,32 @@ func (d *Device) members(tx *stream.Tx, group proto.ID) (all []*proto.Summary) {
 // tell emits the device of a group, and the bindings that have changed. news is
 // the summary that brought it about, nil when people did.
 func (d *Device) tell(tx *stream.Tx, id proto.ID, all []*proto.Summary, news *proto.Summary) {
-	st := devices.Edit(tx, id[:])
-	st.version++
-	dev := d.device(id, all)
-	dev.Version = st.version
-	d.human(tx, dev)
+	sig := d.signatures(tx)
+	dev := sig.device(id, all)
 	if news != nil {
 		dev.LastState = d.usage(tx, dev, all, news)
 	} else if t := timelines.Get(tx, id[:]); t != nil {
 		dev.LastState = t.state(tx.Now())
 	}
-	tx.Emit(stream.Output{Topic: proto.TopicDevices, Kind: proto.KindDevice, Lane: id.Lane(), Key: id[:], Value: dev.AppendJSON(nil), Time: tx.Now()})
+	d.emit(tx, sig, dev, all, tx.Now())
+}
+
+// emit tells a device as signatures have it, with what people say of it.
+func (d *Device) emit(tx *stream.Tx, sig *signatures, dev *proto.Device, all []*proto.Summary, at proto.Time) {
+	id := dev.DeviceID
+	st := devices.Edit(tx, id[:])
+	st.version++
+	st.facts, st.last = factsOf(dev), dev.LastState
+	dev.Version = st.version
+	d.human(tx, sig, dev)
+	tx.Emit(stream.Output{Topic: proto.TopicDevices, Kind: proto.KindDevice, Lane: id.Lane(), Key: id[:], Value: dev.AppendJSON(nil), Time: at})
 	for _, s := range all {
-		d.bind(tx, st, dev, s)
+		bind(tx, sig, st, dev, s, at)
 	}
 }
 
 // device makes a device of the summaries of its endpoints.
-func (d *Device) device(id proto.ID, all []*proto.Summary) *proto.Device {
+func (sig *signatures) device(id proto.ID, all []*proto.Summary) *proto.Device {
 	slices.SortFunc(all, func(a, b *proto.Summary) int { return slices.Compare(a.Endpoint[:], b.Endpoint[:]) })
 	dev := &proto.Device{DeviceID: id, Site: all[0].Site, FirstSeen: all[0].FirstSeen, LastSeen: all[0].LastSeen}
 	var evidence []proto.Evidence
@@ -123,7 +131,7 @@ func (d *Device) device(id proto.ID, all []*proto.Summary) *proto.Device {
 		}
 	}
 	slices.SortStableFunc(evidence, compareEvidence)
-	d.describe(dev, evidence)
+	sig.describe(dev, evidence)
 	dev.Attachments = attachments(evidence)
 	dev.Behaviour = behaviourOf(evidence)
 	dev.Evidence = slices.DeleteFunc(evidence, func(v proto.Evidence) bool { return v.Attribute == "oui_vendor" })
@@ -133,8 +141,9 @@ func (d *Device) device(id proto.ID, all []*proto.Summary) *proto.Device {
 // weightOUI: whoever made the interface often, but not always, made the device.
 const weightOUI = 0.5
 
-func (d *Device) describe(dev *proto.Device, evidence []proto.Evidence) {
-	f := d.sig.facts(evidence)
+func (sig *signatures) describe(dev *proto.Device, evidence []proto.Evidence) {
+	f, against := sig.judge(evidence)
+	dev.Contradictions = against
 	dev.Category, dev.Type, dev.Manufacturer, dev.Model = f["category"], f["type"], f["manufacturer"], f["model"]
 	dev.OS, dev.OSVersion, dev.HardwareVersion, dev.SoftwareVersion = f["os"], f["os_version"], f["hardware_version"], f["software_version"]
 	dev.Serial, dev.Location = f["serial"], f["location"]
@@ -149,14 +158,14 @@ func addNew(list *proto.Strings, values ...string) {
 }
 
 // bind emits the binding of an endpoint, when it is new or has changed.
-func (d *Device) bind(tx *stream.Tx, st *deviceState, dev *proto.Device, s *proto.Summary) {
+func bind(tx *stream.Tx, sig *signatures, st *deviceState, dev *proto.Device, s *proto.Summary, at proto.Time) {
 	b := proto.Binding{Endpoint: s.Endpoint, Device: dev.DeviceID, Site: s.Site, Category: "unknown", Gateway: dev.Gateway}
 	if dev.Category != nil {
 		b.Category = dev.Category.Value
 	}
 	if dev.Type != nil {
 		b.Type = dev.Type.Value
-		b.Criticality = d.sig.criticality[b.Type]
+		b.Criticality = sig.criticality[b.Type]
 	}
 	if c := dev.Lifecycle["criticality"]; c != "" {
 		b.Criticality = c
@@ -175,5 +184,5 @@ func (d *Device) bind(tx *stream.Tx, st *deviceState, dev *proto.Device, s *prot
 		return
 	}
 	st.tell(s.Endpoint, what)
-	tx.Emit(stream.Output{Topic: proto.TopicBindings, Kind: proto.KindBinding, Lane: s.Endpoint.Lane(), Key: s.Endpoint[:], Value: val, Time: tx.Now()})
+	tx.Emit(stream.Output{Topic: proto.TopicBindings, Kind: proto.KindBinding, Lane: s.Endpoint.Lane(), Key: s.Endpoint[:], Value: val, Time: at})
 }

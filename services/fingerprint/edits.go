@@ -60,7 +60,7 @@ func (s *signatures) checkEdit(e *proto.Edit) error {
 
 // edit takes an edit in.
 func (d *Device) edit(tx *stream.Tx, e *proto.Edit) {
-	if err := d.sig.checkEdit(e); err != nil {
+	if err := d.signatures(tx).checkEdit(e); err != nil {
 		refuse(tx, e, err.Error())
 		return
 	}

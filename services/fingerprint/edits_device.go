@@ -18,7 +18,7 @@ const (
 
 // human puts what people have said over what traffic says. Where both differ, the
 // person's value is shown and the difference is told as a conflict.
-func (d *Device) human(tx *stream.Tx, dev *proto.Device) {
+func (d *Device) human(tx *stream.Tx, sig *signatures, dev *proto.Device) {
 	v := views.Get(tx, dev.DeviceID[:])
 	if v == nil || v.Next == 0 {
 		return
@@ -42,15 +42,15 @@ func (d *Device) human(tx *stream.Tx, dev *proto.Device) {
 		sources := proto.Strings{proto.SourceHuman}
 		switch {
 		case traffic == nil:
-		case d.sig.key(x.Attribute, traffic.Value) == d.sig.key(x.Attribute, x.Value):
+		case sig.key(x.Attribute, traffic.Value) == sig.key(x.Attribute, x.Value):
 			sources = append(sources, traffic.Sources...)
 		case traffic.Confidence >= conflictFrom:
-			since := max(x.Time, d.since(dev.Evidence, x.Attribute, traffic.Value))
+			since := max(x.Time, since(sig, dev.Evidence, x.Attribute, traffic.Value))
 			dev.Conflicts = append(dev.Conflicts, proto.Conflict{Attribute: x.Attribute, Human: x.Value, Traffic: traffic.Value, Confidence: traffic.Confidence, Since: since})
 		}
 		*fact = &proto.Fact{Value: x.Value, Confidence: humanConfidence, Sources: sources}
 	}
-	d.follow(dev, &before, v)
+	follow(sig, dev, &before, v)
 	dev.Evidence = append(dev.Evidence, said...)
 	slices.SortStableFunc(dev.Evidence, compareEvidence)
 }
@@ -65,12 +65,12 @@ func factFields(dev *proto.Device) map[string]**proto.Fact {
 }
 
 // since is when traffic began to say a value.
-func (d *Device) since(evidence []proto.Evidence, attribute, value string) proto.Time {
+func since(sig *signatures, evidence []proto.Evidence, attribute, value string) proto.Time {
 	var first proto.Time
-	key := d.sig.key(attribute, value)
+	key := sig.key(attribute, value)
 	for i := range evidence {
 		e := &evidence[i]
-		says := slices.ContainsFunc(d.sig.means(e.Attribute, e.Value), func(m meaning) bool { return m.attribute == attribute && m.key == key })
+		says := slices.ContainsFunc(sig.means(e.Attribute, e.Value), func(m meaning) bool { return m.attribute == attribute && m.key == key })
 		if says && (first == 0 || e.First < first) {
 			first = e.First
 		}
@@ -80,19 +80,19 @@ func (d *Device) since(evidence []proto.Evidence, attribute, value string) proto
 
 // follow lets facts follow from what a person has said: a type is in one category,
 // and what traffic says of another category or system does not go with the person's.
-func (d *Device) follow(dev, before *proto.Device, v *editView) {
+func follow(sig *signatures, dev, before *proto.Device, v *editView) {
 	says := func(name string) bool {
 		return slices.ContainsFunc(v.Values, func(x proto.HumanValue) bool { return x.Attribute == name })
 	}
 	if says("type") {
-		if c := d.sig.category[dev.Type.Value]; c != "" && (dev.Category == nil || dev.Category.Value != c) {
+		if c := sig.category[dev.Type.Value]; c != "" && (dev.Category == nil || dev.Category.Value != c) {
 			dev.Category = &proto.Fact{Value: c, Confidence: humanConfidence, Sources: proto.Strings{proto.SourceHuman}}
 			dev.Conflicts = slices.DeleteFunc(dev.Conflicts, func(c proto.Conflict) bool { return c.Attribute == "category" }) // that of the type says it
 		}
-	} else if says("category") && dev.Type != nil && d.sig.category[dev.Type.Value] != dev.Category.Value {
+	} else if says("category") && dev.Type != nil && sig.category[dev.Type.Value] != dev.Category.Value {
 		dev.Type = nil
 	}
-	other := before.OS != nil && says("os") && d.sig.key("os", before.OS.Value) != d.sig.key("os", dev.OS.Value)
+	other := before.OS != nil && says("os") && sig.key("os", before.OS.Value) != sig.key("os", dev.OS.Value)
 	if other && !says("os_version") {
 		dev.OSVersion = nil
 	}

@@ -19,6 +19,9 @@ type Config struct {
 	Flush time.Duration
 	// Model judges behaviour; nil is the program's.
 	Model *behaviour.Model
+
+	// Packs are signatures beside those of the program, as UsablePacks reads them.
+	Packs []*Pack
 }
 
 const defaultFlush = 5 * time.Minute

@@ -97,13 +97,22 @@ func (h *hypothesis) tells(value string, weight float64) bool {
 	return weight > h.best
 }
 
-// facts makes all facts of a device from its evidence.
+// facts makes all facts of a device from its evidence, which is sorted.
 func (s *signatures) facts(evidence []proto.Evidence) map[string]*proto.Fact {
+	facts, _ := s.judge(evidence)
+	return facts
+}
+
+// judge makes facts, and tells the contradictions among what they were made of.
+func (s *signatures) judge(evidence []proto.Evidence) (map[string]*proto.Fact, proto.Contradictions) {
 	votes := map[string][]Vote{}
-	skip, medical := foreignTags(evidence), speaksMedical(evidence)
+	skip, old, medical := foreignTags(evidence), outdated(evidence), speaksMedical(evidence)
 	for i := range evidence {
 		v := &evidence[i]
-		if skip && v.Protocol == "dicom" && dataSetTags[v.Attribute] {
+		if old != nil && old[i] {
+			continue
+		}
+		if skip && imageProtocol(v.Protocol) && dataSetTags[v.Attribute] {
 			continue
 		}
 		if medical && v.Protocol == protocolBehaviour {
@@ -125,9 +134,10 @@ func (s *signatures) facts(evidence []proto.Evidence) map[string]*proto.Fact {
 	// A version is that of the system it was told with, and of no other.
 	if o := out["os"]; o != nil {
 		key := s.key("os", o.Value)
-		out["os_version"] = Fuse(slices.DeleteFunc(votes["os_version"], func(v Vote) bool { return v.os != "" && v.os != key }))
+		votes["os_version"] = slices.DeleteFunc(votes["os_version"], func(v Vote) bool { return v.os != "" && v.os != key })
+		out["os_version"] = Fuse(votes["os_version"])
 	}
-	return out
+	return out, contradictions(votes, out)
 }
 
 func (s *signatures) vote(votes map[string][]Vote, v *proto.Evidence) {
@@ -179,8 +189,12 @@ func (s *signatures) match(attribute, value string) (list []meaning) {
 	if slices.Contains(factNames, attribute) {
 		list = append(list, meaning{attribute: attribute, value: value, key: s.key(attribute, value), weight: 1})
 	}
+	lower := strings.ToLower(value)
 	for i := range s.rules[attribute] {
 		r := &s.rules[attribute][i]
+		if !strings.HasPrefix(lower, r.starts) {
+			continue
+		}
 		at := r.is.FindStringSubmatchIndex(value)
 		if at == nil {
 			continue
@@ -234,7 +248,7 @@ func foreignTags(evidence []proto.Evidence) bool {
 	for i := range evidence {
 		v := &evidence[i]
 		switch {
-		case v.Protocol != "dicom":
+		case !imageProtocol(v.Protocol):
 		case v.Attribute == "dicom_service" && (v.Value == "storage_scp" || v.Value == "query_retrieve_scp"):
 			return true
 		case v.Attribute == "serial":
@@ -243,3 +257,6 @@ func foreignTags(evidence []proto.Evidence) bool {
 	}
 	return serials > 1
 }
+
+// imageProtocol reports that a protocol carries data sets of other makers.
+func imageProtocol(protocol string) bool { return protocol == "dicom" || protocol == "dicomweb" }

@@ -56,6 +56,7 @@ var lldpReadings = []reading{
 var tlsReadings = []reading{
 	{"ja3", "ja3", 0.5},
 	{"ja4", "ja4", 0.5},
+	{"sni", "tls_sni", 0.4},
 	{"certificate_subject", "certificate_subject", 0.6},
 	{"certificate_organization", "certificate_organization", 0.6},
 	{"certificate_issuer_organization", "certificate_issuer", 0.5},
@@ -65,6 +66,8 @@ var tlsReadings = []reading{
 var httpReadings = []reading{
 	{"user_agent", "user_agent", 0.6},
 	{"server", "http_server", 0.8},
+	{"powered_by", "http_powered_by", 0.6},
+	{"realm", "http_realm", 0.6},
 }
 
 var smbReadings = []reading{

@@ -27,6 +27,8 @@ func (m *memberState) Parse(b []byte) error { return proto.Unmarshal(bytes.Clone
 type deviceState struct {
 	version  uint64
 	bindings []toldBinding // sorted by endpoint
+	facts    uint64        // see factsOf
+	last     string        // state
 
 	now    proto.Time // of the last summary, and its time domain: what people decide is told then
 	domain string
@@ -62,10 +64,11 @@ func (st *deviceState) AppendTo(b []byte) []byte {
 	for i := range st.bindings {
 		b = stream.AppendString(append(b, st.bindings[i].endpoint[:]...), st.bindings[i].what)
 	}
+	b = stream.AppendString(stream.AppendUint(b, st.facts), st.last)
 	return stream.AppendString(stream.AppendInt(b, int64(st.now)), st.domain)
 }
 
-// Parse decodes the state.
+// Parse decodes the state; one of an earlier release has no facts.
 func (st *deviceState) Parse(b []byte) error {
 	d := stream.NewDecoder(b)
 	*st = deviceState{version: d.Uint()}
@@ -75,6 +78,7 @@ func (st *deviceState) Parse(b []byte) error {
 		t.what = d.String()
 		st.bindings = append(st.bindings, t)
 	}
+	st.facts, st.last = d.Uint(), d.String()
 	st.now, st.domain = proto.Time(d.Int()), d.String()
 	return d.Err()
 }

@@ -25,6 +25,9 @@ var readings = map[string][]reading{
 		{"fqdn", "hostname", 0.8},
 		{"vendor_class", "dhcp_vendor_class", 0.8},
 		{"parameter_list", "dhcp_parameter_list", 0.7},
+		{"client_arch", "dhcp_client_arch", 0.7},
+		{"serial", "serial", 0.8}, // TR-069 annex G
+		{"product", "dhcp_product", 0.8},
 	},
 	"dns":          {{"hostname", "hostname", 0.6}},
 	"llmnr":        {{"hostname", "hostname", 0.7}},
@@ -58,6 +61,11 @@ var readings = map[string][]reading{
 		{"equipment_type", "equipment_type", 0.9},
 		{"device_type", "equipment_type", 0.9},
 		{"location", "location", 0.8},
+		{"build", "build", 0.8},
+		{"part_number", "part_number", 0.9},
+		{"udi", "udi", 0.9},
+		{"device_uid", "device_uid", 0.9},
+		{"eui64", "eui64", 0.9},
 	},
 	"dicom": { // DICOM PS3.3 C.7.5.1 General Equipment, PS3.7 annex D.3.3.2 implementation identification
 		{"implementation_uid", "dicom_implementation_uid", 0.8},
@@ -73,6 +81,7 @@ var readings = map[string][]reading{
 		{"location", "location", 0.8},
 		{"device_uid", "device_uid", 0.9},
 		{"last_calibration", "last_calibration", 0.9},
+		{"udi", "udi", 0.9},
 	},
 }
 
@@ -120,6 +129,10 @@ func spoke(o *proto.Observation) bool {
 		return o.Kind != "name"
 	case "snmp":
 		return o.Kind != "engine"
+	case "netbios":
+		return o.Kind != "name"
+	case "dhcpv6":
+		return o.Kind != "advertise" || o.Attributes.Get("role") == "server"
 	case "mdns":
 		// The rest may be said for another, and whoever says it has said one of these too.
 		return o.Kind == "query" || o.Kind == "response"
@@ -134,16 +147,17 @@ func spoke(o *proto.Observation) bool {
 
 // note adds the evidence of an observation, and reports whether any of it is new.
 func note(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
-	list, known := readings[o.Protocol]
-	if !known {
-		if list, known = controlReadings[o.Protocol]; !known {
-			if list, known = databaseReadings[o.Protocol]; !known {
-				return false
-			}
-		}
+	list, known := allReadings[o.Protocol]
+	if !known || !ofItself(o) {
+		return false
 	}
 	news := false
 	put := func(attribute, value string, weight float64) {
+		if attribute == "tls_sni" {
+			if p := profiles.Get(tx, id[:]); p != nil && !p.room(attribute, clean(value), o.Protocol) {
+				return // a person's computer asks for ever new ones
+			}
+		}
 		news = noted(tx, id, proto.Evidence{Attribute: attribute, Value: value, Protocol: o.Protocol, First: o.Time, Last: o.Time, Weight: weight}) || news
 	}
 	for _, r := range list {
@@ -180,6 +194,8 @@ func note(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 		noteClinical(o, put)
 	case "ws_discovery":
 		noteWSD(o, put)
+	default:
+		noteMore(o, put)
 	}
 	if !o.Gateway.IsZero() {
 		if p := profiles.Get(tx, id[:]); p == nil || p.gateway != o.Gateway {
@@ -217,6 +233,10 @@ func noteHL7(o *proto.Observation, put func(string, string, float64)) {
 	case o.Kind == "ack" || strings.HasPrefix(o.Kind, "ack_"):
 		put("hl7_role", "receiver", 0.8)
 	case o.Kind == "equipment":
+		for _, m := range o.Attributes.List("modules") {
+			put("module", m, 0.9)
+		}
+	case o.Kind == "alarm" || o.Kind == "program" || o.Kind == "xml" || o.Kind == "messages":
 	default:
 		put("hl7_role", "sender_"+o.Kind, 0.8)
 	}

@@ -124,6 +124,21 @@ func (p *profile) add(attribute, value, protocol string, weight float64, at prot
 	return true
 }
 
+// room reports that a value is known, or that there is room for it beside the others
+// of its attribute and protocol: of some the first few tell as much as the latest.
+func (p *profile) room(attribute, value, protocol string) bool {
+	n := 0
+	for i := range p.evidence {
+		if e := &p.evidence[i]; e.Attribute == attribute && e.Protocol == protocol {
+			if e.Value == value {
+				return true
+			}
+			n++
+		}
+	}
+	return n < maxValues
+}
+
 // bound drops what is too much: of one attribute the least recent value, of all
 // the weakest, least often and least recently seen.
 func (p *profile) bound(attribute, protocol string) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,15 +17,16 @@ import (
 //go:embed signatures/*.yaml
 var signatureFiles embed.FS
 
-// ruleFiles are the signature files that hold rules; a new kind of evidence is a
-// new file and its name here.
-var ruleFiles = []string{"products", "dhcp", "dicom", "hl7", "roles", "hostnames", "oui", "discovery", "lldp", "software", "windows", "clinical", "control", "behaviour"}
+// packFiles are the packs of the program; a new kind of evidence is a new file and
+// its name here. Their order is that of what they say.
+var packFiles = []string{"products", "dhcp", "dicom", "hl7", "roles", "hostnames", "oui", "discovery", "lldp", "software", "windows", "clinical", "control", "behaviour", "management", "recog"}
 
 // A rule turns evidence into votes: where the evidence of an attribute matches,
 // it says values of facts, each with a weight that the evidence's own multiplies.
 type rule struct {
-	is   *regexp.Regexp
-	says []say // sorted by attribute, value
+	is     *regexp.Regexp
+	starts string // what a value begins with where it can match, in lower case
+	says   []say  // sorted by attribute, value
 }
 
 type say struct {
@@ -40,6 +40,7 @@ type signatures struct {
 	category    map[string]string // of a type
 	criticality map[string]string // of a type
 	makers      []maker
+	packs       []*Pack
 
 	mu         sync.RWMutex
 	remembered map[[2]string][]meaning // see means
@@ -60,12 +61,51 @@ var embedded = sync.OnceValue(func() *signatures {
 
 // loadSignatures reads the embedded files and reports all that is wrong in them.
 func loadSignatures() (*signatures, error) {
-	s := &signatures{rules: map[string][]rule{}, category: map[string]string{}, criticality: map[string]string{}, remembered: map[[2]string][]meaning{}}
+	s := emptySignatures()
 	errs := []error{s.loadTypes(), s.loadMakers()}
-	for _, name := range ruleFiles {
-		errs = append(errs, s.loadRules(name))
+	for _, name := range packFiles {
+		errs = append(errs, s.loadPack(name))
 	}
 	return s, errors.Join(errs...)
+}
+
+func emptySignatures() *signatures {
+	return &signatures{rules: map[string][]rule{}, category: map[string]string{}, criticality: map[string]string{}, remembered: map[[2]string][]meaning{}}
+}
+
+// with gives the signatures of the program and of more packs; one that has the name of
+// a pack of the program takes its place.
+func (s *signatures) with(more []*Pack) (*signatures, error) {
+	out := emptySignatures()
+	out.category, out.criticality, out.makers = s.category, s.criticality, s.makers
+	var errs []error
+	for _, p := range s.packs {
+		if !slices.ContainsFunc(more, func(m *Pack) bool { return m.Name == p.Name }) {
+			errs = append(errs, out.add(p))
+		}
+	}
+	for _, p := range more {
+		errs = append(errs, out.add(p))
+	}
+	return out, errors.Join(errs...)
+}
+
+// vocabularyOnly are the signatures without rules, for checks.
+func vocabularyOnly() *signatures {
+	s := embedded()
+	return &signatures{category: s.category, criticality: s.criticality, makers: s.makers}
+}
+
+func (s *signatures) loadPack(name string) error {
+	b, err := signatureFiles.ReadFile("signatures/" + name + ".yaml")
+	if err != nil {
+		return fmt.Errorf("read signatures: %w", err)
+	}
+	p, err := ParsePack("signatures/"+name+".yaml", b)
+	if err != nil {
+		return err
+	}
+	return s.add(p)
 }
 
 func decodeFile(name string, into any) error {
@@ -105,41 +145,6 @@ func (s *signatures) loadMakers() error {
 			return fmt.Errorf("read signatures/makers.yaml: %s: %w", m.Name, err)
 		}
 		s.makers = append(s.makers, maker{name: m.Name, is: re})
-	}
-	return nil
-}
-
-func (s *signatures) loadRules(name string) error {
-	var file []struct {
-		When  string
-		Rules []struct {
-			Is   string
-			Says map[string]map[string]float64
-		}
-	}
-	if err := decodeFile(name, &file); err != nil {
-		return err
-	}
-	for _, group := range file {
-		for _, r := range group.Rules {
-			re, err := regexp.Compile("(?i)" + r.Is)
-			if err != nil {
-				return fmt.Errorf("read signatures/%s.yaml: %w", name, err)
-			}
-			made := rule{is: re}
-			for _, attribute := range slices.Sorted(maps.Keys(r.Says)) {
-				for _, value := range slices.Sorted(maps.Keys(r.Says[attribute])) {
-					w := r.Says[attribute][value]
-					if err := s.check(attribute, value, w); err != nil {
-						return fmt.Errorf("read signatures/%s.yaml: %s: %w", name, r.Is, err)
-					}
-					made.says = append(made.says, say{attribute: attribute, value: value, weight: w})
-				}
-			}
-			for _, evidence := range strings.Fields(group.When) {
-				s.rules[evidence] = append(s.rules[evidence], made)
-			}
-		}
 	}
 	return nil
 }

@@ -42,6 +42,8 @@ type cli struct {
 	Dissect dissectCmd `cmd:"" group:"files" help:"Turn capture files into flows and observations alone, as JSON lines, as fast as one core goes."`
 	Script  scriptCmd  `cmd:"" group:"files" help:"Run test scripts of rules and policies."`
 
+	Signatures signaturesCmd `cmd:"" group:"files" help:"Signature packs, by which devices are known: list, test, add, remove."`
+
 	serviceCommands
 
 	Config     configCmd     `cmd:"" group:"rest" help:"Check or print the configuration."`

@@ -27,6 +27,7 @@ type replayCmd struct {
 	Advisories    string   `placeholder:"DIR" help:"CSAF, KEV, EPSS, CVE and NVD files, told apart by content. They are read and counted; no service uses them yet."`
 	Context       string   `placeholder:"FILE" help:"YAML: sites, subnets, policy by site; roster, business, controls and framework are accepted, and not used yet."`
 	Edits         string   `placeholder:"FILE" help:"What people have decided about devices: JSON lines as on wardflow.edits; each applies when event time has come to its time, later ones at the end."`
+	Signatures    string   `placeholder:"DIR" help:"A signature pack, or a folder of them, beside the program's."`
 	Until         string   `placeholder:"TIME" help:"Let event time go on to here; without it, it ends at the last packet."`
 	Key           string   `placeholder:"FILE" help:"Key of the HMACs that stand for identities; derived from the site by default."`
 	Check         string   `placeholder:"DIR" help:"Validate an output folder against the JSON Schema, and do nothing else."`
@@ -94,7 +95,11 @@ func (c *replayCmd) Run(ctx context.Context, g *globals, io *streams) error {
 		}
 		say.share(p.Read, p.Size, "%d packets, event time %s", p.Packets, showTime(p.Clock.String()))
 	}
-	o.Folds = folds()
+	packs, err := configuredPacks(cmp.Or(c.Signatures, l.Config.Fingerprint.Packs))
+	if err != nil {
+		return usageError{err}
+	}
+	o.Folds = folds(packs...)
 	res, err := replay.Run(ctx, *o)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"maps"
 	"path/filepath"
@@ -23,11 +24,12 @@ import (
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
 
-// folds makes every fold of the running system and of replay, upstream first.
-func folds() []stream.Fold {
+// folds makes every fold of the running system and of replay, upstream first, with
+// signature packs beside the program's.
+func folds(packs ...*fingerprint.Pack) []stream.Fold {
 	return []stream.Fold{
 		fingerprint.NewEndpoint(fingerprint.Config{}),
-		fingerprint.NewDevice(fingerprint.Config{}),
+		fingerprint.NewDevice(fingerprint.Config{Packs: packs}),
 		anomaly.New(anomaly.Config{}),
 		risk.New(risk.Config{}),
 	}
@@ -84,7 +86,12 @@ var foldServices = []foldService{riskService, anomalyService, fingerprintService
 func foldUnits(cfg *config.Config, e *engines, log *slog.Logger, service foldService, instance string) ([]app.Spec, []*stream.Runner) {
 	var specs []app.Spec
 	var runners []*stream.Runner
-	for _, f := range folds() {
+	packs, err := configuredPacks(cfg.Fingerprint.Packs)
+	if err != nil && slices.Contains(service.folds, "device") { // until the packs are as they should be, it does not start
+		err = fmt.Errorf("fingerprint.packs: %w", err)
+		return []app.Spec{{Unit: app.Func(service.name, func(context.Context) error { return err }), Restart: app.DefaultBackoff()}}, nil
+	}
+	for _, f := range folds(packs...) {
 		if !slices.Contains(service.folds, f.Name()) {
 			continue
 		}

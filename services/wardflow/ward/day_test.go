@@ -27,7 +27,9 @@ type truthHost struct {
 	Attributes map[string]struct {
 		Value     any      `yaml:"value"`
 		VisibleOn []string `yaml:"visible_on"`
+		Readable  bool     `yaml:"readable"`
 	} `yaml:"attributes"`
+	Behind string `yaml:"behind_gateway"`
 	Expect struct {
 		Category      string   `yaml:"category"`
 		Type          string   `yaml:"type"`
@@ -50,7 +52,7 @@ func readTruth(t *testing.T) *truth {
 // dissected are the sources of attributes that there are dissectors for.
 func dissected(sources []string) bool {
 	return slices.ContainsFunc(sources, func(s string) bool {
-		return slices.Contains([]string{"dicom", "dhcp", "dns", "oui", "lldp", "mdns", "ssdp", "http", "tls", "ssh", "smb", "poct1a", "astm", "sdc", "intellivue", "ws-discovery", "bacnet", "modbus"}, s) || strings.HasPrefix(s, "hl7")
+		return slices.Contains([]string{"dicom", "dhcp", "dns", "oui", "lldp", "mdns", "ssdp", "http", "tls", "ssh", "smb", "poct1a", "astm", "sdc", "intellivue", "ws-discovery", "bacnet", "modbus", "snmp", "cdp", "ipp", "pjl", "netbios"}, s) || strings.HasPrefix(s, "hl7")
 	})
 }
 
