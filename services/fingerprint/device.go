@@ -103,35 +103,35 @@ func (d *Device) emit(tx *stream.Tx, sig *signatures, dev *proto.Device, all []*
 }
 
 // device makes a device of the summaries of its endpoints.
-func (sig *signatures) device(id proto.ID, all []*proto.Summary) *proto.Device {
+func (s *signatures) device(id proto.ID, all []*proto.Summary) *proto.Device {
 	slices.SortFunc(all, func(a, b *proto.Summary) int { return slices.Compare(a.Endpoint[:], b.Endpoint[:]) })
 	dev := &proto.Device{DeviceID: id, Site: all[0].Site, FirstSeen: all[0].FirstSeen, LastSeen: all[0].LastSeen}
 	var evidence []proto.Evidence
-	for _, s := range all {
-		dev.Endpoints = append(dev.Endpoints, s.Endpoint)
-		if s.Endpoint != id {
-			dev.Aliases = append(dev.Aliases, s.Endpoint)
+	for _, e := range all {
+		dev.Endpoints = append(dev.Endpoints, e.Endpoint)
+		if e.Endpoint != id {
+			dev.Aliases = append(dev.Aliases, e.Endpoint)
 		}
-		dev.FirstSeen, dev.LastSeen = min(dev.FirstSeen, s.FirstSeen), max(dev.LastSeen, s.LastSeen)
-		addNew(&dev.MACs, s.MAC.String())
-		for _, ip := range s.IPs {
+		dev.FirstSeen, dev.LastSeen = min(dev.FirstSeen, e.FirstSeen), max(dev.LastSeen, e.LastSeen)
+		addNew(&dev.MACs, e.MAC.String())
+		for _, ip := range e.IPs {
 			addNew(&dev.IPs, ip.String())
 		}
-		addNew(&dev.Hostnames, s.Hostnames...)
-		addNew(&dev.AETitles, s.AETitles...)
-		if dev.Gateway.IsZero() && s.MAC.IsZero() { // a device with an interface of its own sits behind nobody
-			dev.Gateway = s.Gateway
+		addNew(&dev.Hostnames, e.Hostnames...)
+		addNew(&dev.AETitles, e.AETitles...)
+		if dev.Gateway.IsZero() && e.MAC.IsZero() { // a device with an interface of its own sits behind nobody
+			dev.Gateway = e.Gateway
 		}
-		evidence = append(evidence, s.Evidence...)
-		if maker := ieee().registrant(s.MAC); maker != "" {
+		evidence = append(evidence, e.Evidence...)
+		if maker := ieee().registrant(e.MAC); maker != "" {
 			n := uint64(1)
 			evidence = append(evidence,
-				proto.Evidence{Attribute: "manufacturer", Value: maker, Protocol: "oui", First: s.FirstSeen, Last: s.LastSeen, Count: n, Weight: weightOUI},
-				proto.Evidence{Attribute: "oui_vendor", Value: maker, Protocol: "oui", First: s.FirstSeen, Last: s.LastSeen, Count: n, Weight: 1})
+				proto.Evidence{Attribute: "manufacturer", Value: maker, Protocol: "oui", First: e.FirstSeen, Last: e.LastSeen, Count: n, Weight: weightOUI},
+				proto.Evidence{Attribute: "oui_vendor", Value: maker, Protocol: "oui", First: e.FirstSeen, Last: e.LastSeen, Count: n, Weight: 1})
 		}
 	}
 	slices.SortStableFunc(evidence, compareEvidence)
-	sig.describe(dev, evidence)
+	s.describe(dev, evidence)
 	dev.Attachments = attachments(evidence)
 	dev.Behaviour = behaviourOf(evidence)
 	dev.Evidence = slices.DeleteFunc(evidence, func(v proto.Evidence) bool { return v.Attribute == "oui_vendor" })
@@ -141,8 +141,8 @@ func (sig *signatures) device(id proto.ID, all []*proto.Summary) *proto.Device {
 // weightOUI: whoever made the interface often, but not always, made the device.
 const weightOUI = 0.5
 
-func (sig *signatures) describe(dev *proto.Device, evidence []proto.Evidence) {
-	f, against := sig.judge(evidence)
+func (s *signatures) describe(dev *proto.Device, evidence []proto.Evidence) {
+	f, against := s.judge(evidence)
 	dev.Contradictions = against
 	dev.Category, dev.Type, dev.Manufacturer, dev.Model = f["category"], f["type"], f["manufacturer"], f["model"]
 	dev.OS, dev.OSVersion, dev.HardwareVersion, dev.SoftwareVersion = f["os"], f["os_version"], f["hardware_version"], f["software_version"]

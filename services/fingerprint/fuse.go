@@ -109,7 +109,7 @@ func (s *signatures) judge(evidence []proto.Evidence) (map[string]*proto.Fact, p
 	skip, old, medical := foreignTags(evidence), outdated(evidence), speaksMedical(evidence)
 	for i := range evidence {
 		v := &evidence[i]
-		if old != nil && old[i] {
+		if len(old) > i && old[i] {
 			continue
 		}
 		if skip && imageProtocol(v.Protocol) && dataSetTags[v.Attribute] {

@@ -32,6 +32,7 @@ rules:
 `
 
 func TestLint(t *testing.T) {
+	_, rules, _ := strings.Cut(goodPack, "rules:\n")
 	for name, c := range map[string]struct{ old, new, want string }{
 		"good":                {"", "", ""},
 		"bad name":            {"pack: ward", "pack: My Ward", "small letters"},
@@ -40,7 +41,7 @@ func TestLint(t *testing.T) {
 		"bad expression":      {`^acme pump (\w+)`, `^acme (?!x)`, "RE2"},
 		"matches everything":  {`^acme pump (\w+)`, `x*`, "matches everything"},
 		"two kinds of match":  {"regex:", "equals: x, regex:", "say one of"},
-		"unknown evidence":    {"[model, hostname]", "modle", `nothing tells evidence "modle"`},
+		"unknown evidence":    {"[model, hostname]", "paint", `nothing tells evidence "paint"`},
 		"unknown attribute":   {"type: {infusion_pump: 0.9}", "colour: {red: 0.9}", "is no attribute of a device"},
 		"unknown type":        {"infusion_pump: 0.9", "pump: 0.9", "is not in types.yaml"},
 		"weight 1":            {"infusion_pump: 0.9", "infusion_pump: 1", "not between 0 and 1"},
@@ -58,8 +59,8 @@ func TestLint(t *testing.T) {
 		"unknown head":        {"version:", "colour: red\nversion:", "colour"},
 		"not YAML":            {"pack: ward", "pack: [", "yaml"},
 		"two documents":       {"rules:", "rules: []\n---\nrules:", "more than one document"},
-		"twice":               {"rules:\n", "rules:\n" + goodPack[strings.Index(goodPack, "  - id"):], "id is used twice"},
-		"same match":          {"rules:\n", "rules:\n" + strings.Replace(goodPack[strings.Index(goodPack, "  - id"):], "acme-pump", "other", 1), "has a rule for the same already"},
+		"twice":               {"rules:\n", "rules:\n" + rules, "id is used twice"},
+		"same match":          {"rules:\n", "rules:\n" + strings.Replace(rules, "acme-pump", "other", 1), "has a rule for the same already"},
 	} {
 		var said []string
 		p, err := ParsePack("ward.yaml", []byte(strings.Replace(goodPack, c.old, c.new, 1)))

@@ -95,7 +95,7 @@ func (c *replayCmd) Run(ctx context.Context, g *globals, io *streams) error {
 		}
 		say.share(p.Read, p.Size, "%d packets, event time %s", p.Packets, showTime(p.Clock.String()))
 	}
-	packs, err := configuredPacks(cmp.Or(c.Signatures, l.Config.Fingerprint.Packs))
+	packs, err := configuredPacks(cmp.Or(c.Signatures, l.Fingerprint.Packs))
 	if err != nil {
 		return usageError{err}
 	}

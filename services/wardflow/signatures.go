@@ -130,13 +130,13 @@ func (c *signaturesListCmd) Run(ctx context.Context, g *globals, io *streams) er
 		if added, err = addedPacks(ctx, e.Kafka); err != nil {
 			return err
 		}
-		configured, err := configuredPacks(l.Config.Fingerprint.Packs)
+		configured, err := configuredPacks(l.Fingerprint.Packs)
 		if err != nil {
 			return err
 		}
 		for _, p := range configured {
 			own = slices.DeleteFunc(own, func(o *fingerprint.Pack) bool { return o.Name == p.Name })
-			line(p, l.Config.Fingerprint.Packs, "", "")
+			line(p, l.Fingerprint.Packs, "", "")
 		}
 	}
 	for _, s := range added {
