@@ -81,12 +81,20 @@ func noted(tx *stream.Tx, id proto.ID, v proto.Evidence) bool {
 	if v.Value == "" {
 		return false
 	}
+	once := v.Protocol == "tcp" // told once an hour by each sensor; when, depends on when it began to look
 	if p := profiles.Get(tx, id[:]); p != nil {
 		i, found := slices.BinarySearchFunc(p.evidence, v, compareEvidence)
 		if found && v.Weight <= p.evidence[i].Weight && v.First >= p.evidence[i].First {
-			again.Edit(tx, id[:]).add(i, v.Last)
+			if !once {
+				again.Edit(tx, id[:]).add(i, v.Last)
+			}
 			return false
 		}
 	}
-	return writeProfile(tx, id).add(v.Attribute, v.Value, v.Protocol, v.Weight, v.Last)
+	p := writeProfile(tx, id)
+	news := p.add(v.Attribute, v.Value, v.Protocol, v.Weight, v.Last)
+	if i, found := slices.BinarySearchFunc(p.evidence, v, compareEvidence); once && found {
+		p.evidence[i].Last, p.evidence[i].Count = p.evidence[i].First, 1
+	}
+	return news
 }
