@@ -2,7 +2,6 @@ package fingerprint
 
 import (
 	"cmp"
-	"math"
 	"slices"
 
 	"github.com/wardflow/wardflow/proto"
@@ -69,16 +68,8 @@ func contradictions(votes map[string][]Vote, facts map[string]*proto.Fact) (list
 		if len(all) < 2 {
 			continue
 		}
-		nobody := 1.0
-		for i := range all {
-			nobody *= all[i].against
-		}
-		k := nobody
-		for i := range all {
-			k += (1 - all[i].against) / all[i].against * nobody
-		}
-		for i := range all {
-			c := math.Round((1-all[i].against)/all[i].against*nobody/k*1e4) / 1e4
+		for i, c := range confidences(all) {
+			c = rounded(c)
 			told := facts[name] != nil && facts[name].Value == all[i].value
 			if told || c < minContradiction || (len(all[i].sources) == 1 && all[i].sources[0] == "oui") {
 				continue

@@ -43,25 +43,40 @@ func Fuse(votes []Vote) *proto.Fact {
 	if len(all) == 0 {
 		return nil
 	}
-	nobody := 1.0
-	for i := range all {
-		nobody *= all[i].against
-	}
-	// With all.against > 0: s(v) * prod over u != v of (1 - s(u)) = s(v)/(1-s(v)) * nobody.
-	k, top, best := nobody, 0, -1.0
-	for i := range all {
-		m := (1 - all[i].against) / all[i].against * nobody
-		k += m
-		if m > best {
-			top, best = i, m
+	top := 0
+	list := confidences(all)
+	for i, c := range list {
+		if c > list[top] {
+			top = i
 		}
 	}
-	c := math.Round(best/k*1e4) / 1e4
+	c := rounded(list[top])
 	if c < MinConfidence {
 		return nil
 	}
 	return &proto.Fact{Value: all[top].value, Confidence: c, Sources: all[top].sources}
 }
+
+// confidences are those of hypotheses that exclude each other, in their order.
+func confidences(all []hypothesis) []float64 {
+	nobody := 1.0
+	for i := range all {
+		nobody *= all[i].against
+	}
+	// With all.against > 0: s(v) * prod over u != v of (1 - s(u)) = s(v)/(1-s(v)) * nobody.
+	list, k := make([]float64, len(all)), nobody
+	for i := range all {
+		list[i] = (1 - all[i].against) / all[i].against * nobody
+		k += list[i]
+	}
+	for i := range list {
+		list[i] /= k
+	}
+	return list
+}
+
+// rounded keeps four decimals of a confidence.
+func rounded(c float64) float64 { return math.Round(c*1e4) / 1e4 }
 
 // hypotheses groups votes by key and, within it, by protocol; sorted by key.
 func hypotheses(votes []Vote) []hypothesis {
@@ -97,13 +112,8 @@ func (h *hypothesis) tells(value string, weight float64) bool {
 	return weight > h.best
 }
 
-// facts makes all facts of a device from its evidence, which is sorted.
-func (s *signatures) facts(evidence []proto.Evidence) map[string]*proto.Fact {
-	facts, _ := s.judge(evidence)
-	return facts
-}
-
-// judge makes facts, and tells the contradictions among what they were made of.
+// judge makes all facts of a device from its evidence, which is sorted, and tells the
+// contradictions among what they were made of.
 func (s *signatures) judge(evidence []proto.Evidence) (map[string]*proto.Fact, proto.Contradictions) {
 	votes := map[string][]Vote{}
 	skip, old, medical := foreignTags(evidence), outdated(evidence), speaksMedical(evidence)

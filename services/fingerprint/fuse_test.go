@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/wardflow/wardflow/proto"
 )
 
 func drawVotes(r *rapid.T) []Vote {
@@ -59,4 +61,11 @@ func TestFuseFormula(t *testing.T) {
 	if math.Abs(split.Confidence-want) > 1e-4 || split.Value != "x" {
 		t.Errorf("contradiction gives %+v, want %v", split, want)
 	}
+}
+
+// facts are those of evidence that need not be sorted, for tests of single rules.
+func (s *signatures) facts(evidence []proto.Evidence) map[string]*proto.Fact {
+	slices.SortStableFunc(evidence, compareEvidence)
+	facts, _ := s.judge(evidence)
+	return facts
 }

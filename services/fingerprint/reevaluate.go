@@ -171,11 +171,7 @@ func (d *Device) Sweep(tx *stream.Tx, _ string, key []byte) {
 	if copy(id[:], key) != len(id) {
 		return
 	}
-	var all []*proto.Summary
-	members.Scan(tx, id[:], func(_ []byte, m *memberState) bool {
-		all = append(all, &m.Summary)
-		return true
-	})
+	all := d.members(tx, id)
 	st := devices.Get(tx, key)
 	if len(all) == 0 || st == nil {
 		return

@@ -10,6 +10,7 @@ import (
 	"github.com/wardflow/wardflow/proto"
 	"github.com/wardflow/wardflow/services/wardflow/internal/coverage"
 	"github.com/wardflow/wardflow/services/wardflow/internal/replay"
+	"github.com/wardflow/wardflow/services/wardflow/internal/results"
 )
 
 type coverageCmd struct {
@@ -86,23 +87,11 @@ func (c *coverageCmd) networks(x *replay.Context) (list []coverage.Network) {
 }
 
 func (c *coverageCmd) devices(ctx context.Context, g *globals, io *streams) (list []*proto.Device, err error) {
-	keep := func(d *proto.Device) {
-		if c.Site == "" || d.Site == c.Site {
-			list = append(list, d)
-		}
-	}
 	if c.From != "" {
-		all, err := coverage.Folder(c.From)
-		for _, d := range all {
-			keep(d)
-		}
-		return list, err
+		return results.Devices(c.From, c.Site)
 	}
-	err = withStore(ctx, g, io, func(s *store.Store) error {
-		all, err := storedDevices(ctx, s)
-		for _, d := range all {
-			keep(d)
-		}
+	err = withStore(ctx, g, io, func(s *store.Store) (err error) {
+		list, err = devicesOfSite(ctx, s, c.Site)
 		return err
 	})
 	return list, err

@@ -147,11 +147,7 @@ Example:
 // Run writes the edit.
 func (c *deviceUndoCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	return withDesk(ctx, g, io, func(d *desk) error {
-		dev, err := d.device(ctx, c.Site, c.ID)
-		if err != nil {
-			return err
-		}
-		list, err := d.history(ctx, dev.DeviceID)
+		dev, list, err := d.deviceAndHistory(ctx, c.Site, c.ID)
 		if err != nil {
 			return err
 		}
@@ -264,11 +260,7 @@ var historyColumns = []column{
 // Run lists the edits.
 func (c *deviceHistoryCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	return withDesk(ctx, g, io, func(d *desk) error {
-		dev, err := d.device(ctx, c.Site, c.ID)
-		if err != nil {
-			return err
-		}
-		list, err := d.history(ctx, dev.DeviceID)
+		dev, list, err := d.deviceAndHistory(ctx, c.Site, c.ID)
 		if err != nil {
 			return err
 		}

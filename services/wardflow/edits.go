@@ -26,21 +26,8 @@ type desk struct {
 }
 
 // withDesk opens the store and Kafka for a command and closes them.
-func withDesk(ctx context.Context, g *globals, io *streams, f func(*desk) error) (err error) {
-	l, err := g.load(io)
-	if err != nil {
-		return err
-	}
-	e, err := findEngines(&l.Config, needsKafka|needsClickHouse)
-	if err != nil {
-		return err
-	}
-	s, err := openReader(ctx, e.Store, l.DataDir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	return f(&desk{e.Kafka, s, io})
+func withDesk(ctx context.Context, g *globals, io *streams, f func(*desk) error) error {
+	return withEngines(ctx, g, io, needsKafka|needsClickHouse, func(e *engines, s *store.Store) error { return f(&desk{e.Kafka, s, io}) })
 }
 
 // device finds the device that a person means, as it stands.
@@ -231,6 +218,16 @@ func (d *desk) answer(open map[proto.ID]*proto.Edit, rec *bus.Record) int {
 		}
 	}
 	return 0
+}
+
+// deviceAndHistory are the device that a person means, and what people have said of it.
+func (d *desk) deviceAndHistory(ctx context.Context, site, text string) (*proto.Device, []fingerprint.ToldEdit, error) {
+	dev, err := d.device(ctx, site, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	list, err := d.history(ctx, dev.DeviceID)
+	return dev, list, err
 }
 
 // history reads what people have said of a device.

@@ -12,21 +12,17 @@ import (
 
 	"github.com/wardflow/wardflow/proto"
 	"github.com/wardflow/wardflow/services/fingerprint"
+	"github.com/wardflow/wardflow/services/wardflow/internal/results"
 )
 
 // readEdits reads a file of edits, one JSON object a line as on wardflow.edits, in
 // order of time; edits of one time keep the order of the file. The error tells all
 // that is wrong, with the lines.
 func readEdits(path string) ([]*proto.Edit, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read edits: %w", err)
-	}
-	defer func() { _ = f.Close() }()
 	var list []*proto.Edit
 	var errs []error
 	lines := map[proto.ID]int{}
-	err = jsonLines(f, func(line int, text []byte) error {
+	err := results.Lines(path, func(line int, text []byte) error {
 		e := new(proto.Edit)
 		in := json.NewDecoder(bytes.NewReader(text))
 		in.DisallowUnknownFields()

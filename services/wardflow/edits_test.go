@@ -17,6 +17,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/stream"
 	"github.com/wardflow/wardflow/proto"
 	"github.com/wardflow/wardflow/services/fingerprint"
+	"github.com/wardflow/wardflow/services/wardflow/internal/results"
 )
 
 // office is a broker with a device fold that can be restarted, and one device.
@@ -226,7 +227,7 @@ func TestReplayWithEditsAndWorksheet(t *testing.T) {
 	}
 	day := wardFiles(t)[0]
 	run(0, "replay", day, "--site", "ward-a", "--out", file("plain"))
-	devices, err := folderDevices(file("plain"), "")
+	devices, err := results.Devices(file("plain"), "")
 	if err != nil || len(devices) == 0 {
 		t.Fatal(len(devices), err)
 	}
@@ -264,7 +265,7 @@ func TestReplayWithEditsAndWorksheet(t *testing.T) {
 	if err != nil || err2 != nil || string(a) != string(b) {
 		t.Error("twice the same input gives two results", err, err2)
 	}
-	after, err := folderDevices(file("one"), "")
+	after, err := results.Devices(file("one"), "")
 	if err != nil || len(after) != len(devices) {
 		t.Fatal(len(after), err)
 	}

@@ -6,9 +6,8 @@ import (
 	"fmt"
 
 	"github.com/wardflow/wardflow/pkg/store"
-	"github.com/wardflow/wardflow/proto"
-	"github.com/wardflow/wardflow/services/wardflow/internal/coverage"
 	"github.com/wardflow/wardflow/services/wardflow/internal/facts"
+	"github.com/wardflow/wardflow/services/wardflow/internal/results"
 )
 
 type factsCmd struct {
@@ -38,7 +37,7 @@ func (c *factsCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	}
 	var s *facts.Sheet
 	if c.From != "" {
-		all, err := coverage.Folder(c.From)
+		all, err := results.Devices(c.From, "")
 		if err != nil {
 			return err
 		}
@@ -70,7 +69,7 @@ func (c *factsCmd) Run(ctx context.Context, g *globals, io *streams) error {
 
 // stored makes the sheet of what ClickHouse has.
 func (c *factsCmd) stored(ctx context.Context, st *store.Store) (*facts.Sheet, error) {
-	all, err := storedDevices(ctx, st)
+	all, err := devicesOfSite(ctx, st, "")
 	if err != nil {
 		return nil, err
 	}
@@ -103,8 +102,8 @@ FROM v_pairs WHERE has({ids:Array(String)}, client_device) OR has({ids:Array(Str
 	}
 	var logins []facts.Login
 	err = each(ctx, st, `SELECT toJSONString(map('Device', ifNull(device, ''), 'Protocol', toString(protocol), 'Role', JSONExtractString(attributes, 'role'),
-    'Mechanism', if(JSONHas(attributes, 'mechanism'), JSONExtractString(attributes, 'mechanism'), JSONExtractString(attributes, 'auth'))))
-FROM v_observations WHERE has({ids:Array(String)}, device) AND (JSONHas(attributes, 'mechanism') OR JSONHas(attributes, 'auth'))`, ids, func(v []any) error {
+    'Mechanism', multiIf(JSONHas(attributes, 'mechanism'), JSONExtractString(attributes, 'mechanism'), JSONHas(attributes, 'auth'), JSONExtractString(attributes, 'auth'), JSONExtractString(attributes, 'cleartext_credential'))))
+FROM v_observations WHERE has({ids:Array(String)}, device) AND (JSONHas(attributes, 'mechanism') OR JSONHas(attributes, 'auth') OR JSONHas(attributes, 'cleartext_credential'))`, ids, func(v []any) error {
 		var l facts.Login
 		err := json.Unmarshal(fmt.Append(nil, v[0]), &l)
 		logins = append(logins, l)
@@ -130,16 +129,6 @@ func each(ctx context.Context, s *store.Store, sql string, ids []string, f func(
 		}
 	}
 	return r.Err()
-}
-
-// storedDevices are all devices as they stand.
-func storedDevices(ctx context.Context, s *store.Store) (list []*proto.Device, err error) {
-	err = each(ctx, s, "SELECT record FROM v_devices WHERE length({ids:Array(String)}) = 0", []string{}, func(v []any) error {
-		d := new(proto.Device)
-		list = append(list, d)
-		return json.Unmarshal(fmt.Append(nil, v[0]), d)
-	})
-	return list, err
 }
 
 func showFacts(out *screen, s *facts.Sheet) error {

@@ -163,12 +163,17 @@ func findPeer(ctx context.Context, s *store.Store, site, text string) (string, e
 }
 
 // withStore opens the store for a command and closes it.
-func withStore(ctx context.Context, g *globals, io *streams, f func(*store.Store) error) (err error) {
+func withStore(ctx context.Context, g *globals, io *streams, f func(*store.Store) error) error {
+	return withEngines(ctx, g, io, needsClickHouse, func(_ *engines, s *store.Store) error { return f(s) })
+}
+
+// withEngines is withStore for a command that needs other engines too.
+func withEngines(ctx context.Context, g *globals, io *streams, n needs, f func(*engines, *store.Store) error) (err error) {
 	l, err := g.load(io)
 	if err != nil {
 		return err
 	}
-	e, err := findEngines(&l.Config, needsClickHouse)
+	e, err := findEngines(&l.Config, n)
 	if err != nil {
 		return err
 	}
@@ -177,7 +182,7 @@ func withStore(ctx context.Context, g *globals, io *streams, f func(*store.Store
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	return f(s)
+	return f(e, s)
 }
 
 // deviceOf is findDevice for a flag that may be empty.

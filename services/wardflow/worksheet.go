@@ -1,20 +1,17 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/wardflow/wardflow/pkg/store"
 	"github.com/wardflow/wardflow/proto"
 	"github.com/wardflow/wardflow/services/fingerprint"
+	"github.com/wardflow/wardflow/services/wardflow/internal/results"
 	"github.com/wardflow/wardflow/services/wardflow/internal/worksheet"
 )
 
@@ -60,7 +57,7 @@ func (c *deviceWorksheetCmd) Run(ctx context.Context, g *globals, io *streams) e
 	case c.In != "" && c.From != "" && c.Edits == "":
 		return usagef("--from is a folder, whose devices cannot be changed: name a file for the edits with --edits, for replay --edits")
 	case c.From != "":
-		devices, err := folderDevices(c.From, c.Site)
+		devices, err := results.Devices(c.From, c.Site)
 		if err != nil {
 			return err
 		}
@@ -166,45 +163,4 @@ func devicesOfSite(ctx context.Context, s *store.Store, site string) ([]*proto.D
 		list = append(list, dev)
 	}
 	return list, r.Err()
-}
-
-// folderDevices are those of a folder that replay wrote.
-func folderDevices(dir, site string) ([]*proto.Device, error) {
-	path := filepath.Join(dir, "devices.jsonl")
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read devices: %w (name a folder that `wardflow replay --out` wrote)", err)
-	}
-	defer func() { _ = f.Close() }()
-	var list []*proto.Device
-	err = jsonLines(f, func(line int, text []byte) error {
-		dev := new(proto.Device)
-		if err := json.Unmarshal(text, dev); err != nil {
-			return fmt.Errorf("%s, line %d: %w", path, line, err)
-		}
-		if site == "" || dev.Site == site {
-			list = append(list, dev)
-		}
-		return nil
-	})
-	return list, err
-}
-
-// jsonLines calls f for every line that is not empty.
-func jsonLines(r io.Reader, f func(line int, text []byte) error) error {
-	in := bufio.NewReaderSize(r, 256<<10)
-	for n := 1; ; n++ {
-		text, err := in.ReadBytes('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("line %d: %w", n, err)
-		}
-		if text = bytes.TrimSpace(text); len(text) > 0 {
-			if err := f(n, text); err != nil {
-				return err
-			}
-		}
-		if err != nil {
-			return nil
-		}
-	}
 }

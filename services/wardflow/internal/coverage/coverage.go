@@ -2,22 +2,16 @@
 // known with which confidence, which networks no sensor sees, which devices of a
 // roster were never seen, and what can be done about each.
 //
-// It takes devices as they stand and makes a report of them. Reading devices from a
-// folder is here; asking ClickHouse is the command's.
+// It takes devices as they stand and makes a report of them. Where they come from is
+// the command's.
 package coverage
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -231,32 +225,4 @@ func Roster(node *yaml.Node) ([]Entry, error) {
 		}
 	}
 	return list, errors.Join(problems...)
-}
-
-// Folder reads the devices that replay has written.
-func Folder(dir string) ([]*proto.Device, error) {
-	path := filepath.Join(dir, "devices.jsonl")
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read devices: %w; name the folder that `wardflow replay --out` wrote", err)
-	}
-	defer func() { _ = f.Close() }()
-	var list []*proto.Device
-	in := bufio.NewReader(f)
-	for line := 1; ; line++ {
-		b, err := in.ReadBytes('\n')
-		if len(bytes.TrimSpace(b)) > 0 {
-			d := new(proto.Device)
-			if err := json.Unmarshal(b, d); err != nil {
-				return nil, fmt.Errorf("read %s:%d: %w", path, line, err)
-			}
-			list = append(list, d)
-		}
-		if errors.Is(err, io.EOF) {
-			return list, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", path, err)
-		}
-	}
 }

@@ -2,8 +2,6 @@ package coverage
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -68,25 +66,5 @@ func TestRoster(t *testing.T) {
 	}
 	if list, err := Roster(new(yaml.Node)); len(list) > 0 || err != nil {
 		t.Errorf("no roster: %v, %v", list, err)
-	}
-}
-
-func TestFolder(t *testing.T) {
-	dir := t.TempDir()
-	if _, err := Folder(dir); err == nil || !strings.Contains(err.Error(), "wardflow replay") {
-		t.Errorf("an empty folder: %v", err)
-	}
-	write := func(text string) {
-		if err := os.WriteFile(filepath.Join(dir, "devices.jsonl"), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(string(fleet()[0].AppendJSON(nil)) + "\n" + string(fleet()[1].AppendJSON(nil)))
-	if list, err := Folder(dir); err != nil || len(list) != 2 || list[0].Serial.Value != "SN-1" {
-		t.Errorf("%v, %v", list, err)
-	}
-	write("{}\n{")
-	if _, err := Folder(dir); err == nil || !strings.Contains(err.Error(), "devices.jsonl:2:") {
-		t.Errorf("a broken line: %v", err)
 	}
 }

@@ -7,21 +7,17 @@
 package facts
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/wardflow/wardflow/proto"
+	"github.com/wardflow/wardflow/services/wardflow/internal/results"
 )
 
 // Talk is a conversation, or several of an hour.
@@ -212,7 +208,7 @@ func named(d *proto.Device, name string) bool {
 
 // Folder reads the conversations and logins of what replay wrote.
 func Folder(dir string) (talks []Talk, logins []Login, err error) {
-	err = lines(filepath.Join(dir, "flows.jsonl"), func(b []byte) error {
+	err = results.Lines(filepath.Join(dir, "flows.jsonl"), func(_ int, b []byte) error {
 		var f struct {
 			Part        int        `json:"part"`
 			Start       proto.Time `json:"start"`
@@ -244,7 +240,7 @@ func Folder(dir string) (talks []Talk, logins []Login, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	err = lines(filepath.Join(dir, "observations.jsonl"), func(b []byte) error {
+	err = results.Lines(filepath.Join(dir, "observations.jsonl"), func(_ int, b []byte) error {
 		var o struct {
 			Device     string         `json:"device"`
 			Protocol   string         `json:"protocol"`
@@ -254,33 +250,10 @@ func Folder(dir string) (talks []Talk, logins []Login, err error) {
 			return err
 		}
 		text := func(name string) string { v, _ := o.Attributes[name].(string); return v }
-		if m := cmp.Or(text("mechanism"), text("auth")); m != "" {
+		if m := cmp.Or(text("mechanism"), text("auth"), text("cleartext_credential")); m != "" {
 			logins = append(logins, Login{o.Device, o.Protocol, m, text("role")})
 		}
 		return nil
 	})
 	return talks, logins, err
-}
-
-func lines(path string, each func([]byte) error) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("read what replay wrote: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	in := bufio.NewReaderSize(f, 1<<16)
-	for n := 1; ; n++ {
-		b, err := in.ReadBytes('\n')
-		if len(bytes.TrimSpace(b)) > 0 {
-			if err := each(b); err != nil {
-				return fmt.Errorf("read %s:%d: %w", path, n, err)
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read %s: %w", path, err)
-		}
-	}
 }

@@ -85,9 +85,10 @@ func TestFolder(t *testing.T) {
 {"part":0,"start":"2026-11-17T08:06:00Z","end":"2026-11-17T08:07:00Z","src_device":"a","duplicate_of_sensor":"tap"}
 `)
 	write("observations.jsonl", `{"device":"a","protocol":"smb","attributes":{"mechanism":"ntlm","role":"client"}}
+{"device":"a","protocol":"ftp","attributes":{"cleartext_credential":"user_pass","account":"other"}}
 {"device":"a","protocol":"dns","attributes":{"names":["x"]}}`)
 	talks, logins, err := Folder(dir)
-	if err != nil || len(talks) != 2 || talks[0].Flows != 1 || talks[1].Flows != 0 || talks[0].Bytes != 7 || fmt.Sprint(logins) != "[{a smb ntlm client}]" {
+	if err != nil || len(talks) != 2 || talks[0].Flows != 1 || talks[1].Flows != 0 || talks[0].Bytes != 7 || fmt.Sprint(logins) != "[{a smb ntlm client} {a ftp user_pass }]" {
 		t.Errorf("%+v %v %v", talks, logins, err)
 	}
 	write("observations.jsonl", "{}\n{")
