@@ -40,6 +40,10 @@ type Summary struct {
 	Uses     []Use
 	Offline  uint64 // seconds; the silence after which it counts as offline
 	Final    bool   // its capture file is over
+
+	Since Time   // what was seen before was of another device (Grouping)
+	Why   string // why it is part of its group, or no longer of another
+	Left  ID     // this is for the device that it was part of: it is no longer
 }
 
 // EncodeMsgpack implements msgpack.CustomEncoder.
@@ -48,7 +52,7 @@ func (s *Summary) EncodeMsgpack(e *msgpack.Encoder) error { return encodeTo(e, s
 // DecodeMsgpack implements msgpack.CustomDecoder.
 func (s *Summary) DecodeMsgpack(d *msgpack.Decoder) error { return decodeFrom(d, s) }
 
-// encode writes an array of 13 fields, the last of which is an array of 4.
+// encode writes an array of 13 fields, the last of which is an array of 7.
 func (s *Summary) encode(w *writer) {
 	w.array(13)
 	w.id(s.Endpoint)
@@ -66,11 +70,14 @@ func (s *Summary) encode(w *writer) {
 	w.int(int64(s.LastSeen))
 	w.uint(s.Version)
 	w.evidence(s.Evidence)
-	w.array(4)
+	w.array(7)
 	w.spans(s.Presence)
 	w.uses(s.Uses)
 	w.uint(s.Offline)
 	w.bool(s.Final)
+	w.int(int64(s.Since))
+	w.string(s.Why)
+	w.id(s.Left)
 }
 
 // decode reads any version.
@@ -95,6 +102,8 @@ func (s *Summary) decode(r *reader) {
 	s.Evidence = r.evidence()
 	if in, found := r.optional(); found {
 		s.Presence, s.Uses, s.Offline, s.Final = in.spans(), in.uses(), in.uint(), in.bool()
+		s.Since, s.Why = Time(in.int()), in.string()
+		in.fixed(s.Left[:])
 		r.close(&in)
 	}
 	r.end()
@@ -238,6 +247,7 @@ type Device struct {
 	Edits     *EditCount   `json:"edits"`     // null before the first edit
 
 	Contradictions Contradictions `json:"contradictions"` // what traffic says against the facts
+	Joined         JoinedList     `json:"joined"`         // why its further endpoints are part of it
 }
 
 // Attachment is where a device is plugged in or radioed in, as a network device says.

@@ -21,14 +21,14 @@ type Edit struct {
 	DeviceID  ID     `json:"device_id"` // what it is about
 	Time      Time   `json:"time"`      // when it was decided; edits of one device apply in the order of their offsets
 	By        string `json:"by"`        // who decided: name or login of a member of staff, never a patient
-	Action    string `json:"action"`    // set, confirm, undo, note, rate; merge and split are the device fold's own
+	Action    string `json:"action"`    // set, confirm, undo, note, rate, join, separate; merge and split are the device fold's own
 	Attribute string `json:"attribute"` // set, confirm: which
 	Value     string `json:"value"`     // set: the right value; confirm: the value that was seen and is right
 	Undoes    ID     `json:"undoes"`    // undo: the edit that holds no longer
 	Rating    int    `json:"rating"`    // rate: 1 (poor) to 5 (good)
 	Note      string `json:"note"`      // note: the text; else why, or empty
 	MadeOn    ID     `json:"made_on"`   // the device that it was made on, which has become part of device_id since; split: the one that has left
-	Into      ID     `json:"into"`      // merge: the device that device_id has become part of
+	Into      ID     `json:"into"`      // merge: the device that device_id has become part of; join: the id that is the same device; separate: the endpoint that is not
 }
 
 // The values of Edit.Action.
@@ -38,6 +38,12 @@ const (
 	EditUndo    = "undo"
 	EditNote    = "note"
 	EditRate    = "rate"
+
+	// EditJoin and EditSeparate say that two ids are one device, or that an endpoint is
+	// not part of one.
+	EditJoin     = "join"
+	EditSeparate = "separate"
+
 	EditMerge   = "merge" // the device fold tells itself, on the lane of an id that has become part of another device
 	EditSplit   = "split" // and that it has left it
 )
@@ -168,6 +174,14 @@ func (e *Edit) checkAction(bad func(field, format string, args ...any)) {
 		if e.Rating < 1 || e.Rating > 5 {
 			bad("rating", "is %d; want 1 (poor) to 5 (good)", e.Rating)
 		}
+	case EditJoin:
+		if e.Into.IsZero() || e.Into == e.DeviceID && e.MadeOn.IsZero() {
+			bad("into", "missing; name the other id that is the same device")
+		}
+	case EditSeparate:
+		if e.Into.IsZero() || e.Into == e.DeviceID && e.MadeOn.IsZero() {
+			bad("into", "missing; name the endpoint that is no part of the device, one of its aliases")
+		}
 	case EditMerge:
 		if e.Into.IsZero() || e.Into == e.DeviceID {
 			bad("into", "missing; name the device that this one has become part of")
@@ -177,7 +191,7 @@ func (e *Edit) checkAction(bad func(field, format string, args ...any)) {
 			bad("made_on", "missing; name the device that has left")
 		}
 	default:
-		bad("action", "unknown or missing; want one of set, confirm, undo, note, rate")
+		bad("action", "unknown or missing; want one of set, confirm, undo, note, rate, join, separate")
 	}
 }
 

@@ -32,6 +32,8 @@ const HeaderSent = "sent"
 const (
 	KindSummary   = "summary"
 	KindProgress  = "progress"
+	KindClaim     = "claim"
+	KindGrouping  = "grouping"
 	KindBinding   = "binding"
 	KindDevice    = "device"
 	KindDetection = "detection"

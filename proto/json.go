@@ -41,7 +41,19 @@ func (d *Device) AppendJSON(b []byte) []byte {
 	b = strconv.AppendUint(append(b, `,"version":`...), d.Version, 10)
 	b = appendList(append(b, `,"attachments":`...), d.Attachments, appendAttachment)
 	b = d.appendHuman(b)
-	return append(appendList(append(b, `,"contradictions":`...), d.Contradictions, appendContradiction), '}')
+	b = appendList(append(b, `,"contradictions":`...), d.Contradictions, appendContradiction)
+	return append(appendList(append(b, `,"joined":`...), d.Joined, appendJoined), '}')
+}
+
+func appendJoined(b []byte, j Joined) []byte {
+	b = appendText(append(appendID(append(b, `{"endpoint":`...), j.Endpoint), `,"why":`...), j.Why)
+	b = append(b, `,"since":`...)
+	if j.Since == nil {
+		b = append(b, "null"...)
+	} else {
+		b = appendTime(b, *j.Since)
+	}
+	return append(b, '}')
 }
 
 // appendHuman appends what people say of the device, which is nothing for most.

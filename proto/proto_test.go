@@ -49,6 +49,11 @@ func goldenMessages() map[string]msgpack.CustomEncoder {
 			Endpoint: ID{1}, Group: ID{2}, Site: "s", MAC: MAC{3}, IPs: []netip.Addr{netip.MustParseAddr("10.0.0.1")}, Hostnames: []string{"h"}, AETitles: []string{"CT1"},
 			Gateway: ID{4}, FirstSeen: 1, LastSeen: 2, Version: 3, Evidence: []Evidence{{"model", "X", "dicom", 1, 2, 3, 0.5}},
 		},
+		"claim": &Claim{
+			Endpoint: ID{1}, Site: "s", Class: ClassLocal, FirstSeen: 1, Gateway: ID{2}, Hour: 3, Hours: 5, Version: 4, Keys: []ClaimKey{{ClaimOwns, "10.0.0.1", 7}, {Kind: ClaimSerial, Value: "A1"}},
+			Verdict: &Verdict{EditID: ID{3}, Other: ID{4}, Same: true, Undone: true, By: "k", Time: 9},
+		},
+		"grouping": &Grouping{Endpoint: ID{1}, Group: ID{2}, Since: 3, Watched: true, Why: "w", Time: 4, Domain: "live", Site: "s", Version: 5},
 		"binding":  &Binding{Endpoint: ID{1}, Device: ID{2}, Site: "s", Category: "medical", Type: "ct", Criticality: "high", Location: "W3", Gateway: ID{3}, Version: 4},
 		"progress": &Progress{Fold: "endpoint", Partition: 3, Via: 2, Next: Position{100, 4}},
 		"rollups": &RollupBatch{Rows: []Rollup{
@@ -323,7 +328,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, m := range []msgpack.CustomDecoder{&Batch{}, &Summary{}, &Binding{}, &Progress{}, &RollupBatch{}} {
+		for _, m := range []msgpack.CustomDecoder{&Batch{}, &Summary{}, &Claim{}, &Grouping{}, &Binding{}, &Progress{}, &RollupBatch{}} {
 			if err := Unmarshal(b, m); err != nil {
 				continue
 			}

@@ -6,6 +6,8 @@ const (
 	TopicTraffic    = "wardflow.traffic"    // append: flows, observations, heartbeats (Batch)
 	TopicRollups    = "wardflow.rollups"    // append: cumulative hourly rows (RollupBatch)
 	TopicSummaries  = "wardflow.summaries"  // compacted: endpoint fold -> device fold (Summary, Progress)
+	TopicClaims     = "wardflow.claims"     // compacted: endpoint fold -> identity fold, all on one lane: by what an endpoint may be known again (Claim)
+	TopicGroupings  = "wardflow.groupings"  // compacted: identity fold -> endpoint fold: which endpoints are one device (Grouping)
 	TopicBindings   = "wardflow.bindings"   // compacted: endpoint -> device (Binding, Progress)
 	TopicDevices    = "wardflow.devices"    // compacted: Device, JSON
 	TopicDetections = "wardflow.detections" // append of single events: Detection, JSON (and Progress)
@@ -21,6 +23,10 @@ const (
 	TopicSensorEvents = "wardflow.sensor-events" // compacted: what is concluded about sensors (SensorEvent, JSON)
 	TopicDeadletter   = "wardflow.deadletter"    // coordinates and reason of what could not be used (Deadletter, JSON)
 )
+
+// IdentityLane is the lane of all claims: whether two endpoints are one device is
+// decided in one place, because it depends on all others.
+var IdentityLane = HashID("identity").Lane()
 
 // ChangelogTopic is the compacted topic of a fold's state.
 func ChangelogTopic(fold string) string { return "wardflow.changelog." + fold }

@@ -37,6 +37,8 @@ func Topics(folds ...string) []TopicSpec {
 		{Name: proto.TopicEdits, Forever: true},
 		{Name: proto.TopicUsage, share: 5},
 		{Name: proto.TopicSummaries, Compact: true},
+		{Name: proto.TopicClaims, Compact: true},
+		{Name: proto.TopicGroupings, Compact: true},
 		{Name: proto.TopicBindings, Compact: true},
 		{Name: proto.TopicDevices, Compact: true},
 		{Name: proto.TopicFindings, Compact: true},

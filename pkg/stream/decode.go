@@ -53,6 +53,14 @@ func (pd *pending) decodeValue(kind string, value []byte) {
 		m := new(proto.Summary)
 		err = proto.Unmarshal(value, m)
 		pd.ev.Msg, pd.ev.Site = m, m.Site
+	case proto.KindClaim:
+		m := new(proto.Claim)
+		err = proto.Unmarshal(value, m)
+		pd.ev.Msg, pd.ev.Site = m, m.Site
+	case proto.KindGrouping:
+		m := new(proto.Grouping)
+		err = proto.Unmarshal(value, m)
+		pd.ev.Msg, pd.ev.Site = m, m.Site
 	case proto.KindBinding:
 		m := new(proto.Binding)
 		err = proto.Unmarshal(value, m)

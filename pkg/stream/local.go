@@ -10,9 +10,12 @@ import (
 
 // Local runs folds in memory, depth-first: what an item causes is applied
 // everywhere before the next fold sees the item. This is the order that offsets
-// fix in the running system, so both compute the same.
+// fix in the running system, so both compute the same. What a fold tells itself, or
+// one upstream of it, is applied when all have seen the item: in the running system
+// it comes after what is on its way already.
 type Local struct {
 	parts []*Partition
+	back  []told // upstream, and not applied yet
 	out   func(Emitted)
 	next  proto.Position
 	stats Stats
@@ -85,6 +88,25 @@ func (l *Local) Item(b *proto.Batch, it proto.Item) error {
 			return err
 		}
 	}
+	return l.settle()
+}
+
+// told is an event on its way to an input of a fold.
+type told struct {
+	Emitted
+	to *Partition
+	in *input
+}
+
+// settle applies what has been told upstream.
+func (l *Local) settle() error {
+	for len(l.back) > 0 {
+		t := l.back[0]
+		l.back = l.back[1:]
+		if err := l.hand(&t); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -114,7 +136,7 @@ func (l *Local) side(ev Event) error {
 			}
 		}
 	}
-	return nil
+	return l.settle()
 }
 
 // drain runs p to the end of its input and delivers what it emits.
@@ -138,32 +160,43 @@ func (l *Local) drain(p *Partition) error {
 	}
 	for _, e := range p.TakeOutputs() {
 		l.out(e)
-		if err := l.deliver(e); err != nil {
+		if err := l.deliver(e, p); err != nil {
 			return err
 		}
 	}
 	return p.err
 }
 
-func (l *Local) deliver(e Emitted) error {
+// deliver gives what a fold tells to the folds that read it, those upstream later.
+func (l *Local) deliver(e Emitted, from *Partition) error {
 	if e.Topic == proto.TopicDeadletter {
 		return nil
 	}
+	upstream := true // or the fold itself
 	for _, p := range l.parts {
 		for _, in := range p.inputs {
 			if in.Topic != e.Topic {
 				continue
 			}
-			pd := pending{}
-			pd.ev = Event{Topic: e.Topic, Cause: e.Envelope.Cause, Time: e.Time, Domain: e.Envelope.Domain}
-			pd.decodeValue(e.Kind, e.Value)
-			p.apply(in, &pd)
-			if err := l.drain(p); err != nil {
+			t := told{e, p, in}
+			if upstream {
+				l.back = append(l.back, t)
+			} else if err := l.hand(&t); err != nil {
 				return err
 			}
 		}
+		upstream = upstream && p != from
 	}
 	return nil
+}
+
+// hand applies an event, and all that follows from it downstream.
+func (l *Local) hand(t *told) error {
+	pd := pending{}
+	pd.ev = Event{Topic: t.Topic, Cause: t.Envelope.Cause, Time: t.Time, Domain: t.Envelope.Domain}
+	pd.decodeValue(t.Kind, t.Value)
+	t.to.apply(t.in, &pd)
+	return l.drain(t.to)
 }
 
 // Stats tells what has been done.

@@ -31,7 +31,7 @@ func key(name string, bound int, help string) *Key {
 
 // The labels.
 var (
-	ByFold      = key("fold", 16, "name of a fold: endpoint, device, anomaly, risk, ...")
+	ByFold      = key("fold", 16, "name of a fold: endpoint, identity, device, anomaly, ...")
 	ByGroup     = key("group", 32, "consumer group")
 	ByTopic     = key("topic", 64, "topic of Kafka")
 	ByTable     = key("table", 32, "table of ClickHouse")

@@ -14,6 +14,11 @@ const (
 	tableMembers = 'm'
 )
 
+// Folds makes the folds of the package, upstream first.
+func Folds(cfg Config) []stream.Fold {
+	return []stream.Fold{NewEndpoint(cfg), NewIdentity(), NewDevice(cfg)}
+}
+
 // Device is the device fold.
 type Device struct{ sets *signatureSets }
 
@@ -52,6 +57,10 @@ func (d *Device) summary(tx *stream.Tx, ev *stream.Event, s *proto.Summary) {
 	if s.Endpoint.IsZero() {
 		return
 	}
+	if !s.Left.IsZero() {
+		d.left(tx, ev, s)
+		return
+	}
 	key := slices.Concat(s.Group[:], s.Endpoint[:])
 	if m := members.Get(tx, key); m != nil && m.Version >= s.Version {
 		return
@@ -64,6 +73,22 @@ func (d *Device) summary(tx *stream.Tx, ev *stream.Event, s *proto.Summary) {
 	st := devices.Edit(tx, s.Group[:])
 	st.now, st.domain = ev.Time, ev.Domain
 	d.tell(tx, s.Group, d.members(tx, s.Group), s)
+}
+
+// left lets an endpoint go that is part of another device from now on. A device
+// that nothing is left of is told no more: its id is an alias of the other.
+func (d *Device) left(tx *stream.Tx, ev *stream.Event, s *proto.Summary) {
+	key := slices.Concat(s.Left[:], s.Endpoint[:])
+	if m := members.Get(tx, key); m == nil || m.Version >= s.Version {
+		return
+	}
+	members.Delete(tx, key)
+	st := devices.Edit(tx, s.Left[:])
+	st.forget(s.Endpoint)
+	st.now, st.domain = ev.Time, ev.Domain
+	if rest := d.members(tx, s.Left); len(rest) > 0 {
+		d.tell(tx, s.Left, rest, nil)
+	}
 }
 
 // members are the endpoints of a group.
@@ -105,24 +130,33 @@ func (d *Device) emit(tx *stream.Tx, sig *signatures, dev *proto.Device, all []*
 // device makes a device of the summaries of its endpoints.
 func (s *signatures) device(id proto.ID, all []*proto.Summary) *proto.Device {
 	slices.SortFunc(all, func(a, b *proto.Summary) int { return slices.Compare(a.Endpoint[:], b.Endpoint[:]) })
-	dev := &proto.Device{DeviceID: id, Site: all[0].Site, FirstSeen: all[0].FirstSeen, LastSeen: all[0].LastSeen}
+	dev := &proto.Device{DeviceID: id, Site: all[0].Site, FirstSeen: max(all[0].FirstSeen, all[0].Since), LastSeen: all[0].LastSeen}
+	wired := slices.ContainsFunc(all, func(e *proto.Summary) bool { return !e.MAC.IsZero() })
 	var evidence []proto.Evidence
 	for _, e := range all {
 		dev.Endpoints = append(dev.Endpoints, e.Endpoint)
 		if e.Endpoint != id {
 			dev.Aliases = append(dev.Aliases, e.Endpoint)
+			dev.Joined = append(dev.Joined, joinedBy(e))
 		}
-		dev.FirstSeen, dev.LastSeen = min(dev.FirstSeen, e.FirstSeen), max(dev.LastSeen, e.LastSeen)
+		if e.LastSeen > dev.LastSeen {
+			dev.Site = e.Site // where a device is that has moved
+		}
+		dev.FirstSeen, dev.LastSeen = min(dev.FirstSeen, max(e.FirstSeen, e.Since)), max(dev.LastSeen, e.LastSeen)
 		addNew(&dev.MACs, e.MAC.String())
 		for _, ip := range e.IPs {
 			addNew(&dev.IPs, ip.String())
 		}
 		addNew(&dev.Hostnames, e.Hostnames...)
 		addNew(&dev.AETitles, e.AETitles...)
-		if dev.Gateway.IsZero() && e.MAC.IsZero() { // a device with an interface of its own sits behind nobody
+		if dev.Gateway.IsZero() && !wired { // a device with an interface of its own sits behind nobody
 			dev.Gateway = e.Gateway
 		}
-		evidence = append(evidence, e.Evidence...)
+		for _, v := range e.Evidence {
+			if v.Last >= e.Since { // what was seen of an address before is of who had it then
+				evidence = append(evidence, v)
+			}
+		}
 		if maker := ieee().registrant(e.MAC); maker != "" {
 			n := uint64(1)
 			evidence = append(evidence,
@@ -136,6 +170,15 @@ func (s *signatures) device(id proto.ID, all []*proto.Summary) *proto.Device {
 	dev.Behaviour = behaviourOf(evidence)
 	dev.Evidence = slices.DeleteFunc(evidence, func(v proto.Evidence) bool { return v.Attribute == "oui_vendor" })
 	return dev
+}
+
+// joinedBy says why an endpoint is part of its device.
+func joinedBy(e *proto.Summary) proto.Joined {
+	j := proto.Joined{Endpoint: e.Endpoint, Why: e.Why}
+	if e.Since != 0 {
+		j.Since = &e.Since
+	}
+	return j
 }
 
 // weightOUI: whoever made the interface often, but not always, made the device.

@@ -45,7 +45,7 @@ const (
 // CheckEdit says all that is wrong with an edit that a person has made.
 func CheckEdit(e *proto.Edit) error {
 	if e.Action == proto.EditMerge || e.Action == proto.EditSplit {
-		return errors.New("action: merge and split are the device fold's own; want one of set, confirm, undo, note, rate")
+		return errors.New("action: merge and split are the device fold's own; want one of set, confirm, undo, note, rate, join, separate")
 	}
 	return embedded().checkEdit(e)
 }
@@ -78,6 +78,7 @@ func (d *Device) edit(tx *stream.Tx, e *proto.Edit) {
 		forward(tx, e, m.into)
 		if !twice && (e.Action != proto.EditUndo || undoable(tx, e) == nil) {
 			d.enter(tx, key, e) // for when it is a device of its own again
+			verdict(tx, e)
 		}
 		return
 	}
@@ -95,7 +96,43 @@ func (d *Device) edit(tx *stream.Tx, e *proto.Edit) {
 		return
 	}
 	d.enter(tx, key, e)
+	verdict(tx, e)
 	d.retell(tx, e.DeviceID, all)
+}
+
+// verdict tells the identity fold what a person has decided about two ids, or taken
+// back. What was made on another device has been told there.
+func verdict(tx *stream.Tx, e *proto.Edit) {
+	of := e
+	if e.Action == proto.EditUndo {
+		n := editIDs.Get(tx, slices.Concat(e.DeviceID[:], e.Undoes[:]))
+		if n == nil {
+			return
+		}
+		st := edits.Get(tx, editKey(e.DeviceID, n.N))
+		if st == nil {
+			return
+		}
+		of = &st.Edit
+	} else if !e.MadeOn.IsZero() {
+		return
+	}
+	if of.Action != proto.EditJoin && of.Action != proto.EditSeparate {
+		return
+	}
+	id := of.DeviceID
+	if !of.MadeOn.IsZero() {
+		id = of.MadeOn
+	}
+	c := proto.Claim{Endpoint: id, Verdict: &proto.Verdict{
+		EditID: of.EditID, Other: of.Into, Same: of.Action == proto.EditJoin, Undone: of != e, By: of.By, Time: of.Time,
+	}}
+	val, err := proto.Marshal(&c)
+	if err != nil { // an edit's text is bounded
+		tx.Dead("verdict: " + err.Error())
+		return
+	}
+	tx.Emit(stream.Output{Topic: proto.TopicClaims, Kind: proto.KindClaim, Lane: proto.IdentityLane, Key: of.EditID[:], Value: val, Time: e.Time})
 }
 
 // refuse tells that an edit is not applied, or not yet, and why.
@@ -248,7 +285,7 @@ func publish(tx *stream.Tx, e *proto.Edit) {
 // grouped compares the group that a summary comes with to the one that edits go to.
 func (d *Device) grouped(tx *stream.Tx, s *proto.Summary) {
 	if s.Endpoint == s.Group {
-		d.alone(tx, s.Endpoint)
+		d.alone(tx, s.Endpoint, s.Why)
 		return
 	}
 	key := slices.Concat(s.Group[:], s.Endpoint[:])
@@ -256,7 +293,7 @@ func (d *Device) grouped(tx *stream.Tx, s *proto.Summary) {
 		return
 	}
 	joinings.Edit(tx, key).N = 1
-	e := &proto.Edit{DeviceID: s.Endpoint, Action: proto.EditMerge, Into: s.Group}
+	e := &proto.Edit{DeviceID: s.Endpoint, Action: proto.EditMerge, Into: s.Group, Note: s.Why}
 	own(tx, e, s.Group)
 }
 
@@ -274,7 +311,7 @@ func (d *Device) mergeEdits(tx *stream.Tx, e *proto.Edit) {
 		return
 	}
 	if !m.into.IsZero() {
-		own(tx, &proto.Edit{DeviceID: m.into, Action: proto.EditSplit, MadeOn: e.DeviceID}, e.DeviceID)
+		own(tx, &proto.Edit{DeviceID: m.into, Action: proto.EditSplit, MadeOn: e.DeviceID, Note: e.Note}, e.DeviceID)
 	}
 	m.into = e.Into
 	for _, n := range history(tx, e.DeviceID) {
@@ -286,12 +323,12 @@ func (d *Device) mergeEdits(tx *stream.Tx, e *proto.Edit) {
 
 // alone notes that an endpoint is a device of its own. Where it was part of
 // another, its own edits hold for it again, and for the other no longer.
-func (d *Device) alone(tx *stream.Tx, id proto.ID) {
+func (d *Device) alone(tx *stream.Tx, id proto.ID, why string) {
 	m := moved.Get(tx, id[:])
 	if m == nil {
 		return
 	}
-	own(tx, &proto.Edit{DeviceID: m.into, Action: proto.EditSplit, MadeOn: id}, id)
+	own(tx, &proto.Edit{DeviceID: m.into, Action: proto.EditSplit, MadeOn: id, Note: why}, id)
 	moved.Delete(tx, id[:])
 }
 

@@ -23,19 +23,20 @@ type ToldEdit struct {
 }
 
 // EditHistory says what has become of the edits of one device, which are given in
-// the order of their offsets. The fold's own are left out.
+// the order of their offsets. Those of the fold itself are told as they came.
 func EditHistory(list []*proto.Edit) []ToldEdit {
 	var out []ToldEdit
 	at := map[proto.ID]int{}
 	for _, e := range list {
 		if e.Action == proto.EditSplit {
 			for i := range out {
-				if out[i].MadeOn == e.MadeOn {
+				if x := out[i].Edit; x.Action != proto.EditSplit && (x.MadeOn == e.MadeOn || x.Action == proto.EditMerge && x.DeviceID == e.MadeOn) {
 					out[i].State = EditLeft
 				}
 			}
 		}
 		if e.Action == proto.EditMerge || e.Action == proto.EditSplit {
+			out = append(out, ToldEdit{e, EditHolds})
 			continue
 		}
 		state := EditHolds
@@ -61,7 +62,7 @@ func EditHistory(list []*proto.Edit) []ToldEdit {
 		e := &out[i]
 		key := [2]string{e.Attribute, ""}
 		switch {
-		case e.State != EditHolds || e.Action == proto.EditUndo || e.Action == proto.EditNote:
+		case e.State != EditHolds || e.Attribute == "" && e.Action != proto.EditRate:
 			continue
 		case e.Action == proto.EditRate:
 			key = [2]string{"", e.By}

@@ -33,7 +33,8 @@ func (e *editState) AppendTo(b []byte) []byte {
 	for _, s := range []string{e.By, e.Action, e.Attribute, e.Value, e.Note} {
 		b = stream.AppendString(b, s)
 	}
-	return stream.AppendUint(stream.AppendUint(b, uint64(e.Rating)), flagIf(e.left, 1))
+	b = stream.AppendUint(stream.AppendUint(b, uint64(e.Rating)), flagIf(e.left, 1))
+	return appendID(b, e.Into)
 }
 
 // Parse decodes the edit.
@@ -48,6 +49,7 @@ func (e *editState) Parse(b []byte) error {
 		*s = d.String()
 	}
 	e.Rating, e.left = int(d.Uint()), d.Uint() == 1
+	copy(e.Into[:], d.Bytes())
 	return d.Err()
 }
 

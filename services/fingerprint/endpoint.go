@@ -71,9 +71,10 @@ func NewEndpoint(cfg Config) *Endpoint {
 // Name is "endpoint".
 func (e *Endpoint) Name() string { return "endpoint" }
 
-// Inputs lists traffic, and control for what policies may come.
+// Inputs lists traffic, control for what policies may come, and what the identity
+// fold concludes.
 func (e *Endpoint) Inputs() []stream.Input {
-	return []stream.Input{{Topic: proto.TopicTraffic}, {Topic: proto.TopicControl}}
+	return []stream.Input{{Topic: proto.TopicTraffic}, {Topic: proto.TopicControl}, {Topic: proto.TopicGroupings}}
 }
 
 // Apply takes a flow, an observation or the end of a capture file in.
@@ -87,6 +88,8 @@ func (e *Endpoint) Apply(tx *stream.Tx, ev *stream.Event) {
 		if m.End {
 			tx.Sweep("end", tableHosts)
 		}
+	case *proto.Grouping:
+		e.grouping(tx, m)
 	}
 }
 
@@ -182,7 +185,7 @@ func (h *host) extend(p *profile, ip netip.Addr) {
 // changed sees to it that what has changed is told: news at once, the rest by
 // the flush timer.
 func (e *Endpoint) changed(tx *stream.Tx, id proto.ID, h *host, news bool) {
-	h.unsent, h.open = true, true
+	h.unsent, h.open, h.ended = true, true, false
 	h.watch(tx, id)
 	switch {
 	case !news || h.news == newsWaiting:
@@ -221,6 +224,8 @@ func (e *Endpoint) tell(tx *stream.Tx, id proto.ID, h *host, final bool) {
 		}
 	}
 	p.version++
+	p.saw(h.last)
+	e.claim(tx, id, h, p)
 	s := p.summary(id, h)
 	h.usage(tx, id, s)
 	s.Final = final
@@ -314,6 +319,6 @@ func (e *Endpoint) Sweep(tx *stream.Tx, _ string, key []byte) {
 	if e.conclude(tx, proto.ID(key), h) {
 		h.unsent = true
 	}
-	h.timer, h.cleaning, h.watching, h.open = false, false, false, false // timers of the file's time domain end with it
+	h.timer, h.cleaning, h.watching, h.open, h.ended = false, false, false, false, true // timers of the file's time domain end with it
 	e.settle(tx, proto.ID(key), h, true)
 }

@@ -43,6 +43,7 @@ type host struct {
 	spoke       bool          // it has sent something itself, or somebody spoke for it; else it is no device
 	watching    bool          // a watch timer is under way
 	open        bool          // its use has not been told whole since the last change
+	ended       bool          // its capture file is over
 	anonymous   bool          // not an endpoint: owner of pairs whose ends are both outside
 }
 
@@ -76,6 +77,7 @@ const (
 	flagHour1
 	flagWatching
 	flagOpen
+	flagEnded
 )
 
 func flagIf(on bool, f uint64) uint64 {
@@ -89,7 +91,7 @@ func flagIf(on bool, f uint64) uint64 {
 func (h *host) AppendTo(b []byte) []byte {
 	b = stream.AppendUint(b, flagIf(h.unsent, flagUnsent)|flagIf(h.timer, flagTimer)|flagIf(h.cleaning, flagCleaning)|
 		flagIf(h.anonymous, flagAnonymous)|flagIf(h.spoke, flagSpoke)|flagIf(h.hours[0].unsent, flagHour0)|flagIf(h.hours[1].unsent, flagHour1)|
-		flagIf(h.watching, flagWatching)|flagIf(h.open, flagOpen))
+		flagIf(h.watching, flagWatching)|flagIf(h.open, flagOpen)|flagIf(h.ended, flagEnded))
 	b = stream.AppendString(b, h.site)
 	b = stream.AppendInt(b, int64(h.first))
 	b = stream.AppendInt(b, int64(h.last-h.first))
@@ -123,7 +125,7 @@ func (h *host) Parse(b []byte) error {
 	f := d.Uint()
 	*h = host{
 		unsent: f&flagUnsent != 0, timer: f&flagTimer != 0, cleaning: f&flagCleaning != 0, anonymous: f&flagAnonymous != 0, spoke: f&flagSpoke != 0,
-		watching: f&flagWatching != 0, open: f&flagOpen != 0,
+		watching: f&flagWatching != 0, open: f&flagOpen != 0, ended: f&flagEnded != 0,
 	}
 	h.site = d.String()
 	h.first = proto.Time(d.Int())

@@ -58,6 +58,13 @@ func (st *deviceState) tell(id proto.ID, what string) {
 	st.bindings[i].what = what
 }
 
+// forget lets an endpoint go: should it come back, it is told of again.
+func (st *deviceState) forget(id proto.ID) {
+	if i, ok := st.find(id); ok {
+		st.bindings = slices.Delete(st.bindings, i, i+1)
+	}
+}
+
 // AppendTo encodes the state.
 func (st *deviceState) AppendTo(b []byte) []byte {
 	b = stream.AppendUint(stream.AppendUint(b, st.version), uint64(len(st.bindings)))

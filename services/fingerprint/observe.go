@@ -114,6 +114,7 @@ func (e *Endpoint) observation(tx *stream.Tx, ev *stream.Event, o *proto.Observa
 			news = h.address(tx, id, o.IP, o.Protocol, o.Time, o.Time)
 		}
 		news = h.speaks(tx, id, o.MAC, o.Time, o.Time) || news
+		news = owns(tx, id, o) || news
 	}
 	news = note(tx, id, o) || news
 	news = noteUse(tx, id, o) || news
@@ -180,6 +181,9 @@ func note(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 		if o.Attributes.Get("role") == "server" {
 			put(attrServer, "dhcp", weightContent)
 		}
+		if duid, is := strings.CutPrefix(o.Attributes.Get("client_id"), "ff"); is && len(duid) > iaidDigits {
+			put("dhcp_duid", duid[iaidDigits:], 0.8) // RFC 4361: the same for all interfaces of a host
+		}
 	case "hl7":
 		noteHL7(o, put)
 	case "mdns":
@@ -204,6 +208,10 @@ func note(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 	}
 	return news
 }
+
+// iaidDigits are the hex digits of the interface's own part of a DHCP client
+// identifier, before the DUID (RFC 4361 6.1).
+const iaidDigits = 8
 
 // noteDICOM reads the endpoint's own AE title, and the services that it asks for
 // (scu) or gives (scp).

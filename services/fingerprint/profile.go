@@ -2,6 +2,7 @@ package fingerprint
 
 import (
 	"cmp"
+	"encoding/binary"
 	"math"
 	"net/netip"
 	"slices"
@@ -33,6 +34,14 @@ type profile struct {
 	version   uint64
 	addresses []tenancy
 	evidence  []proto.Evidence // sorted by attribute, value, protocol
+
+	since        proto.Time // of its group (proto.Grouping)
+	why          string
+	watched      bool
+	groupVersion uint64
+	claimed      uint64 // hash of the last claim
+	hour         int64  // the latest in which it was seen
+	hours        uint64 // bit n: seen n hours before
 }
 
 // tenancy is an epoch of an address: it was held from first to last.
@@ -41,6 +50,7 @@ type tenancy struct {
 	protocol    string // that showed it first
 	first, last proto.Time
 	count       uint64
+	owned       uint8 // how surely it is the endpoint's: ownsNot, ...
 }
 
 // AppendTo encodes the profile.
@@ -54,7 +64,31 @@ func (p *profile) AppendTo(b []byte) []byte {
 		b = stream.AppendInt(stream.AppendInt(b, int64(a.first)), int64(a.last-a.first))
 		b = stream.AppendUint(b, a.count)
 	}
-	return appendEvidence(b, p.evidence)
+	return p.appendIdentity(appendEvidence(b, p.evidence))
+}
+
+func (p *profile) appendIdentity(b []byte) []byte {
+	b = stream.AppendUint(stream.AppendInt(b, p.hour), p.hours)
+	b = binary.BigEndian.AppendUint64(b, p.claimed)
+	for i := range p.addresses {
+		b = append(b, p.addresses[i].owned)
+	}
+	if p.groupVersion == 0 {
+		return b
+	}
+	b = stream.AppendUint(stream.AppendInt(b, int64(p.since)), flagIf(p.watched, 1))
+	return stream.AppendString(stream.AppendUint(b, p.groupVersion), p.why)
+}
+
+func (p *profile) readIdentity(d *stream.Decoder) {
+	p.hour, p.hours = d.Int(), d.Uint()
+	var claimed [8]byte
+	d.Fixed(claimed[:])
+	p.claimed = binary.BigEndian.Uint64(claimed[:])
+	for i := range p.addresses {
+		p.addresses[i].owned = uint8(d.Uint())
+	}
+	p.since, p.watched, p.groupVersion, p.why = proto.Time(d.Int()), d.Uint() == 1, d.Uint(), d.String()
 }
 
 // Parse decodes the profile.
@@ -72,6 +106,7 @@ func (p *profile) Parse(b []byte) error {
 		p.addresses = append(p.addresses, a)
 	}
 	p.evidence = readEvidence(d)
+	p.readIdentity(d) // absent from one of an earlier release
 	return d.Err()
 }
 
@@ -224,11 +259,8 @@ func (p *profile) replaced(i int) bool {
 // summary makes what the device fold is told.
 func (p *profile) summary(id proto.ID, h *host) *proto.Summary {
 	s := &proto.Summary{
-		Endpoint: id, Group: p.group, Site: h.site, MAC: p.mac, Gateway: p.gateway, FirstSeen: h.first, LastSeen: h.last,
+		Endpoint: id, Group: p.groupOf(id), Since: p.since, Why: p.why, Site: h.site, MAC: p.mac, Gateway: p.gateway, FirstSeen: h.first, LastSeen: h.last,
 		Version: p.version, Evidence: slices.Clone(p.evidence),
-	}
-	if s.Group.IsZero() {
-		s.Group = id
 	}
 	for i := range p.addresses {
 		a := &p.addresses[i]

@@ -39,6 +39,7 @@ var managementReadings = map[string][]reading{
 		{"object_id", "snmp_object_id", 0.9},
 		{"enterprise", "snmp_enterprise", 0.9},
 		{"engine_enterprise", "snmp_enterprise", 0.6}, // of the agent's program, often Net-SNMP
+		{"engine_id", "snmp_engine", 0.8},
 		{"system_name", "hostname", 0.85},
 		{"location", "location", 0.75}, // somebody typed it in
 		{"manufacturer", "manufacturer", 0.9},
@@ -63,6 +64,7 @@ var managementReadings = map[string][]reading{
 		{"fqdn", "hostname", 0.8},
 		{"vendor_class", "dhcp_vendor_class", 0.8},
 		{"parameter_list", "dhcpv6_parameter_list", 0.6},
+		{"client_id", "dhcp_duid", 0.8},
 	},
 	"radius": { // RFC 2865: of the station that logs in
 		{"hostname", "hostname", 0.7},

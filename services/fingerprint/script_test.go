@@ -8,5 +8,5 @@ import (
 )
 
 func TestScripts(t *testing.T) {
-	script.RunFolder(t, "testdata/scripts", *update, func() []stream.Fold { return []stream.Fold{NewEndpoint(Config{}), NewDevice(Config{})} })
+	script.RunFolder(t, "testdata/scripts", *update, func() []stream.Fold { return Folds(Config{}) })
 }

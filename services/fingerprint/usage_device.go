@@ -60,6 +60,7 @@ func (d *Device) usage(tx *stream.Tx, dev *proto.Device, all []*proto.Summary, s
 		t.offline = min(t.offline, time.Duration(m.Offline)*time.Second)
 	}
 	for _, p := range s.Presence {
+		p.Start = max(p.Start, s.Since)
 		t.see(p)
 	}
 	foreign := foreignTags(dev.Evidence)
@@ -67,7 +68,7 @@ func (d *Device) usage(tx *stream.Tx, dev *proto.Device, all []*proto.Summary, s
 	if s.Endpoint != s.Group {
 		tag = string(s.Endpoint[:4])
 	}
-	news := slices.Clone(s.Uses)
+	news := slices.DeleteFunc(slices.Clone(s.Uses), func(u proto.Use) bool { return u.End < s.Since })
 	if foreign { // an archive passes on what others made
 		isStudy := func(u proto.Use) bool { return u.How == proto.UseStudy }
 		news, t.uses = slices.DeleteFunc(news, isStudy), slices.DeleteFunc(t.uses, isStudy)

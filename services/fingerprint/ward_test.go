@@ -35,7 +35,7 @@ func newWardWith(t testing.TB, cfg Config) *ward {
 		pairs: map[proto.Pair]proto.Pair{}, activity: map[proto.Activity]proto.Activity{},
 		usage: map[proto.ID]map[proto.Time]proto.Usage{},
 	}
-	l, err := stream.NewLocal(w.take, NewEndpoint(cfg), NewDevice(Config{}))
+	l, err := stream.NewLocal(w.take, Folds(cfg)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -127,7 +127,7 @@ func TestExitStatuses(t *testing.T) {
 		"replay, check and more":   {args: []string{"replay", text, "--check", out}, want: ran{2, "", "give it alone"}},
 		"replay, check of nothing": {args: []string{"replay", "--check", filepath.Join(empty, "none")}, want: ran{1, "", "check folder"}},
 		"replay, check of empty":   {args: []string{"replay", "--check", empty}, want: ran{1, "", "flows.jsonl: is missing"}},
-		"script, no such fold":     {args: []string{"script", "--fold", "x", text}, want: ran{2, "", "want one of endpoint, device, anomaly"}},
+		"script, no such fold":     {args: []string{"script", "--fold", "x", text}, want: ran{2, "", "want one of endpoint, identity, device, anomaly"}},
 		"script, no such file":     {args: []string{"script", filepath.Join(empty, "none.txt")}, want: ran{1, "", "find scripts"}},
 		"script, empty folder":     {args: []string{"script", empty}, want: ran{1, "", "no *.txt"}},
 		"script, not understood":   {args: []string{"script", text}, want: ran{1, "", "1 scripts, 1 problems"}},

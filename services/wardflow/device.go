@@ -18,6 +18,8 @@ type deviceCmd struct {
 	Undo      deviceUndoCmd      `cmd:"" help:"Take back what has been set, confirmed, noted or rated."`
 	Note      deviceNoteCmd      `cmd:"" help:"Note something about a device."`
 	Rate      deviceRateCmd      `cmd:"" help:"Say how good a device is to work with, 1 to 5."`
+	Join      deviceJoinCmd      `cmd:"" help:"Say that two devices are one."`
+	Separate  deviceSeparateCmd  `cmd:"" help:"Say that an endpoint is no part of a device."`
 	History   deviceHistoryCmd   `cmd:"" help:"List all that people have said of a device."`
 	Worksheet deviceWorksheetCmd `cmd:"" help:"What is missing or doubtful, by location, out to CSV and back in."`
 }

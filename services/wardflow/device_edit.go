@@ -237,7 +237,7 @@ type deviceHistoryCmd struct {
 // Help is shown by --help.
 func (deviceHistoryCmd) Help() string {
 	return `All that people have said of a device, in the order in which it was applied, from the topic wardflow.edits, which
-keeps it for ever. State: holds; earlier (another value came after it); undone; left (it was made on a device that is
+keeps it for ever; and what Wardflow has taken for one with it (merge) or no longer does (split), and why. State: holds; earlier (another value came after it); undone; left (it was made on a device that is
 part of this one no longer); refused (wardflow.deadletter says why); repeated.
 
 Examples:
@@ -282,14 +282,31 @@ func historyRows(list []fingerprint.ToldEdit) [][]any {
 			value = strconv.Itoa(e.Rating)
 		case proto.EditUndo:
 			value = showID(e.Undoes.String())
+		case proto.EditJoin, proto.EditSeparate:
+			value = showID(e.Into.String())
+		case proto.EditMerge:
+			value = showID(e.DeviceID.String())
+		case proto.EditSplit:
+			value = showID(e.MadeOn.String())
 		}
 		rows = append(rows, []any{e.Time.String(), e.By, e.Action, e.Attribute, value, e.Note, e.State, e.EditID.String(), e.Undoes.String(), e.MadeOn.String()})
 	}
 	return rows
 }
 
-// people prints what people say of a device.
+// people prints what people say of a device, and of what it consists.
 func (s *screen) people(d *proto.Device) error {
+	var parts [][]any
+	for _, j := range d.Joined {
+		since := ""
+		if j.Since != nil {
+			since = showTime(j.Since.String())
+		}
+		parts = append(parts, []any{showID(j.Endpoint.String()), since, j.Why})
+	}
+	if err := section(s, "What it consists of besides", &fixedRows{list: parts}, []string{"endpoint", "since (UTC)", "why"}, nil); err != nil {
+		return err
+	}
 	var said [][]any
 	for _, h := range d.Human {
 		said = append(said, []any{h.Attribute, h.Value, h.Action, h.By, showTime(h.Time.String()), h.Note})

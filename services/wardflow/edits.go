@@ -80,6 +80,8 @@ func editText(e *proto.Edit) string {
 		return fmt.Sprintf("rate %d", e.Rating)
 	case proto.EditUndo:
 		return "undo " + e.Undoes.String()[:idShown]
+	case proto.EditJoin, proto.EditSeparate:
+		return e.Action + " " + e.Into.String()[:idShown]
 	}
 	return e.Action
 }
@@ -226,21 +228,54 @@ func (d *desk) deviceAndHistory(ctx context.Context, site, text string) (*proto.
 	if err != nil {
 		return nil, nil, err
 	}
-	list, err := d.history(ctx, dev.DeviceID)
+	list, err := d.history(ctx, dev)
 	return dev, list, err
 }
 
-// history reads what people have said of a device.
-func (d *desk) history(ctx context.Context, device proto.ID) ([]fingerprint.ToldEdit, error) {
+// history reads what people have said of a device, and what has become part of it
+// and left it.
+func (d *desk) history(ctx context.Context, dev *proto.Device) ([]fingerprint.ToldEdit, error) {
+	id := dev.DeviceID
+	list, err := d.edits(ctx, id.Lane(), func(e *proto.Edit) bool { return e.DeviceID == id })
+	if err != nil {
+		return nil, err
+	}
+	parts := slices.Clone(dev.Aliases)
+	for _, e := range list {
+		if e.Action == proto.EditSplit {
+			parts = append(parts, e.MadeOn)
+		}
+	}
+	slices.SortFunc(parts, func(a, b proto.ID) int { return slices.Compare(a[:], b[:]) })
+	for _, part := range slices.Compact(parts) {
+		merges, err := d.edits(ctx, part.Lane(), func(e *proto.Edit) bool {
+			return e.DeviceID == part && e.Action == proto.EditMerge && e.Into == id
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range merges { // the device's own keep the order of their offsets
+			at := slices.IndexFunc(list, func(e *proto.Edit) bool { return e.Time > m.Time })
+			if at < 0 {
+				at = len(list)
+			}
+			list = slices.Insert(list, at, m)
+		}
+	}
+	return fingerprint.EditHistory(list), nil
+}
+
+// edits reads those of a lane that are wanted, in the order of their offsets.
+func (d *desk) edits(ctx context.Context, lane proto.Lane, wanted func(*proto.Edit) bool) ([]*proto.Edit, error) {
 	r, err := bus.NewReader(d.kafka)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
 	var list []*proto.Edit
-	_, err = r.Read(ctx, proto.TopicEdits, device.Lane().Partition(d.kafka.Partitions), 0, func(rec bus.Record) error {
+	_, err = r.Read(ctx, proto.TopicEdits, lane.Partition(d.kafka.Partitions), 0, func(rec bus.Record) error {
 		e := new(proto.Edit)
-		if !rec.Control && json.Unmarshal(rec.Value, e) == nil && e.DeviceID == device {
+		if !rec.Control && json.Unmarshal(rec.Value, e) == nil && wanted(e) {
 			list = append(list, e)
 		}
 		return nil
@@ -248,5 +283,5 @@ func (d *desk) history(ctx context.Context, device proto.ID) ([]fingerprint.Told
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", proto.TopicEdits, err)
 	}
-	return fingerprint.EditHistory(list), nil
+	return list, nil
 }

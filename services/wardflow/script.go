@@ -13,7 +13,7 @@ import (
 
 type scriptCmd struct {
 	Files  []string `arg:"" help:"Scripts, or folders of them (*.txt)."`
-	Fold   []string `placeholder:"NAME" help:"Only these folds: endpoint, device, anomaly, risk. All by default."`
+	Fold   []string `placeholder:"NAME" help:"Only these folds: endpoint, identity, device, anomaly, risk. All by default."`
 	Update bool     `help:"Rewrite the expectations to what comes out, instead of failing."`
 }
 

@@ -266,7 +266,7 @@ func sensorSection(f *frame) panel {
 
 // serviceTitles are the services as people know them.
 var serviceTitles = map[string]string{
-	"endpoint": "fingerprint, endpoints", "device": "fingerprint, devices", "anomaly": "anomaly", "risk": "risk", "sink": "sink",
+	"endpoint": "fingerprint, endpoints", "identity": "fingerprint, identity", "device": "fingerprint, devices", "anomaly": "anomaly", "risk": "risk", "sink": "sink",
 }
 
 func serviceSection(f *frame) panel {

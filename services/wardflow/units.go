@@ -27,12 +27,7 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps
 // folds makes every fold of the running system and of replay, upstream first, with
 // signature packs beside the program's.
 func folds(packs ...*fingerprint.Pack) []stream.Fold {
-	return []stream.Fold{
-		fingerprint.NewEndpoint(fingerprint.Config{}),
-		fingerprint.NewDevice(fingerprint.Config{Packs: packs}),
-		anomaly.New(anomaly.Config{}),
-		risk.New(risk.Config{}),
-	}
+	return append(fingerprint.Folds(fingerprint.Config{Packs: packs}), anomaly.New(anomaly.Config{}), risk.New(risk.Config{}))
 }
 
 // foldNames are the folds' names, in the same order; each has a changelog.
@@ -74,7 +69,7 @@ type foldService struct {
 }
 
 var (
-	fingerprintService = foldService{"fingerprint", []string{"endpoint", "device"}}
+	fingerprintService = foldService{"fingerprint", []string{"endpoint", "identity", "device"}}
 	anomalyService     = foldService{"anomaly", []string{"anomaly"}}
 	riskService        = foldService{"risk", []string{"risk"}}
 )

@@ -62,7 +62,7 @@ type cluster struct {
 
 func newCluster(t *testing.T, n int32, steps int) *cluster {
 	c := &cluster{t: t, n: n, steps: steps, topics: map[string][][]stream.Record{}}
-	for _, f := range []stream.Fold{fingerprint.NewEndpoint(fingerprint.Config{}), fingerprint.NewDevice(fingerprint.Config{}), anomaly.New(anomaly.Config{}), risk.New(risk.Config{})} {
+	for _, f := range append(fingerprint.Folds(fingerprint.Config{}), anomaly.New(anomaly.Config{}), risk.New(risk.Config{})) {
 		for id := range n {
 			u := &unit{fold: f, id: id, store: &memory{m: map[string]string{}}}
 			c.open(u)

@@ -51,8 +51,7 @@ func start(t testing.TB, policy *proto.Policy) *wardRun {
 		t: t, devices: map[proto.ID]*proto.Device{}, detections: map[proto.ID]*proto.Detection{},
 		pairs: map[proto.Pair]proto.Pair{}, activity: map[proto.Activity]proto.Activity{},
 	}
-	local, err := stream.NewLocal(w.take, fingerprint.NewEndpoint(fingerprint.Config{}), fingerprint.NewDevice(fingerprint.Config{}),
-		anomaly.New(anomaly.Config{}), risk.New(risk.Config{}))
+	local, err := stream.NewLocal(w.take, append(fingerprint.Folds(fingerprint.Config{}), anomaly.New(anomaly.Config{}), risk.New(risk.Config{}))...)
 	if err != nil {
 		t.Fatal(err)
 	}

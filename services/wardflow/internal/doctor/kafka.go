@@ -211,7 +211,7 @@ func instances(n int) string {
 func serviceOf(group string) string {
 	name := group[strings.LastIndexByte(group, '.')+1:]
 	switch name {
-	case "endpoint", "device":
+	case "endpoint", "identity", "device":
 		return "fingerprint"
 	case "risk":
 		return "score"

@@ -25,6 +25,8 @@ var about = map[string]topicFacts{
 	proto.TopicTraffic:      {"capture", "none; the partition is the endpoint's lane", "msgpack, a batch a record", []string{"Batch", "Item", "Flow", "Observation", "Heartbeat"}},
 	proto.TopicRollups:      {"fingerprint", "none", "msgpack, a batch a record", []string{"RollupBatch", "Rollup", "Pair", "Activity"}},
 	proto.TopicSummaries:    {"fingerprint", "endpoint id", "msgpack", []string{"Summary", "Evidence", "Progress"}},
+	proto.TopicClaims:       {"fingerprint", "endpoint id", "msgpack", []string{"Claim", "ClaimKey", "Verdict"}},
+	proto.TopicGroupings:    {"fingerprint", "endpoint id", "msgpack", []string{"Grouping"}},
 	proto.TopicBindings:     {"fingerprint", "endpoint id", "msgpack", []string{"Binding", "Progress"}},
 	proto.TopicDevices:      {"fingerprint", "device id", "JSON", []string{"Device", "Fact", "Behaviour", "Evidence", "HumanValue", "Conflict", "HumanNote", "HumanRating", "PersonsRating", "EditCount"}},
 	proto.TopicDetections:   {"anomaly", "detection id", "JSON", []string{"Detection", "Progress"}},
@@ -128,7 +130,7 @@ func readersOf(topic string, readers map[string][]string) string {
 // serviceOf is the service of a fold or group.
 func serviceOf(name string) string {
 	switch name {
-	case "endpoint", "device":
+	case "endpoint", "identity", "device":
 		return "fingerprint"
 	case "risk":
 		return "score"

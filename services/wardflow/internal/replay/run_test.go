@@ -20,7 +20,7 @@ import (
 )
 
 func realFolds() []stream.Fold {
-	return []stream.Fold{fingerprint.NewEndpoint(fingerprint.Config{}), fingerprint.NewDevice(fingerprint.Config{}), anomaly.New(anomaly.Config{})}
+	return append(fingerprint.Folds(fingerprint.Config{}), anomaly.New(anomaly.Config{}))
 }
 
 func replayed(t *testing.T, o Options) *Result {

@@ -1,0 +1,403 @@
+package fingerprint
+
+import (
+	"bytes"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/wardflow/wardflow/pkg/stream"
+	"github.com/wardflow/wardflow/proto"
+)
+
+// What an endpoint can be known again by, and how it comes to belong to a device.
+// The endpoint fold claims, the identity fold compares (same.go), and the endpoint
+// fold then sends its summaries to the device of the group that it is told.
+
+// How surely an endpoint has an address.
+const (
+	ownsNot     = iota
+	ownsAnswers // its own ARP (RFC 826) or neighbour discovery (RFC 4861) says so
+	ownsLeased  // a DHCP server says so
+)
+
+const (
+	maxClaimed  = 4 // values of one kind; who says more of them speaks for others
+	maxOwned6   = 8
+	maxChanges  = 8 // of address within an hour; who changes more often is no host
+	leastSerial = 5
+)
+
+// ownership is how surely an observation shows that its endpoint has its address.
+func ownership(o *proto.Observation) uint8 {
+	switch o.Protocol {
+	case "dhcp", "dhcpv6":
+		if (o.Kind == "ack" || o.Kind == "reply") && o.Attributes.Get("role") != "server" {
+			return ownsLeased
+		}
+	case "arp":
+		if o.Kind != "probe" {
+			return ownsAnswers
+		}
+	case "ndp":
+		return ownsAnswers
+	}
+	return ownsNot
+}
+
+// owns notes that the endpoint has its address for sure, and reports whether that
+// was not known.
+func owns(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
+	how := ownership(o)
+	if how == ownsNot {
+		return false
+	}
+	at := func(p *profile) int {
+		if p == nil {
+			return -1
+		}
+		ip := o.IP.Unmap()
+		for i := range slices.Backward(p.addresses) {
+			if p.addresses[i].ip == ip {
+				return i
+			}
+		}
+		return -1
+	}
+	p := profiles.Get(tx, id[:])
+	i := at(p)
+	if i < 0 || p.addresses[i].owned >= how {
+		return false
+	}
+	writeProfile(tx, id).addresses[i].owned = how
+	return true
+}
+
+// saw notes the hour in which the endpoint was seen.
+func (p *profile) saw(at proto.Time) {
+	hour := hourOf(at)
+	switch d := hour - p.hour; {
+	case p.hours == 0 || d >= 64:
+		p.hour, p.hours = hour, 1
+	case d >= 0:
+		p.hour, p.hours = hour, p.hours<<d|1
+	case d > -64:
+		p.hours |= 1 << -d
+	}
+}
+
+// class is what the endpoint is named by.
+func (p *profile) class(h *host) proto.EndpointClass {
+	switch {
+	case p.mac.IsLocal():
+		return proto.ClassLocal
+	case !p.mac.IsZero():
+		return proto.ClassMAC
+	case h.ip4.IsValid() || h.ip6.IsValid():
+		return proto.ClassAddress
+	}
+	return proto.ClassEquipment
+}
+
+// claim tells the identity fold by what the endpoint may be known again, where that
+// has changed.
+func (e *Endpoint) claim(tx *stream.Tx, id proto.ID, h *host, p *profile) {
+	c := proto.Claim{
+		Endpoint: id, Site: h.site, Class: p.class(h), FirstSeen: h.first, Gateway: p.gateway, Version: p.version, Keys: p.keys(h),
+	}
+	if p.watched {
+		c.Hour, c.Hours = p.hour, p.hours
+	}
+	said, err := proto.Marshal(&proto.Claim{Site: c.Site, Class: c.Class, FirstSeen: c.FirstSeen, Gateway: c.Gateway, Hour: c.Hour, Hours: c.Hours, Keys: c.Keys})
+	if err != nil { // no key is as long as that
+		tx.Dead("claim: " + err.Error())
+		return
+	}
+	sum := xxhash.Sum64(said)
+	if sum == p.claimed {
+		return
+	}
+	p.claimed = sum
+	c.Hour, c.Hours = p.hour, p.hours
+	val, err := proto.Marshal(&c)
+	if err != nil {
+		tx.Dead("claim: " + err.Error())
+		return
+	}
+	tx.Emit(stream.Output{Topic: proto.TopicClaims, Kind: proto.KindClaim, Lane: proto.IdentityLane, Key: id[:], Value: val, Time: tx.Now()})
+}
+
+// keys are all that the endpoint may be known again by, sorted.
+func (p *profile) keys(h *host) []proto.ClaimKey {
+	var keys []proto.ClaimKey
+	put := func(kind proto.ClaimKind, value string, since proto.Time) {
+		if value == "" || slices.ContainsFunc(keys, func(k proto.ClaimKey) bool { return k.Kind == kind && k.Value == value }) {
+			return
+		}
+		keys = append(keys, proto.ClaimKey{Kind: kind, Value: value, Since: since})
+	}
+	class := p.class(h)
+	switch class {
+	case proto.ClassAddress:
+		put(proto.ClaimAddress, addrText(h.ip4), 0)
+		put(proto.ClaimAddress, addrText(h.ip6), 0)
+		put(proto.ClaimMAC, interfaceMAC(h.ip6).String(), 0)
+	case proto.ClassMAC:
+		if !sharedMAC(p.mac) {
+			put(proto.ClaimMAC, p.mac.String(), 0)
+		}
+	}
+	if class == proto.ClassMAC || class == proto.ClassLocal {
+		p.owned(h, put)
+	}
+	p.names(put)
+	slices.SortFunc(keys, func(a, b proto.ClaimKey) int {
+		if a.Kind != b.Kind {
+			return int(a.Kind) - int(b.Kind)
+		}
+		return strings.Compare(a.Value, b.Value)
+	})
+	return keys
+}
+
+func addrText(ip netip.Addr) string {
+	if !ip.IsValid() || ip.IsLinkLocalUnicast() || ip.IsLoopback() {
+		return ""
+	}
+	return ip.String()
+}
+
+// owned puts the addresses that the endpoint has: of IPv4 the one of now, of IPv6
+// the latest few.
+func (p *profile) owned(h *host, put func(proto.ClaimKind, string, proto.Time)) {
+	recent := 0
+	for i := range p.addresses {
+		if a := &p.addresses[i]; a.ip.Is4() && h.last.Sub(a.first) < time.Hour {
+			recent++
+		}
+	}
+	if recent > maxChanges {
+		return
+	}
+	six := 0
+	for i := range slices.Backward(p.addresses) {
+		a := &p.addresses[i]
+		if a.owned == ownsNot || addrText(a.ip) == "" || a.ip.Is4() && (a.ip != h.ip4 || a.owned == ownsAnswers && !p.alone(i)) {
+			continue
+		}
+		if a.ip.Is6() {
+			if six++; six > maxOwned6 {
+				continue
+			}
+		}
+		kind := proto.ClaimAnswers
+		if a.owned == ownsLeased {
+			kind = proto.ClaimOwns
+		}
+		put(kind, a.ip.String(), a.first)
+	}
+}
+
+// alone reports that the endpoint had no other IPv4 address while it had one: who
+// answers for several is often a router (proxy ARP, RFC 1027).
+func (p *profile) alone(at int) bool {
+	a := &p.addresses[at]
+	for i := range p.addresses {
+		if b := &p.addresses[i]; i != at && b.ip.Is4() && b.first < a.last && a.first < b.last {
+			return false
+		}
+	}
+	return true
+}
+
+// names puts what the endpoint says of itself.
+func (p *profile) names(put func(proto.ClaimKind, string, proto.Time)) {
+	found := map[proto.ClaimKind][]string{}
+	for i := range p.evidence {
+		v := &p.evidence[i]
+		kind, value := claimOf(v)
+		if kind == 0 || value == "" || p.onBehalf(v.Protocol) || slices.Contains(found[kind], value) {
+			continue
+		}
+		found[kind] = append(found[kind], value)
+	}
+	for kind := proto.ClaimSerial; kind <= proto.ClaimModel; kind++ {
+		most := maxClaimed
+		if kind == proto.ClaimSerial {
+			most = 1
+		}
+		if len(found[kind]) > most {
+			continue
+		}
+		for _, v := range found[kind] {
+			put(kind, v, 0)
+		}
+	}
+}
+
+// onBehalf reports that what the endpoint says over a protocol may be of others: an
+// archive hands on the images of scanners, an interface engine the results of analysers.
+func (p *profile) onBehalf(protocol string) bool {
+	has := func(attribute string, values ...string) bool {
+		return slices.ContainsFunc(p.evidence, func(v proto.Evidence) bool { return v.Attribute == attribute && slices.Contains(values, v.Value) })
+	}
+	switch protocol {
+	case "dicom", "dicomweb": // only who makes images asks for worklists and reports steps
+		return !has("dicom_service", "worklist_scu", "mpps_scu") || has("dicom_service", "storage_scp", "query_retrieve_scp", "worklist_scp")
+	case "hl7":
+		return has("hl7_role", "receiver")
+	}
+	return false
+}
+
+// claimOf is what a piece of evidence is to the identity fold; 0 for nothing.
+func claimOf(v *proto.Evidence) (proto.ClaimKind, string) {
+	switch v.Attribute {
+	case "serial":
+		return proto.ClaimSerial, serialKey(v.Value)
+	case "device_uid":
+		return proto.ClaimUID, uidKey(v.Value)
+	case "udi":
+		if strings.Contains(v.Value, "(21)") { // with a serial number; else it is the model's
+			return proto.ClaimUID, v.Value
+		}
+	case "eui64":
+		return proto.ClaimUID, uidKey(v.Value)
+	case "dhcp_duid":
+		return proto.ClaimDUID, v.Value
+	case "snmp_engine":
+		return proto.ClaimEngine, v.Value
+	case "hostname":
+		name, _, _ := strings.Cut(strings.ToLower(v.Value), ".")
+		return proto.ClaimHostname, name
+	case "manufacturer":
+		return proto.ClaimMaker, strings.ToLower(v.Value)
+	case "model":
+		return proto.ClaimModel, strings.ToLower(v.Value)
+	}
+	return 0, ""
+}
+
+// serialKey is a serial number as it is compared, "" for what can be none.
+func serialKey(s string) string {
+	var b []rune
+	digits := false
+	for _, r := range strings.ToUpper(s) {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			b = append(b, r)
+			digits = digits || unicode.IsDigit(r)
+		}
+	}
+	if len(b) < leastSerial || !digits || variety(string(b)) < 3 || strings.HasPrefix("0123456789ABCDEF", string(b)) || strings.HasPrefix("123456789", string(b)) {
+		return ""
+	}
+	return string(b)
+}
+
+// uidKey is an identifier as it is compared, "" for one that is too short, or that
+// somebody has left as the example had it.
+func uidKey(s string) string {
+	s = strings.ToLower(strings.TrimPrefix(strings.TrimPrefix(s, "urn:"), "uuid:"))
+	bare := strings.ReplaceAll(s, "-", "")
+	if len(bare) < 16 || variety(bare) < 6 || strings.HasPrefix(bare, "0123456789") || strings.HasPrefix(bare, "12345678") {
+		return ""
+	}
+	return s
+}
+
+func variety(s string) int {
+	n := 0
+	for i := range len(s) {
+		if strings.IndexByte(s, s[i]) == i {
+			n++
+		}
+	}
+	return n
+}
+
+// distinctive reports that a host name may be of one device: the name of a series
+// of telephones is of many.
+func distinctive(name string) bool {
+	for _, series := range []string{"galaxy", "iphone", "ipad", "ipod", "pixel", "redmi", "huawei", "honor", "oneplus", "moto", "xperia", "localhost", "unknown", "android-phone"} {
+		if strings.HasPrefix(name, series) {
+			return false
+		}
+	}
+	return len(name) >= 6 && strings.ContainsAny(name, "0123456789")
+}
+
+// sharedMAC reports an address that routers share: VRRP (RFC 9568), HSRP and GLBP.
+func sharedMAC(m proto.MAC) bool {
+	for _, prefix := range [][]byte{{0, 0, 0x5e, 0, 1}, {0, 0, 0x5e, 0, 2}, {0, 0, 0x0c, 7, 0xac}, {0, 0, 0x0c, 0x9f}, {0, 5, 0x73, 0xa0}, {0, 7, 0xb4}} {
+		if bytes.HasPrefix(m[:], prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// interfaceMAC reads the MAC out of an address that was made of one (RFC 4291
+// appendix A), zero where it was not.
+func interfaceMAC(ip netip.Addr) proto.MAC {
+	if !ip.Is6() || ip.Is4In6() {
+		return proto.MAC{}
+	}
+	b := ip.As16()
+	if b[11] != 0xff || b[12] != 0xfe || b[8]&2 == 0 {
+		return proto.MAC{}
+	}
+	return proto.MAC{b[8] ^ 2, b[9], b[10], b[13], b[14], b[15]}
+}
+
+// grouping takes in which device the endpoint is part of.
+func (e *Endpoint) grouping(tx *stream.Tx, g *proto.Grouping) {
+	id := g.Endpoint
+	if hosts.Get(tx, id[:]) == nil {
+		return
+	}
+	if p := profiles.Get(tx, id[:]); p == nil || p.groupVersion >= g.Version {
+		return
+	}
+	h := hosts.Edit(tx, id[:])
+	tx = tx.As(max(g.Time, h.last), h.site, g.Domain)
+	p := writeProfile(tx, id)
+	before := p.groupOf(id)
+	moved := before != g.Group
+	p.group, p.since, p.why, p.watched, p.groupVersion = g.Group, g.Since, g.Why, g.Watched, g.Version
+	if g.Group == id {
+		p.group = proto.ID{}
+	}
+	if !h.spoke {
+		return
+	}
+	if moved {
+		e.leave(tx, id, h, p, before)
+	}
+	e.tell(tx, id, h, h.ended)
+}
+
+// leave tells a device that an endpoint is no longer part of it.
+func (e *Endpoint) leave(tx *stream.Tx, id proto.ID, h *host, p *profile, left proto.ID) {
+	p.version++
+	s := &proto.Summary{
+		Endpoint: id, Group: p.groupOf(id), Site: h.site, MAC: p.mac, FirstSeen: h.first, LastSeen: h.last, Version: p.version, Left: left, Why: p.why, Final: h.ended,
+	}
+	val, err := proto.Marshal(s)
+	if err != nil { // nothing in a summary can fail to encode
+		tx.Dead("summary: " + err.Error())
+		return
+	}
+	tx.Emit(stream.Output{Topic: proto.TopicSummaries, Kind: proto.KindSummary, Lane: left.Lane(), Key: id[:], Value: val, Time: tx.Now()})
+}
+
+// groupOf is the device that the endpoint is part of.
+func (p *profile) groupOf(id proto.ID) proto.ID {
+	if p.group.IsZero() {
+		return id
+	}
+	return p.group
+}

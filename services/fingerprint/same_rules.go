@@ -1,0 +1,189 @@
+package fingerprint
+
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"github.com/wardflow/wardflow/proto"
+)
+
+// How far what two endpoints share speaks for their being one device. Independent
+// reasons are combined by the noisy-or, as votes for a fact are (see the package's
+// documentation); sameFrom is enough.
+const (
+	sameFrom = 0.895 // two reasons of 0.8 and 0.5 come to 0.9
+
+	scoreAddress     = 0.99 // who has an address is who speaks from it
+	scoreRoamed      = 0.95 // a maker's MAC, at two sites and never at once
+	scoreSerialModel = 0.95
+	scoreSerialMaker = 0.9
+	scoreSerial      = 0.8 // of two makers two devices may have the same
+	scoreUID         = 0.8 // copied with an image, or the same in all of a cheap series
+	scoreUDI         = 0.95
+	scoreDUID        = 0.8
+	scoreEngine      = 0.8
+	scoreHostname    = 0.5
+	scoreRenamed     = 0.9 // a made-up MAC with a name of its own, never at once
+
+	maxConcurrent = 2 // hours in which one device that moves may be seen at two places
+)
+
+// veto says why two endpoints cannot be one device, "" when they may.
+func (n *nearby) veto(a, b int) string {
+	if a > b {
+		a, b = b, a
+	}
+	x, y := n.all[a], n.all[b]
+	if v, said := n.between[[2]int{a, b}]; said {
+		if v.Same {
+			return ""
+		}
+		return v.By + " has said that they are two"
+	}
+	switch {
+	case x.Gateway == y.Endpoint || y.Gateway == x.Endpoint:
+		return "one is the gateway of the other"
+	case x.Class == proto.ClassAddress && y.Class == proto.ClassAddress && x.Site == y.Site && x.shared(y, proto.ClaimAddress) != "":
+		return "the address is in two VLANs"
+	case !n.borne(a) && !n.borne(b) && x.differs(y, proto.ClaimSerial):
+		return "their serial numbers differ"
+	}
+	return ""
+}
+
+// compare says how far two endpoints look like one device, and why.
+func (n *nearby) compare(a, b int) (float64, string) {
+	x, y := n.all[a], n.all[b]
+	if v, said := n.between[[2]int{a, b}]; said && v.Same {
+		return 1, v.By + " has said that they are one"
+	}
+	for _, at := range [...][2]int{{a, b}, {b, a}} {
+		if o, is := n.owner[at[0]]; is && o.by == at[1] {
+			how := "its own ARP or neighbour discovery says so"
+			if o.held {
+				how = "by DHCP"
+			}
+			return scoreAddress, fmt.Sprintf("%s has the address %s since %s, %s", macOf(n.all[at[1]]), o.key.Value, o.key.Since, how)
+		}
+	}
+	if n.borne(a) || n.borne(b) || n.veto(a, b) != "" {
+		return 0, ""
+	}
+	var why []string
+	no := 1.0
+	add := func(score float64, format string, args ...any) {
+		no *= 1 - score
+		why = append(why, fmt.Sprintf(format, args...))
+	}
+	if mac := x.shared(y, proto.ClaimMAC); mac != "" {
+		switch {
+		case x.Site == y.Site:
+			add(scoreAddress, "both are %s", mac)
+		case n.inTurn(a, b):
+			add(scoreRoamed, "%s was at %s and at %s, never at once", mac, x.Site, y.Site)
+		}
+	}
+	x.sayTheSame(y, add)
+	name := x.shared(y, proto.ClaimHostname)
+	switch {
+	case name == "" || x.Site != y.Site:
+	case (x.Class == proto.ClassLocal || y.Class == proto.ClassLocal) && distinctive(name) && n.inTurn(a, b):
+		add(scoreRenamed, "both are named %s, and one MAC that was made up came when the other had gone", name)
+	default:
+		add(scoreHostname, "both are named %s", name)
+	}
+	return 1 - no, strings.Join(why, "; ")
+}
+
+// borne reports that an endpoint is an address that somebody is known to have: what
+// it has ever said of itself may be of whoever had it before.
+func (n *nearby) borne(at int) bool {
+	_, is := n.owner[at]
+	return is
+}
+
+// sayTheSame adds what two endpoints say of themselves alike.
+func (st *claimState) sayTheSame(o *claimState, add func(float64, string, ...any)) {
+	named := !st.differs(o, proto.ClaimHostname)
+	if serial := st.shared(o, proto.ClaimSerial); serial != "" && !st.differs(o, proto.ClaimModel) {
+		switch {
+		case st.shared(o, proto.ClaimModel) != "":
+			add(scoreSerialModel, "same model and serial number %s", serial)
+		case st.shared(o, proto.ClaimMaker) != "":
+			add(scoreSerialMaker, "same maker and serial number %s", serial)
+		case !st.differs(o, proto.ClaimMaker):
+			add(scoreSerial, "same serial number %s", serial)
+		}
+	}
+	if !named { // copies of one image share what was made once, and are named apart
+		return
+	}
+	if uid := st.shared(o, proto.ClaimUID); uid != "" {
+		score := scoreUID
+		if strings.Contains(uid, "(21)") {
+			score = scoreUDI
+		}
+		add(score, "same unique identifier %s", uid)
+	}
+	if duid := st.shared(o, proto.ClaimDUID); duid != "" {
+		add(scoreDUID, "same DHCP identifier %s", duid)
+	}
+	if engine := st.shared(o, proto.ClaimEngine); engine != "" {
+		add(scoreEngine, "same SNMP engine %s", engine)
+	}
+}
+
+// inTurn reports that two endpoints were seen one after the other, and the later
+// one for long enough to know. Both are watched from now on.
+func (n *nearby) inTurn(a, b int) bool {
+	n.watched[a], n.watched[b] = true, true
+	x, y := n.all[a], n.all[b]
+	later := y
+	if x.FirstSeen > y.FirstSeen {
+		later = x
+	}
+	return bits.OnesCount64(later.Hours) >= 2 && concurrent(x, y) <= maxConcurrent
+}
+
+// concurrent counts the hours in which both were seen.
+func concurrent(a, b *claimState) int {
+	if a.Hour < b.Hour {
+		a, b = b, a
+	}
+	d := a.Hour - b.Hour
+	if d >= 64 {
+		return 0
+	}
+	return bits.OnesCount64(a.Hours & (b.Hours << d))
+}
+
+// shared is a value of a kind that both claim, "" for none.
+func (st *claimState) shared(o *claimState, kind proto.ClaimKind) string {
+	for _, k := range st.Keys {
+		if k.Kind == kind && o.has(kind, k.Value) {
+			return k.Value
+		}
+	}
+	return ""
+}
+
+func (st *claimState) has(kind proto.ClaimKind, value string) bool {
+	return slices.ContainsFunc(st.Keys, func(k proto.ClaimKey) bool { return k.Kind == kind && k.Value == value })
+}
+
+// differs reports that both claim something of a kind, and nothing of it alike.
+func (st *claimState) differs(o *claimState, kind proto.ClaimKind) bool {
+	is := func(k proto.ClaimKey) bool { return k.Kind == kind }
+	return slices.ContainsFunc(st.Keys, is) && slices.ContainsFunc(o.Keys, is) && st.shared(o, kind) == ""
+}
+
+func macOf(st *claimState) string {
+	for _, k := range st.Keys {
+		if k.Kind == proto.ClaimMAC {
+			return k.Value
+		}
+	}
+	return "another endpoint"
+}
