@@ -1,9 +1,11 @@
-// Package fingerprint says what every endpoint and device is. It holds two
+// Package fingerprint says what every endpoint and device is. It holds three
 // folds, and the reference data that they embed (signatures/):
 //
 //   - endpoint reads wardflow.traffic on each endpoint's own lane and keeps what
 //     the wire said about it: addresses in epochs, evidence, roles, and the hourly
 //     rollups of its traffic. It draws no conclusion.
+//   - identity reads what endpoints claim to be known by, and decides which of them are
+//     one device (same*.go).
 //   - device reads the summaries, re-keyed by group, and makes devices of them:
 //     evidence becomes votes by the signatures, votes become facts by Fuse.
 //

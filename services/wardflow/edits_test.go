@@ -138,7 +138,7 @@ func TestHundredEditsAtOnce(t *testing.T) {
 		t.Fatalf("%+v, %d values, version %d", dev.Edits, len(dev.Human), dev.Version)
 	}
 	d, _ := o.desk()
-	list, err := d.history(t.Context(), o.pump)
+	list, err := d.history(t.Context(), &proto.Device{DeviceID: o.pump})
 	if err != nil || len(list) != writers {
 		t.Fatalf("%d edits in the history, %v", len(list), err)
 	}
@@ -170,7 +170,7 @@ func TestEditsAreAnswered(t *testing.T) {
 	if err := d.hand(t.Context(), []*proto.Edit{set, undo}, time.Minute); err == nil || !strings.Contains(said.String(), "refused: edit "+undo.EditID.String()+" of device "+o.pump.String()+": undoes: the device has no such edit") {
 		t.Errorf("%v, %s", err, said)
 	}
-	list, err := d.history(t.Context(), o.pump)
+	list, err := d.history(t.Context(), &proto.Device{DeviceID: o.pump})
 	if err != nil || len(list) != 2 || list[0].State != fingerprint.EditHolds || list[1].State != fingerprint.EditRefused {
 		t.Errorf("history %+v, %v", list, err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/stream"
 	"github.com/wardflow/wardflow/proto"
+	"github.com/wardflow/wardflow/services/fingerprint"
 )
 
 // collector keeps what capture and the folds emit until all of it is known, and
@@ -322,14 +323,36 @@ type useKey struct {
 	start  proto.Time
 }
 
-// finishUsage leaves out what was withdrawn.
+// finishUsage leaves out what was withdrawn, and makes one timeline of those of ids
+// that have become one device.
 func (c *collector) finishUsage(to sink, n *uint64) error {
 	list := make([]*proto.Usage, 0, len(c.usage))
+	first := map[proto.ID]proto.ID{} // device -> the id that one of its lines was told under
+	joined := map[proto.ID][]*proto.Usage{}
 	for _, u := range c.usage {
-		if u.End > u.Start {
-			u.DeviceID = c.registry.now(u.DeviceID)
-			list = append(list, u)
+		if u.End <= u.Start {
+			continue
 		}
+		was := u.DeviceID
+		u.DeviceID = c.registry.now(was)
+		if one, told := first[u.DeviceID]; told && one != was {
+			joined[u.DeviceID] = nil
+		}
+		first[u.DeviceID] = was
+		list = append(list, u)
+	}
+	list = slices.DeleteFunc(list, func(u *proto.Usage) bool {
+		lines, several := joined[u.DeviceID]
+		if several {
+			joined[u.DeviceID] = append(lines, u)
+		}
+		return several
+	})
+	for _, lines := range joined {
+		slices.SortFunc(lines, func(a, b *proto.Usage) int {
+			return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.End, b.End), cmp.Compare(a.State, b.State), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Outcome, b.Outcome))
+		})
+		list = append(list, fingerprint.JoinUsage(lines)...)
 	}
 	slices.SortFunc(list, func(a, b *proto.Usage) int {
 		return cmp.Or(cmp.Compare(a.Start, b.Start), bytes.Compare(a.DeviceID[:], b.DeviceID[:]))
