@@ -44,8 +44,8 @@ const (
 	EditJoin     = "join"
 	EditSeparate = "separate"
 
-	EditMerge   = "merge" // the device fold tells itself, on the lane of an id that has become part of another device
-	EditSplit   = "split" // and that it has left it
+	EditMerge = "merge" // the device fold tells itself, on the lane of an id that has become part of another device
+	EditSplit = "split" // and that it has left it
 )
 
 // SourceHuman is the source and the protocol of what a person has said.

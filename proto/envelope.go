@@ -34,6 +34,7 @@ const (
 	KindProgress  = "progress"
 	KindClaim     = "claim"
 	KindGrouping  = "grouping"
+	KindNested    = "nested"
 	KindBinding   = "binding"
 	KindDevice    = "device"
 	KindDetection = "detection"

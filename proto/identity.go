@@ -191,6 +191,37 @@ func (g *Grouping) decode(r *reader) {
 	r.end()
 }
 
+// Nested is an observation of a device that is only heard of through another, handed on
+// to its own lane.
+type Nested struct {
+	Site        string
+	Observation Observation
+}
+
+// EncodeMsgpack implements msgpack.CustomEncoder.
+func (n *Nested) EncodeMsgpack(e *msgpack.Encoder) error { return encodeTo(e, n) }
+
+// DecodeMsgpack implements msgpack.CustomDecoder.
+func (n *Nested) DecodeMsgpack(d *msgpack.Decoder) error { return decodeFrom(d, n) }
+
+// encode writes an array of 2 fields.
+func (n *Nested) encode(w *writer) {
+	w.array(2)
+	w.string(n.Site)
+	n.Observation.encode(w)
+}
+
+// decode reads any version.
+func (n *Nested) decode(r *reader) {
+	r.array()
+	*n = Nested{Site: r.string()}
+	if r.more() {
+		r.nested(n.Observation.decode)
+	}
+	n.Observation.Site = n.Site
+	r.end()
+}
+
 // Joined says why an endpoint is part of a device.
 type Joined struct {
 	Endpoint ID     `json:"endpoint"`

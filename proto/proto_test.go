@@ -54,6 +54,7 @@ func goldenMessages() map[string]msgpack.CustomEncoder {
 			Verdict: &Verdict{EditID: ID{3}, Other: ID{4}, Same: true, Undone: true, By: "k", Time: 9},
 		},
 		"grouping": &Grouping{Endpoint: ID{1}, Group: ID{2}, Since: 3, Watched: true, Why: "w", Time: 4, Domain: "live", Site: "s", Version: 5},
+		"nested":   &Nested{Site: "s", Observation: Observation{Time: 1, Site: "s", Protocol: "dicom", Kind: "n_create", Endpoint: ID{1}, Gateway: ID{2}, Attributes: Attributes{{Name: "station_ae", Value: "CT1"}}}},
 		"binding":  &Binding{Endpoint: ID{1}, Device: ID{2}, Site: "s", Category: "medical", Type: "ct", Criticality: "high", Location: "W3", Gateway: ID{3}, Version: 4},
 		"progress": &Progress{Fold: "endpoint", Partition: 3, Via: 2, Next: Position{100, 4}},
 		"rollups": &RollupBatch{Rows: []Rollup{
@@ -328,7 +329,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, m := range []msgpack.CustomDecoder{&Batch{}, &Summary{}, &Claim{}, &Grouping{}, &Binding{}, &Progress{}, &RollupBatch{}} {
+		for _, m := range []msgpack.CustomDecoder{&Batch{}, &Summary{}, &Claim{}, &Grouping{}, &Nested{}, &Binding{}, &Progress{}, &RollupBatch{}} {
 			if err := Unmarshal(b, m); err != nil {
 				continue
 			}

@@ -306,7 +306,7 @@ func init() {
 		"smb", "kerberos", "ldap", "rdp", "vnc", "syslog", "bacnet", "modbus", "hl7", "dicom", "poct1a", "astm",
 		"sdc", "intellivue", "carescape", "icmp", "reply", "request", "query", "response", "ack", "discover", "offer",
 		BySrc, ByDst, PathAsymmetric, PathTwo, PathSrcNAT, PathDstNAT,
-		LiveDomain, KindSummary, KindProgress, KindClaim, KindGrouping, KindBinding, KindDevice, KindDetection, KindAlert, KindRisk, KindRollup, KindUsage, "completed", "discontinued",
+		LiveDomain, KindSummary, KindProgress, KindClaim, KindGrouping, KindNested, KindBinding, KindDevice, KindDetection, KindAlert, KindRisk, KindRollup, KindUsage, "completed", "discontinued",
 	} {
 		words[s] = s
 	}

@@ -8,6 +8,7 @@ const (
 	TopicSummaries  = "wardflow.summaries"  // compacted: endpoint fold -> device fold (Summary, Progress)
 	TopicClaims     = "wardflow.claims"     // compacted: endpoint fold -> identity fold, all on one lane: by what an endpoint may be known again (Claim)
 	TopicGroupings  = "wardflow.groupings"  // compacted: identity fold -> endpoint fold: which endpoints are one device (Grouping)
+	TopicNested     = "wardflow.nested"     // append of single events: endpoint fold -> itself: observations of devices that are heard of through another (Nested)
 	TopicBindings   = "wardflow.bindings"   // compacted: endpoint -> device (Binding, Progress)
 	TopicDevices    = "wardflow.devices"    // compacted: Device, JSON
 	TopicDetections = "wardflow.detections" // append of single events: Detection, JSON (and Progress)

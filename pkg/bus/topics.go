@@ -36,6 +36,7 @@ func Topics(folds ...string) []TopicSpec {
 		{Name: proto.TopicDeadletter, share: 10},
 		{Name: proto.TopicEdits, Forever: true},
 		{Name: proto.TopicUsage, share: 5},
+		{Name: proto.TopicNested, share: 5},
 		{Name: proto.TopicSummaries, Compact: true},
 		{Name: proto.TopicClaims, Compact: true},
 		{Name: proto.TopicGroupings, Compact: true},

@@ -61,6 +61,10 @@ func (pd *pending) decodeValue(kind string, value []byte) {
 		m := new(proto.Grouping)
 		err = proto.Unmarshal(value, m)
 		pd.ev.Msg, pd.ev.Site = m, m.Site
+	case proto.KindNested:
+		m := new(proto.Nested)
+		err = proto.Unmarshal(value, m)
+		pd.ev.Msg, pd.ev.Site = m, m.Site
 	case proto.KindBinding:
 		m := new(proto.Binding)
 		err = proto.Unmarshal(value, m)

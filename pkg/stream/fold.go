@@ -53,7 +53,7 @@ type Event struct {
 	Mirror bool // the server's copy of a flow
 
 	// Msg is one of *proto.Flow, *proto.Observation, *proto.Heartbeat (only one
-	// with End set), *proto.Summary, *proto.Claim, *proto.Grouping, *proto.Binding, *proto.Device,
+	// with End set), *proto.Summary, *proto.Claim, *proto.Grouping, *proto.Nested, *proto.Binding, *proto.Device,
 	// *proto.Detection, *proto.Control, *proto.Edit. It must not be kept after Apply.
 	Msg any
 }

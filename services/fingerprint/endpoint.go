@@ -71,10 +71,10 @@ func NewEndpoint(cfg Config) *Endpoint {
 // Name is "endpoint".
 func (e *Endpoint) Name() string { return "endpoint" }
 
-// Inputs lists traffic, control for what policies may come, and what the identity
-// fold concludes.
+// Inputs lists traffic, control for what policies may come, what the identity fold
+// concludes, and what is handed on between its own lanes.
 func (e *Endpoint) Inputs() []stream.Input {
-	return []stream.Input{{Topic: proto.TopicTraffic}, {Topic: proto.TopicControl}, {Topic: proto.TopicGroupings}}
+	return []stream.Input{{Topic: proto.TopicTraffic}, {Topic: proto.TopicControl}, {Topic: proto.TopicGroupings}, {Topic: proto.TopicNested}}
 }
 
 // Apply takes a flow, an observation or the end of a capture file in.
@@ -90,6 +90,8 @@ func (e *Endpoint) Apply(tx *stream.Tx, ev *stream.Event) {
 		}
 	case *proto.Grouping:
 		e.grouping(tx, m)
+	case *proto.Nested:
+		e.observation(tx, ev, &m.Observation)
 	}
 }
 

@@ -116,8 +116,10 @@ func (e *Endpoint) observation(tx *stream.Tx, ev *stream.Event, o *proto.Observa
 		news = h.speaks(tx, id, o.MAC, o.Time, o.Time) || news
 		news = owns(tx, id, o) || news
 	}
-	news = note(tx, id, o) || news
-	news = noteUse(tx, id, o) || news
+	if !passOn(tx, ev.Site, o) {
+		news = note(tx, id, o) || news
+		news = noteUse(tx, id, o) || news
+	}
 	h.sketchObservation(tx, o)
 	e.changed(tx, id, h, news)
 }

@@ -27,6 +27,7 @@ var about = map[string]topicFacts{
 	proto.TopicSummaries:    {"fingerprint", "endpoint id", "msgpack", []string{"Summary", "Evidence", "Progress"}},
 	proto.TopicClaims:       {"fingerprint", "endpoint id", "msgpack", []string{"Claim", "ClaimKey", "Verdict"}},
 	proto.TopicGroupings:    {"fingerprint", "endpoint id", "msgpack", []string{"Grouping"}},
+	proto.TopicNested:       {"fingerprint", "endpoint id", "msgpack", []string{"Nested"}},
 	proto.TopicBindings:     {"fingerprint", "endpoint id", "msgpack", []string{"Binding", "Progress"}},
 	proto.TopicDevices:      {"fingerprint", "device id", "JSON", []string{"Device", "Fact", "Behaviour", "Evidence", "HumanValue", "Conflict", "HumanNote", "HumanRating", "PersonsRating", "EditCount"}},
 	proto.TopicDetections:   {"anomaly", "detection id", "JSON", []string{"Detection", "Progress"}},

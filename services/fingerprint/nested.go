@@ -1,0 +1,175 @@
+package fingerprint
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/wardflow/wardflow/pkg/stream"
+	"github.com/wardflow/wardflow/proto"
+)
+
+// Devices that are only heard of through another: the stations whose procedure steps
+// one broker reports (DICOM PS3.4 annex F), the meters that one data manager speaks for
+// (CLSI POCT1-A). What such a message is about is known from it alone; that its sender
+// speaks for others is known when it has named a second one. From then on its messages
+// are handed on to the lanes of the devices that they name.
+
+const tableNested = 'n'
+
+var nested = stream.NewTable[nestedState](tableNested, idLen) // sender, what is named -> the device
+
+// maxNested bounds what is kept of a sender, maxSteps of that its procedure steps
+// that have not ended.
+const (
+	maxNested = 256
+	maxSteps  = 64
+)
+
+// nestedState is a device that a sender has named, or a procedure step of it.
+type nestedState struct {
+	device proto.ID
+	step   bool
+	held   []byte // the message that named it, while its sender has named no other
+}
+
+// AppendTo encodes the state.
+func (s *nestedState) AppendTo(b []byte) []byte {
+	return stream.AppendBytes(stream.AppendUint(append(b, s.device[:]...), flagIf(s.step, 1)), s.held)
+}
+
+// Parse decodes the state.
+func (s *nestedState) Parse(b []byte) error {
+	d := stream.NewDecoder(b)
+	*s = nestedState{}
+	d.Fixed(s.device[:])
+	s.step = d.Uint() == 1
+	if held := d.Bytes(); len(held) > 0 {
+		s.held = append([]byte(nil), held...)
+	}
+	return d.Err()
+}
+
+// named is the device that a message names beside its sender, and the procedure step
+// that it is about; "" for neither.
+func named(o *proto.Observation) (device, step string) {
+	a := &o.Attributes
+	switch {
+	case !o.Gateway.IsZero():
+	case o.Protocol == "dicom":
+		if step = a.Get("mpps"); step == "" || a.Get("role") != "scu" {
+			return "", ""
+		}
+		if ae := strings.TrimSpace(a.Get("station_ae")); ae != "" {
+			device = "dicom:" + ae
+		}
+	case o.Protocol == "poct1a" && a.Get("role") == "device":
+		if serial := serialKey(a.Get("serial")); serial != "" {
+			device = strings.ToLower("poct1a:" + a.Get("manufacturer") + ":" + a.Get("model") + ":" + serial)
+		}
+	}
+	return device, step
+}
+
+// passOn hands an observation on to the device that it names, where its endpoint
+// speaks for several, and reports whether it did.
+func passOn(tx *stream.Tx, site string, o *proto.Observation) bool {
+	device, step := named(o)
+	if device == "" && step == "" {
+		return false
+	}
+	from := o.Endpoint
+	key := func(what string) []byte {
+		id := proto.HashID("nested", from[:], []byte(what))
+		return append(from[:len(from):len(from)], id[:8]...)
+	}
+	if device == "" { // the end of a step says no more whose it was
+		st := nested.Get(tx, key(step))
+		if st == nil {
+			return false
+		}
+		if s := o.Attributes.Get("mpps_status"); s == "completed" || s == "discontinued" {
+			defer nested.Delete(tx, key(step))
+		}
+		return hand(tx, site, o, st.device)
+	}
+	id := proto.EquipmentEndpoint(site, device)
+	others, steps := 0, 0
+	known := false
+	var held []*nestedState
+	nested.Scan(tx, from[:], func(_ []byte, s *nestedState) bool {
+		switch {
+		case s.step:
+			steps++
+		case s.device == id:
+			known = true
+		default:
+			others++
+			if len(s.held) > 0 {
+				held = append(held, s)
+			}
+		}
+		return true
+	})
+	if !known && others >= maxNested {
+		return false
+	}
+	if others == 0 {
+		if !known {
+			st := nested.Edit(tx, key(device))
+			st.device, st.held = id, readdressed(tx, site, o, id)
+		}
+		return false
+	}
+	if !known {
+		nested.Edit(tx, key(device)).device = id
+	}
+	if step != "" && steps < maxSteps {
+		st := nested.Edit(tx, key(step))
+		st.device, st.step = id, true
+	}
+	for _, s := range held { // what the first one said before there was a second
+		publishNested(tx, s.device, s.held, o.Time)
+		release(tx, from, s.device)
+	}
+	return hand(tx, site, o, id)
+}
+
+// release lets go of a message that has been handed on.
+func release(tx *stream.Tx, from, device proto.ID) {
+	nested.Scan(tx, from[:], func(key []byte, s *nestedState) bool {
+		if s.device == device && len(s.held) > 0 {
+			nested.Edit(tx, key).held = nil
+		}
+		return true
+	})
+}
+
+// ofSender are attributes of a message that are about who sends it.
+var ofSender = map[string]bool{"calling_ae": true, "implementation_uid": true, "implementation_version": true}
+
+// readdressed is an observation as one of another endpoint, behind its own.
+func readdressed(tx *stream.Tx, site string, o *proto.Observation, to proto.ID) []byte {
+	c := *o
+	c.Endpoint, c.Gateway, c.MAC, c.IP = to, o.Endpoint, proto.MAC{}, netip.Addr{}
+	c.Attributes = slices.DeleteFunc(slices.Clone(o.Attributes), func(a proto.Attribute) bool { return ofSender[a.Name] })
+	if o.Protocol == "dicom" {
+		c.Attributes.Set("calling_ae", o.Attributes.Get("station_ae"))
+	}
+	val, err := proto.Marshal(&proto.Nested{Observation: c, Site: site})
+	if err != nil { // it was decoded from the like
+		tx.Dead("nested device: " + err.Error())
+	}
+	return val
+}
+
+func hand(tx *stream.Tx, site string, o *proto.Observation, to proto.ID) bool {
+	if val := readdressed(tx, site, o, to); val != nil {
+		publishNested(tx, to, val, o.Time)
+	}
+	return true
+}
+
+func publishNested(tx *stream.Tx, to proto.ID, val []byte, at proto.Time) {
+	tx.Emit(stream.Output{Topic: proto.TopicNested, Kind: proto.KindNested, Lane: to.Lane(), Key: to[:], Value: val, Time: at})
+}
