@@ -292,11 +292,15 @@ func serialKey(s string) string {
 			digits = digits || unicode.IsDigit(r)
 		}
 	}
-	if len(b) < leastSerial || !digits || variety(string(b)) < 3 || strings.HasPrefix("0123456789ABCDEF", string(b)) || strings.HasPrefix("123456789", string(b)) {
+	serial := string(b)
+	if len(serial) < leastSerial || !digits || variety(serial) < 3 || strings.Contains(countedUp, serial) {
 		return ""
 	}
-	return string(b)
+	return serial
 }
+
+// countedUp is what is typed where nobody knew what to type.
+const countedUp = "0123456789ABCDEF"
 
 // uidKey is an identifier as it is compared, "" for one that is too short, or that
 // somebody has left as the example had it.

@@ -1,7 +1,6 @@
 package fingerprint
 
 import (
-	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -333,7 +332,7 @@ func TestIdentityIsOfTheClaims(t *testing.T) {
 		for id, g := range groups {
 			out = append(out, id.String()[:2]+"="+strings.TrimSuffix(g, "@"+proto.Time(0).String()))
 		}
-		slices.SortFunc(out, func(a, b string) int { return cmp.Compare(a, b) })
+		slices.Sort(out)
 		if got := strings.Join(out, " "); round == 0 {
 			want = got
 		} else if got != want {

@@ -13,6 +13,7 @@ import (
 
 type deviceCmd struct {
 	Show      deviceShowCmd      `cmd:"" default:"withargs" help:"Show all that is known of one device, and why."`
+	Why       deviceWhyCmd       `cmd:"" help:"Show which packets said what a device is."`
 	Set       deviceSetCmd       `cmd:"" help:"Say what a device is; it outranks what traffic says."`
 	Confirm   deviceConfirmCmd   `cmd:"" help:"Say that the values shown are right."`
 	Undo      deviceUndoCmd      `cmd:"" help:"Take back what has been set, confirmed, noted or rated."`
