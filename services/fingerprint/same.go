@@ -40,7 +40,7 @@ func (i *Identity) Sweep(*stream.Tx, string, []byte) {}
 // The bounds of what is looked at for one claim.
 const (
 	maxSharers  = 16 // endpoints of one key; more, and it tells nobody from anybody
-	maxOwners   = 64 // of one address, over time
+	maxOwners   = 32 // of one address, over time: the latest
 	maxTogether = 64 // endpoints that are looked at together
 )
 
@@ -59,20 +59,76 @@ func (i *Identity) Apply(tx *stream.Tx, ev *stream.Event) {
 		return
 	}
 	near := map[proto.ID]bool{c.Endpoint: true}
+	var before []indexKey
 	if old != nil { // those of keys that it has no more
+		before = indexKeys(&old.Claim)
 		gather(tx, near, c.Endpoint)
-		for _, k := range indexKeys(&old.Claim) {
-			sharers.Delete(tx, slices.Concat(k[:], c.Endpoint[:]))
-		}
 	}
 	st := claims.Edit(tx, c.Endpoint[:])
 	st.Claim = *c
 	st.time, st.domain = ev.Time, ev.Domain
-	for _, k := range indexKeys(c) {
-		sharers.Edit(tx, slices.Concat(k[:], c.Endpoint[:])).N = 1
-	}
+	i.index(tx, near, c.Endpoint, before, indexKeys(c))
 	gather(tx, near, c.Endpoint)
 	i.decide(tx, near)
+}
+
+// index makes an endpoint to be found by its keys, and adds to near whom that concerns.
+func (i *Identity) index(tx *stream.Tx, near map[proto.ID]bool, id proto.ID, before, now []indexKey) {
+	for _, k := range before {
+		if !slices.Contains(now, k) {
+			sharers.Delete(tx, slices.Concat(k[:], id[:]))
+			disband(tx, near, k, maxSharers)
+		}
+	}
+	for _, k := range now {
+		if slices.Contains(before, k) {
+			continue
+		}
+		sharers.Edit(tx, slices.Concat(k[:], id[:])).N = 1
+		if k.owners() {
+			forgetOwner(tx, k)
+		} else {
+			disband(tx, near, k, maxSharers+1)
+		}
+	}
+}
+
+// disband adds all that share a key of which there are now so many that it tells them
+// apart no more, or so few again that it does.
+func disband(tx *stream.Tx, near map[proto.ID]bool, k indexKey, crossing int) {
+	list := sharersUpTo(tx, k, maxSharers+2)
+	if k.owners() || len(list) != crossing {
+		return
+	}
+	for _, id := range list {
+		near[id] = true
+		gather(tx, near, id)
+	}
+}
+
+// forgetOwner lets the earliest of too many go who have ever had an address: there are
+// ever more of them where guests come and go.
+func forgetOwner(tx *stream.Tx, k indexKey) {
+	list := sharersUpTo(tx, k, maxOwners+1)
+	if len(list) <= maxOwners {
+		return
+	}
+	oldest, since := -1, proto.Time(0)
+	for at, id := range list {
+		st := claims.Get(tx, id[:])
+		if st == nil || st.Class == proto.ClassAddress {
+			continue
+		}
+		for i := range st.Keys {
+			key := &st.Keys[i]
+			if (key.Kind == proto.ClaimOwns || key.Kind == proto.ClaimAnswers) && keyOf(&st.Claim, key) == k && (oldest < 0 || key.Since < since) {
+				oldest, since = at, key.Since
+			}
+		}
+	}
+	if oldest >= 0 {
+		sharers.Delete(tx, slices.Concat(k[:], list[oldest][:]))
+	}
 }
 
 // verdict takes in what a person has decided about two ids, or taken back.
@@ -131,14 +187,18 @@ func sharersOf(tx *stream.Tx, k indexKey) []proto.ID {
 	if k.owners() {
 		most = maxOwners
 	}
-	var list []proto.ID
+	if list := sharersUpTo(tx, k, most+1); len(list) <= most {
+		return list
+	}
+	return nil
+}
+
+// sharersUpTo are the first n endpoints that claim a key.
+func sharersUpTo(tx *stream.Tx, k indexKey, n int) (list []proto.ID) {
 	sharers.Scan(tx, k[:], func(key []byte, _ *stream.Uint) bool {
 		list = append(list, proto.ID(key[len(k):]))
-		return len(list) <= most
+		return len(list) < n
 	})
-	if len(list) > most {
-		return nil
-	}
 	return list
 }
 
@@ -147,7 +207,7 @@ func (i *Identity) decide(tx *stream.Tx, near map[proto.ID]bool) {
 	var all []*claimState
 	for id := range near {
 		if st := claims.Get(tx, id[:]); st != nil {
-			all = append(all, st)
+			all = append(all, st.telling(tx))
 		}
 	}
 	slices.SortFunc(all, func(a, b *claimState) int { return slices.Compare(a.Endpoint[:], b.Endpoint[:]) })
@@ -185,6 +245,7 @@ type nearby struct {
 	group   []int                   // place -> place of one of its group; see root
 	why     []string                // place -> why it was joined
 	watched []bool
+	said    []bool // a person has joined it to another
 }
 
 type owned struct {
@@ -194,7 +255,7 @@ type owned struct {
 }
 
 func newNearby(tx *stream.Tx, all []*claimState) *nearby {
-	n := &nearby{all: all, between: map[[2]int]verdictState{}, owner: map[int]owned{}, group: make([]int, len(all)), why: make([]string, len(all)), watched: make([]bool, len(all))}
+	n := &nearby{all: all, between: map[[2]int]verdictState{}, owner: map[int]owned{}, group: make([]int, len(all)), why: make([]string, len(all)), watched: make([]bool, len(all)), said: make([]bool, len(all))}
 	place := map[proto.ID]int{}
 	for at, st := range all {
 		n.group[at], place[st.Endpoint] = at, at
@@ -280,6 +341,9 @@ func (n *nearby) join() {
 	})
 	for _, l := range links {
 		a, b := n.root(l.a), n.root(l.b)
+		if l.score == certain {
+			n.said[l.a], n.said[l.b] = true, true
+		}
 		if a == b || n.apart(a, b) {
 			continue
 		}
@@ -310,14 +374,18 @@ func (n *nearby) before(a, b int) bool {
 	return cmp.Or(cmp.Compare(x.Class.Rank(), y.Class.Rank()), cmp.Compare(x.FirstSeen, y.FirstSeen), slices.Compare(x.Endpoint[:], y.Endpoint[:])) < 0
 }
 
-// apart reports that two groups have members that cannot be one device.
+// apart reports that two groups have members that cannot be one device. Of those that a
+// person has joined to others, only persons can say so.
 func (n *nearby) apart(a, b int) bool {
 	for x := range n.all {
 		if n.root(x) != a {
 			continue
 		}
 		for y := range n.all {
-			if n.root(y) == b && n.veto(x, y) != "" {
+			if n.root(y) != b {
+				continue
+			}
+			if v, person := n.between[[2]int{min(x, y), max(x, y)}]; person && !v.Same || !n.said[x] && !n.said[y] && n.veto(x, y) != "" {
 				return true
 			}
 		}

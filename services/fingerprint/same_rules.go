@@ -15,6 +15,7 @@ import (
 const (
 	sameFrom = 0.895 // two reasons of 0.8 and 0.5 come to 0.9
 
+	certain          = 1.0  // a person has said so
 	scoreAddress     = 0.99 // who has an address is who speaks from it
 	scoreRoamed      = 0.95 // a maker's MAC, at two sites and never at once
 	scoreSerialModel = 0.95
@@ -57,7 +58,7 @@ func (n *nearby) veto(a, b int) string {
 func (n *nearby) compare(a, b int) (float64, string) {
 	x, y := n.all[a], n.all[b]
 	if v, said := n.between[[2]int{a, b}]; said && v.Same {
-		return 1, v.By + " has said that they are one"
+		return certain, v.By + " has said that they are one"
 	}
 	for _, at := range [...][2]int{{a, b}, {b, a}} {
 		if o, is := n.owner[at[0]]; is && o.by == at[1] {

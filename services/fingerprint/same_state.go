@@ -2,6 +2,7 @@ package fingerprint
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/vmihailenco/msgpack/v5"
 
@@ -77,38 +78,59 @@ type indexKey [9]byte
 
 func (k indexKey) owners() bool { return k[0] == 1 }
 
+// telling is the claim without what so many share that it tells nobody from anybody.
+func (st *claimState) telling(tx *stream.Tx) *claimState {
+	c := *st
+	c.Keys = nil
+	for i := range st.Keys {
+		key := keyOf(&st.Claim, &st.Keys[i])
+		if key == (indexKey{}) || key.owners() || len(sharersUpTo(tx, key, maxSharers+1)) <= maxSharers {
+			c.Keys = append(c.Keys, st.Keys[i])
+		}
+	}
+	return &c
+}
+
 // indexKeys are the keys of a claim by which others are found.
 func indexKeys(c *proto.Claim) []indexKey {
 	var keys []indexKey
-	put := func(space byte, parts ...string) {
-		k := indexKey{space}
+	for i := range c.Keys {
+		if k := keyOf(c, &c.Keys[i]); k != (indexKey{}) && !slices.Contains(keys, k) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// keyOf is the index key of one key of a claim, zero where others are not found by it.
+func keyOf(c *proto.Claim, k *proto.ClaimKey) indexKey {
+	hash := func(space byte, parts ...string) indexKey {
+		key := indexKey{space}
 		var all [][]byte
 		for _, p := range parts {
 			all = append(all, []byte(p))
 		}
 		id := proto.HashID("claim", all...)
-		copy(k[1:], id[:])
-		keys = append(keys, k)
+		copy(key[1:], id[:])
+		return key
 	}
-	for i := range c.Keys {
-		switch k := &c.Keys[i]; k.Kind {
-		case proto.ClaimMAC:
-			put(2, "mac", k.Value)
-		case proto.ClaimAddress, proto.ClaimOwns, proto.ClaimAnswers:
-			put(1, "ip", c.Site, k.Value)
-		case proto.ClaimSerial:
-			put(2, "serial", k.Value)
-		case proto.ClaimUID:
-			put(2, "uid", k.Value)
-		case proto.ClaimDUID:
-			put(2, "duid", k.Value)
-		case proto.ClaimEngine:
-			put(2, "engine", k.Value)
-		case proto.ClaimHostname:
-			if c.Class == proto.ClassLocal && distinctive(k.Value) {
-				put(2, "host", c.Site, k.Value)
-			}
+	switch k.Kind {
+	case proto.ClaimMAC:
+		return hash(2, "mac", k.Value)
+	case proto.ClaimAddress, proto.ClaimOwns, proto.ClaimAnswers:
+		return hash(1, "ip", c.Site, k.Value)
+	case proto.ClaimSerial:
+		return hash(2, "serial", k.Value)
+	case proto.ClaimUID:
+		return hash(2, "uid", k.Value)
+	case proto.ClaimDUID:
+		return hash(2, "duid", k.Value)
+	case proto.ClaimEngine:
+		return hash(2, "engine", k.Value)
+	case proto.ClaimHostname:
+		if c.Class == proto.ClassLocal && distinctive(k.Value) {
+			return hash(2, "host", c.Site, k.Value)
 		}
 	}
-	return keys
+	return indexKey{}
 }

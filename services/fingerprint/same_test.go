@@ -267,6 +267,7 @@ func TestPeopleJoinAndSeparate(t *testing.T) {
 	is("A B C")
 	say(proto.EditUndo, id(1), proto.ID{}, apart)
 	is("A+B C")
+	w.observe(seen("lldp", "neighbor", 3, noon.Add(time.Hour), "serial", "SN-99999")) // which cannot be the same, but for people
 	one := say(proto.EditJoin, id(3), id(1), 0)
 	is("A+B+C")
 	if d := w.devices[id(1)]; len(d.Joined) != 2 || !strings.Contains(d.Joined[0].Why+d.Joined[1].Why, "k has said that they are one") {
@@ -343,6 +344,43 @@ func TestIdentityIsOfTheClaims(t *testing.T) {
 		if !strings.Contains(want, part) {
 			t.Errorf("no %q in %s", part, want)
 		}
+	}
+}
+
+// TestWhatManyShareTellsNobody: the seventeenth unit with one serial number takes the
+// sixteen before it apart again.
+func TestWhatManyShareTellsNobody(t *testing.T) {
+	w := newWard(t)
+	names := map[proto.ID]string{}
+	say := func(n int) {
+		at := noon.Add(time.Duration(n) * time.Second)
+		w.observe(seen("lldp", "neighbor", byte(n), at, "serial", "SN-20441", "model", "X2"))
+		w.beat(at, false)
+		names[id(byte(n))] = fmt.Sprint(n)
+	}
+	for n := 1; n <= maxSharers; n++ {
+		say(n)
+	}
+	if got := w.final(names); len(got) != 1 {
+		t.Errorf("%d devices of %d claims: %v", len(got), maxSharers, got)
+	}
+	say(maxSharers + 1)
+	if got := w.final(names); len(got) != maxSharers+1 {
+		t.Errorf("%d devices of %d claims: %v", len(got), maxSharers+1, got)
+	}
+}
+
+// TestGuestsComeAndGo: an address that more have had than are kept is the latest one's.
+func TestGuestsComeAndGo(t *testing.T) {
+	w := newWard(t)
+	n := maxOwners + 5
+	for i := 1; i <= n; i++ {
+		at := noon.Add(time.Duration(i) * time.Hour)
+		w.observe(as(seen("dhcp", "ack", byte(i), at), id(byte(i)), mac(byte(i)), "10.9.0.7"), as(seen("http", "request", 0, at), far("10.9.0.7"), proto.MAC{}, "10.9.0.7"))
+		w.beat(at.Add(time.Minute), false)
+	}
+	if b := w.bindings[far("10.9.0.7")]; b.Device != id(byte(n)) {
+		t.Errorf("the address is bound to %s", b.Device)
 	}
 }
 
