@@ -297,6 +297,9 @@ func TestIdentityIsOfTheClaims(t *testing.T) {
 		}
 		list = append(list, c)
 	}
+	for i := range maxSharers + 2 { // so many that it tells nobody, however few there were at first
+		list = append(list, &proto.Claim{Endpoint: proto.ID{byte(100 + i)}, Site: "s", FirstSeen: 1, Version: 1, Keys: []proto.ClaimKey{key(proto.ClaimSerial, "SN777", 0), key(proto.ClaimModel, "m", 0)}})
+	}
 	want := ""
 	random := rand.New(rand.NewPCG(1, 2))
 	for round := range 200 {
