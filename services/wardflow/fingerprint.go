@@ -17,6 +17,8 @@ type fingerprintCmd struct {
 	Serve    fingerprintServeCmd    `cmd:"" default:"withargs" help:"Run the service: what every device is."`
 	Evaluate fingerprintEvaluateCmd `cmd:"" help:"Measure the classification by behaviour on labelled captures."`
 	Train    fingerprintTrainCmd    `cmd:"" help:"Make the model of the classification by behaviour from labelled captures."`
+
+	Calibration fingerprintCalibrationCmd `cmd:"" help:"Measure whether confidences hold, on captures whose hosts are known."`
 }
 
 // Help is shown by --help.
@@ -35,6 +37,7 @@ Examples:
     wardflow fingerprint evaluate --train captures/ --folds 5 --repeat 5
     wardflow fingerprint evaluate --train captures/ --test others/ --out report.json
     wardflow fingerprint train --train captures/ --out model.bin --date 2026-11-30 --source 'IoT Sentinel'
+    wardflow fingerprint calibration --labels benchmarks/labels/public.yaml --captures captures/
 
 Each of them explains itself: wardflow fingerprint evaluate --help.`
 }
