@@ -160,7 +160,7 @@ func (s *signatures) device(id proto.ID, all []*proto.Summary) *proto.Device {
 		if maker := ieee().registrant(e.MAC); maker != "" {
 			n := uint64(1)
 			evidence = append(evidence,
-				proto.Evidence{Attribute: "manufacturer", Value: maker, Protocol: "oui", First: e.FirstSeen, Last: e.LastSeen, Count: n, Weight: weightOUI},
+				proto.Evidence{Attribute: "manufacturer", Value: maker, Protocol: "oui", First: e.FirstSeen, Last: e.LastSeen, Count: n, Weight: s.weightOUI(maker)},
 				proto.Evidence{Attribute: "oui_vendor", Value: maker, Protocol: "oui", First: e.FirstSeen, Last: e.LastSeen, Count: n, Weight: 1})
 		}
 	}
@@ -180,9 +180,6 @@ func joinedBy(e *proto.Summary) proto.Joined {
 	}
 	return j
 }
-
-// weightOUI: whoever made the interface often, but not always, made the device.
-const weightOUI = 0.5
 
 func (s *signatures) describe(dev *proto.Device, evidence []proto.Evidence) {
 	f, against := s.judge(evidence)

@@ -83,3 +83,20 @@ func trimLegal(name string) string {
 		name = short
 	}
 }
+
+// The weights of a MAC's registrant as the device's maker: often it is, but not always;
+// who makes interfaces and modules for others' devices, or builds them in others' names,
+// seldom. The latter alone is not told, being under MinConfidence.
+const (
+	weightOUI       = 0.5
+	weightInterface = 0.15
+)
+
+func (s *signatures) weightOUI(registrant string) float64 {
+	for i := range s.interfaces {
+		if s.interfaces[i].is.MatchString(registrant) {
+			return weightInterface
+		}
+	}
+	return weightOUI
+}

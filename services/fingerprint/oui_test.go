@@ -2,11 +2,13 @@ package fingerprint
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -112,6 +114,73 @@ func TestTrimLegal(t *testing.T) {
 	} {
 		if got := trimLegal(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+// alternatives are those of an expression, at its top or in its only group.
+func alternatives(expression string) []string {
+	prefix, inner := "", expression
+	if in, ok := strings.CutPrefix(expression, "^("); ok && strings.HasSuffix(in, ")") && !strings.Contains(strings.ReplaceAll(in, "(", ""), "(") {
+		prefix, inner = "^", strings.TrimSuffix(in, ")")
+	}
+	var list []string
+	depth, from := 0, 0
+	for i, r := range inner {
+		switch {
+		case r == '(':
+			depth++
+		case r == ')':
+			depth--
+		case r == '|' && depth == 0:
+			list = append(list, prefix+inner[from:i])
+			from = i + 1
+		}
+	}
+	return append(list, prefix+inner[from:])
+}
+
+// TestOUIRulesNameRegistrants: what rules and lists say of the MAC's registrant is about
+// somebody whom the registry has; else a MAC could never show it.
+func TestOUIRulesNameRegistrants(t *testing.T) {
+	s := embedded()
+	var registrants strings.Builder
+	for _, line := range ieee().lines {
+		_, name, _ := strings.Cut(line, "\t")
+		registrants.WriteString(name + "\n")
+	}
+	all := registrants.String()
+	found := func(expression string) bool {
+		re, err := regexp.Compile("(?im)" + expression)
+		return err == nil && re.MatchString(all)
+	}
+	checked := 0
+	for _, p := range s.packs {
+		for i := range p.Rules {
+			r := &p.Rules[i]
+			if p.Name != "oui" || !r.enabled() {
+				continue
+			}
+			for _, a := range alternatives(cmp.Or(r.Match.Regex, "^"+regexp.QuoteMeta(r.Match.Prefix+r.Match.Equals))) {
+				if checked++; !found(a) {
+					t.Errorf("%s: no registrant is %q", r.ID, a)
+				}
+			}
+		}
+	}
+	for _, m := range s.interfaces {
+		for _, a := range alternatives(strings.TrimPrefix(m.is.String(), "(?i)")) {
+			if checked++; !found(a) {
+				t.Errorf("interfaces.yaml: %s: no registrant is %q", m.name, a)
+			}
+		}
+	}
+	if checked < 200 {
+		t.Errorf("%d names checked", checked)
+	}
+	for name, want := range map[string]float64{"Intel Corporate": weightInterface, "Intelligent Platforms": weightOUI, "Hon Hai Precision Ind": weightInterface, "Draeger Medical": weightOUI, "Digital Lightwave": weightOUI} {
+		if got := s.weightOUI(name); got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}
 }

@@ -61,6 +61,8 @@ type PackMatch struct {
 type PackExample struct {
 	Evidence string            `yaml:"evidence"`
 	Expect   map[string]string `yaml:"expect"`
+
+	Constructed bool `yaml:"constructed"` // made after the expression, not seen on a wire or in a document
 }
 
 // names is a word or a list of words.
@@ -93,7 +95,7 @@ func (r *PackRule) UnmarshalYAML(v *yaml.Node) error {
 			}
 		case "examples":
 			for _, x := range value.Content {
-				if err := knownKeys(x, "evidence", "expect"); err != nil {
+				if err := knownKeys(x, "evidence", "expect", "constructed"); err != nil {
 					return err
 				}
 			}

@@ -19,7 +19,7 @@ var signatureFiles embed.FS
 
 // packFiles are the packs of the program; a new kind of evidence is a new file and
 // its name here. Their order is that of what they say.
-var packFiles = []string{"products", "dhcp", "dicom", "hl7", "roles", "hostnames", "oui", "discovery", "lldp", "software", "windows", "clinical", "control", "behaviour", "management", "recog"}
+var packFiles = []string{"products", "dhcp", "dicom", "hl7", "roles", "hostnames", "oui", "discovery", "lldp", "software", "windows", "clinical", "control", "behaviour", "management", "enterprises", "recog"}
 
 // A rule turns evidence into votes: where the evidence of an attribute matches,
 // it says values of facts, each with a weight that the evidence's own multiplies.
@@ -40,6 +40,7 @@ type signatures struct {
 	category    map[string]string // of a type
 	criticality map[string]string // of a type
 	makers      []maker
+	interfaces  []maker // registrants of MACs who make interfaces for others' devices
 	packs       []*Pack
 
 	mu         sync.RWMutex
@@ -62,7 +63,7 @@ var embedded = sync.OnceValue(func() *signatures {
 // loadSignatures reads the embedded files and reports all that is wrong in them.
 func loadSignatures() (*signatures, error) {
 	s := emptySignatures()
-	errs := []error{s.loadTypes(), s.loadMakers()}
+	errs := []error{s.loadTypes(), s.loadMakers("makers", &s.makers), s.loadMakers("interfaces", &s.interfaces)}
 	for _, name := range packFiles {
 		errs = append(errs, s.loadPack(name))
 	}
@@ -77,7 +78,7 @@ func emptySignatures() *signatures {
 // a pack of the program takes its place.
 func (s *signatures) with(more []*Pack) (*signatures, error) {
 	out := emptySignatures()
-	out.category, out.criticality, out.makers = s.category, s.criticality, s.makers
+	out.category, out.criticality, out.makers, out.interfaces = s.category, s.criticality, s.makers, s.interfaces
 	var errs []error
 	for _, p := range s.packs {
 		if !slices.ContainsFunc(more, func(m *Pack) bool { return m.Name == p.Name }) {
@@ -134,17 +135,17 @@ func (s *signatures) loadTypes() error {
 	return nil
 }
 
-func (s *signatures) loadMakers() error {
+func (s *signatures) loadMakers(name string, into *[]maker) error {
 	var file []struct{ Name, Is string }
-	if err := decodeFile("makers", &file); err != nil {
+	if err := decodeFile(name, &file); err != nil {
 		return err
 	}
 	for _, m := range file {
 		re, err := regexp.Compile("(?i)" + m.Is)
 		if err != nil {
-			return fmt.Errorf("read signatures/makers.yaml: %s: %w", m.Name, err)
+			return fmt.Errorf("read signatures/%s.yaml: %s: %w", name, m.Name, err)
 		}
-		s.makers = append(s.makers, maker{name: m.Name, is: re})
+		*into = append(*into, maker{name: m.Name, is: re})
 	}
 	return nil
 }
