@@ -26,8 +26,8 @@ type Verdict struct {
 	Confidence float64  `json:"confidence"`
 	Sources    []string `json:"sources"`
 	OK         bool     `json:"ok"`
-	Lost       bool     `json:"-"` // the host was not found
-	half       string
+	Lost       bool     `json:"host_not_found"`
+	Half       string   `json:"half"`
 }
 
 // The halves into which captures fall by their names: weights may be changed by what
@@ -101,7 +101,7 @@ func (h *Host) judge(capture, half string, devices []*proto.Device) (list []Verd
 		if len(right) == 0 {
 			continue
 		}
-		v := Verdict{Capture: capture, Host: h.Name(), Attribute: attribute, Right: right, Known: h.Known, Lost: d == nil, half: half}
+		v := Verdict{Capture: capture, Host: h.Name(), Attribute: attribute, Right: right, Known: h.Known, Lost: d == nil, Half: half}
 		switch {
 		case d == nil:
 		case attribute == hostname:

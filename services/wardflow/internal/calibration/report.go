@@ -146,7 +146,7 @@ func (r *Report) count(all []Verdict) {
 			continue
 		}
 		r.All.add(v)
-		put(r.Halves, v.half, v)
+		put(r.Halves, v.Half, v)
 		put(r.Attribute, v.Attribute, v)
 		put(r.Known, v.Known, v)
 		for _, s := range v.Sources {
