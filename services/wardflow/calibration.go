@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/wardflow/wardflow/pkg/stream"
 	"github.com/wardflow/wardflow/proto"
 	"github.com/wardflow/wardflow/services/fingerprint"
 	"github.com/wardflow/wardflow/services/wardflow/internal/calibration"
@@ -85,7 +84,7 @@ func replayed(packs []*fingerprint.Pack) calibration.Replay {
 		res, err := replay.Run(ctx, replay.Options{
 			Site:  "labelled",
 			Files: []replay.File{{Path: file}},
-			Folds: []stream.Fold{fingerprint.NewEndpoint(fingerprint.Config{}), fingerprint.NewDevice(fingerprint.Config{Packs: packs})},
+			Folds: fingerprint.Folds(fingerprint.Config{Packs: packs}),
 		})
 		if err != nil {
 			return nil, err
