@@ -17,6 +17,23 @@ func TestEmbeddedPacks(t *testing.T) {
 	if len(packs) != len(packFiles) {
 		t.Errorf("%d packs, want %d", len(packs), len(packFiles))
 	}
+	constructed := 0
+	for _, p := range packs {
+		for i := range p.Rules {
+			r := &p.Rules[i]
+			if !r.enabled() && !strings.Contains(r.Note, "To be enabled") {
+				t.Errorf("%s/%s is not enabled, and its note does not say what would make it so", p.Name, r.ID)
+			}
+			for _, x := range r.Examples {
+				if x.Constructed {
+					constructed++
+				}
+			}
+		}
+	}
+	if constructed > 80 { // what is made after an expression tests only itself
+		t.Errorf("%d examples are constructed", constructed)
+	}
 }
 
 const goodPack = `pack: ward
@@ -56,6 +73,7 @@ func TestLint(t *testing.T) {
 		"a capture":           {`^acme pump (\w+)`, `ward\.pcap`, "names a capture file"},
 		"unknown key":         {"    source:", "    sauce: x\n    source:", "field sauce is not known"},
 		"unknown match key":   {"{attribute:", "{attr: x, attribute:", "field attr is not known"},
+		"constructed":         {"{evidence: ACME Pump X2,", "{constructed: true, evidence: ACME Pump X2,", ""},
 		"unknown head":        {"version:", "colour: red\nversion:", "colour"},
 		"not YAML":            {"pack: ward", "pack: [", "yaml"},
 		"two documents":       {"rules:", "rules: []\n---\nrules:", "more than one document"},
