@@ -92,11 +92,18 @@ const (
 	weightInterface = 0.15
 )
 
+// weightOUI remembers what it found, as means does: there are as many answers as registrants.
 func (s *signatures) weightOUI(registrant string) float64 {
+	if known, ok := s.registrants.Load(registrant); ok {
+		return known.(float64)
+	}
+	weight := weightOUI
 	for i := range s.interfaces {
 		if s.interfaces[i].is.MatchString(registrant) {
-			return weightInterface
+			weight = weightInterface
+			break
 		}
 	}
-	return weightOUI
+	s.registrants.Store(registrant, weight)
+	return weight
 }

@@ -45,6 +45,8 @@ type signatures struct {
 
 	mu         sync.RWMutex
 	remembered map[[2]string][]meaning // see means
+
+	registrants sync.Map // of MACs -> weight, see weightOUI
 }
 
 type maker struct {
