@@ -95,7 +95,8 @@ const (
 // weightOUI remembers what it found, as means does: there are as many answers as registrants.
 func (s *signatures) weightOUI(registrant string) float64 {
 	if known, ok := s.registrants.Load(registrant); ok {
-		return known.(float64)
+		weight, _ := known.(float64)
+		return weight
 	}
 	weight := weightOUI
 	for i := range s.interfaces {
