@@ -58,6 +58,7 @@ const (
 	ClaimUID                           // an identifier that is meant to be of one device: UUID, UDI with serial, EUI-64
 	ClaimDUID                          // DHCP unique identifier (RFC 8415, 11), of a host and all its interfaces
 	ClaimEngine                        // SNMP engine id (RFC 3411), of an agent and all its interfaces
+	ClaimManaged                       // it is managed at this IP address (LLDP, CDP): a switch says so on each of its ports
 	ClaimHostname                      // name
 	ClaimMaker                         // what it says of its maker
 	ClaimModel                         // and model

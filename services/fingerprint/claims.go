@@ -225,6 +225,9 @@ func (p *profile) names(put func(proto.ClaimKind, string, proto.Time)) {
 		}
 		found[kind] = append(found[kind], value)
 	}
+	for _, port := range found[proto.ClaimMAC] { // of a switch, as it says itself
+		put(proto.ClaimMAC, port, 0)
+	}
 	for kind := proto.ClaimSerial; kind <= proto.ClaimModel; kind++ {
 		most := maxClaimed
 		if kind == proto.ClaimSerial {
@@ -271,6 +274,10 @@ func claimOf(v *proto.Evidence) (proto.ClaimKind, string) {
 		return proto.ClaimDUID, v.Value
 	case "snmp_engine":
 		return proto.ClaimEngine, v.Value
+	case "port_mac":
+		return proto.ClaimMAC, v.Value
+	case "management_ip":
+		return proto.ClaimManaged, v.Value
 	case "hostname":
 		name, _, _ := strings.Cut(strings.ToLower(v.Value), ".")
 		return proto.ClaimHostname, name

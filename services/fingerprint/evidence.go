@@ -9,7 +9,7 @@ import (
 var listed = []string{
 	"ae_title", "behaviour", "dicom_service", "hl7_role", "mdns_service", "upnp_device", "lldp_capability", "ssh_software", "clinical_role", "wsd_type",
 	"bacnet_role", "profinet_role", "cdp_capability", "netbios_role", "directory_level", "opcua_application", "module", "server_software",
-	attrServer, attrClient, "oui_vendor",
+	attrServer, attrClient, "oui_vendor", "management_ip", "port_mac",
 }
 
 // EvidenceAttributes lists, sorted, the attributes of evidence that rules can match.

@@ -194,6 +194,7 @@ func note(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 		noteSSDP(o, put)
 	case "lldp":
 		noteLLDP(o, put)
+		noteManagement(o, put)
 	case "ssh":
 		noteSSH(o, put)
 	case "poct1a", "astm", "sdc", "intellivue", "carescape", "medibus":

@@ -184,6 +184,7 @@ func noteMore(o *proto.Observation, put func(string, string, float64)) {
 	a := &o.Attributes
 	switch o.Protocol {
 	case "cdp", "fdp":
+		noteManagement(o, put)
 		for _, s := range a.List("capabilities") {
 			put("cdp_capability", s, 0.9)
 		}
@@ -214,5 +215,14 @@ func noteMore(o *proto.Observation, put func(string, string, float64)) {
 	}
 	if banner := a.Get("software"); banner != "" && slices.Contains([]string{"ftp", "telnet", "smtp", "pop3", "imap"}, o.Protocol) {
 		put("server_software", strings.TrimSpace(banner+" "+a.Get("software_version")), 0.7)
+	}
+}
+
+// noteManagement reads where a network device is managed, the same on each of its ports,
+// and which MAC the port has that it speaks from.
+func noteManagement(o *proto.Observation, put func(string, string, float64)) {
+	put("port_mac", o.Attributes.Get("frame_mac"), 0.9)
+	for _, ip := range o.Attributes.List("management_ips") {
+		put("management_ip", ip, 0.8)
 	}
 }

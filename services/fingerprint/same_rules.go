@@ -25,6 +25,7 @@ const (
 	scoreUDI         = 0.95
 	scoreDUID        = 0.8
 	scoreEngine      = 0.8
+	scoreManaged     = 0.8
 	scoreHostname    = 0.5
 	scoreRenamed     = 0.9 // a made-up MAC with a name of its own, never at once
 
@@ -130,6 +131,9 @@ func (st *claimState) sayTheSame(o *claimState, add func(float64, string, ...any
 	}
 	if duid := st.shared(o, proto.ClaimDUID); duid != "" {
 		add(scoreDUID, "same DHCP identifier %s", duid)
+	}
+	if ip := st.shared(o, proto.ClaimManaged); ip != "" && st.Site == o.Site {
+		add(scoreManaged, "both are managed at %s", ip)
 	}
 	if engine := st.shared(o, proto.ClaimEngine); engine != "" {
 		add(scoreEngine, "same SNMP engine %s", engine)

@@ -127,6 +127,8 @@ func keyOf(c *proto.Claim, k *proto.ClaimKey) indexKey {
 		return hash(2, "duid", k.Value)
 	case proto.ClaimEngine:
 		return hash(2, "engine", k.Value)
+	case proto.ClaimManaged:
+		return hash(2, "managed", c.Site, k.Value)
 	case proto.ClaimHostname:
 		if c.Class == proto.ClassLocal && distinctive(k.Value) {
 			return hash(2, "host", c.Site, k.Value)

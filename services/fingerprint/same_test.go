@@ -127,6 +127,15 @@ func TestIdentity(t *testing.T) {
 			seen("snmp", "response", 2, at(0.01), "role", "server", "engine_id", "800000090300aabbccddeeff", "system_name", "rt1"),
 			seen("snmp", "response", 3, at(0.02), "role", "server", "engine_id", "800000090300aabbccddeeff", "system_name", "rt1"),
 		}, "A+B+C"},
+		{"two ports of one switch", []*proto.Observation{
+			listing(seen("lldp", "neighbor", 1, at(0), "system_name", "sw1"), "management_ips", "10.0.0.250"), listing(seen("cdp", "neighbor", 2, at(0.01), "device_id", "sw1.hosp"), "management_ips", "10.0.0.250", "fd00::1"),
+		}, "A+B"},
+		{"a switch and the port that it speaks from", []*proto.Observation{
+			seen("cdp", "announcement", 1, at(0), "device_id", "S1", "frame_mac", mac(2).String()), seen("lldp", "announcement", 2, at(0.01), "system_name", "S1.hosp"),
+		}, "A+B"},
+		{"two switches of one name", []*proto.Observation{
+			listing(seen("lldp", "neighbor", 1, at(0), "system_name", "Switch"), "management_ips", "10.0.0.250"), listing(seen("cdp", "neighbor", 2, at(0.01), "device_id", "Switch"), "management_ips", "10.0.0.251"),
+		}, "A B"},
 		{"an archive hands on what the scanner made", []*proto.Observation{
 			seen("dicom", "image", 1, at(0), "serial", "SN-20441", "model", "X2"), seen("dicom", "associate_rq", 1, at(0), "role", "scu", "abstract_syntaxes", "1.2.840.10008.5.1.4.31"),
 			seen("dicom", "image", 2, at(0), "serial", "SN-20441", "model", "X2"),
@@ -165,6 +174,11 @@ func TestIdentity(t *testing.T) {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}
+}
+
+func listing(o *proto.Observation, name string, values ...string) *proto.Observation {
+	o.Attributes.SetList(name, values)
+	return o
 }
 
 func behind(o *proto.Observation, gateway proto.ID) *proto.Observation {
