@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/wardflow/wardflow/pkg/bus"
+	"github.com/wardflow/wardflow/pkg/geo"
 	"github.com/wardflow/wardflow/pkg/store"
 	"github.com/wardflow/wardflow/proto"
 )
@@ -26,7 +27,7 @@ type (
 // route is where a topic's events go.
 type route struct {
 	tables []string
-	new    func() (rows, error)
+	new    func(cfg *Config) (rows, error)
 }
 
 var routes = map[string]route{
@@ -61,7 +62,7 @@ type traffic struct {
 	clock        proto.Time // least of the live sensors' clocks in it; 0: none spoke
 }
 
-func newTraffic() (rows, error) {
+func newTraffic(*Config) (rows, error) {
 	return &traffic{flows: store.NewFlowBlock(), observations: store.NewObservationBlock()}, nil
 }
 
@@ -98,10 +99,24 @@ func (t *traffic) add(r *bus.Record, at store.Coordinates, keep keepFunc, dead d
 type rollups struct {
 	pairs    *store.PairBlock
 	activity *store.ActivityBlock
+	places   func() *geo.Table
 }
 
-func newRollups() (rows, error) {
-	return &rollups{pairs: store.NewPairBlock(), activity: store.NewActivityBlock()}, nil
+func newRollups(cfg *Config) (rows, error) {
+	return &rollups{pairs: store.NewPairBlock(), activity: store.NewActivityBlock(), places: cfg.places()}, nil
+}
+
+// place is where the end on the Internet is: the server, or the client where that is the
+// one outside. It is looked up when the row is made and stored with it, so that history
+// says where an address was then.
+func (t *rollups) place(p *proto.Pair) (at geo.Place) {
+	if p.PeerID.IsZero() {
+		at = t.places().Lookup(p.PeerIP)
+	}
+	if at == (geo.Place{}) && p.Endpoint.IsZero() {
+		at = t.places().Lookup(p.ClientIP)
+	}
+	return at
 }
 
 func (t *rollups) blocks() []*store.Block {
@@ -130,7 +145,7 @@ func (t *rollups) add(r *bus.Record, at store.Coordinates, keep keepFunc, dead d
 		}
 		switch row := &batch.Rows[i]; {
 		case row.Pair != nil:
-			t.pairs.Add(row.Pair, &at)
+			t.pairs.Add(row.Pair, t.place(row.Pair), &at)
 		case row.Activity != nil:
 			t.activity.Add(row.Activity, &at)
 		}
@@ -143,7 +158,7 @@ type singles struct {
 }
 
 func single(table, kind string) route {
-	return route{[]string{table}, func() (rows, error) {
+	return route{[]string{table}, func(*Config) (rows, error) {
 		b, err := store.NewRecordBlock(table)
 		if err != nil {
 			return nil, fmt.Errorf("prepare rows: %w", err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/wardflow/wardflow/pkg/embedded/embeddedtest"
+	"github.com/wardflow/wardflow/pkg/geo"
 	"github.com/wardflow/wardflow/pkg/store"
 	"github.com/wardflow/wardflow/proto"
 )
@@ -109,7 +110,7 @@ func fill(t *testing.T, s *store.Store) {
 	p.Add(&proto.Pair{
 		Site: "north", Hour: noonOfTests, Endpoint: pumpID, PeerID: pacsID, ClientIP: netip.MustParseAddr("10.0.0.1"), PeerIP: netip.MustParseAddr("10.0.0.2"),
 		Transport: proto.TCP, Port: 104, Protocol: "dicom", Flows: 3, SrcBytes: 1000, First: noonOfTests, Last: noonOfTests.Add(time.Minute),
-	}, &at)
+	}, geo.Place{}, &at)
 	insert(&p.Block)
 	o := store.NewObservationBlock()
 	login := proto.Observation{Time: noonOfTests, Site: "north", Protocol: "smb", Kind: "login", Endpoint: pumpID}
