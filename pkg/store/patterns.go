@@ -31,6 +31,7 @@ var pairsDailyTable = Table{
 		wordCol("transport", "tcp, udp, ..."),
 		portCol("port", "the server's port"),
 		wordCol("protocol", "application protocol"),
+		wordCol("direction", "inside, multicast, to_internet, from_internet, to_elsewhere or from_elsewhere"),
 		wordCol("country", "country of the end on the Internet, as of the day's last hour; empty: none, or unknown"),
 		col("asn", "UInt32", "T64, ZSTD(1)", "autonomous system of that end, 0 for unknown"),
 		wordCol("as_name", "name of the autonomous system"),
@@ -57,9 +58,14 @@ var pairsAddedTable = Table{
 	},
 }
 
+// directionOf says where a conversation goes: between two ends of the site, or whose end is not.
+var directionOf = `multiIf((endpoint != ` + zeroID + `) AND (peer_id != ` + zeroID + `), 'inside',
+        (peer_ip >= toIPv6('ff00::')) OR ` + mapped("peer_ip", "::ffff:224.0.0.0", "::ffff:255.255.255.255") + `, 'multicast', peer_id = ` + zeroID + `, if(` + private("peer_ip") + `, 'to_elsewhere', 'to_internet'),
+        if(` + private("client_ip") + `, 'from_elsewhere', 'from_internet'))`
+
 // dailySelect adds up the hours of $day of the endpoints of which $changed is true.
-const dailySelect = `SELECT site, toDate(hour) AS day, endpoint, peer_id, client_ip, peer_ip, vlan, transport, port, protocol,
-    argMax(p.country, p.hour), argMax(p.asn, p.hour), argMax(p.as_name, p.hour),
+var dailySelect = `SELECT site, toDate(hour) AS day, endpoint, peer_id, client_ip, peer_ip, vlan, transport, port, protocol,
+    ` + directionOf + ` AS direction, argMax(p.country, p.hour), argMax(p.asn, p.hour), argMax(p.as_name, p.hour),
     sum(p.flows), sum(p.src_packets), sum(p.src_bytes), sum(p.dst_packets), sum(p.dst_bytes), toUInt8(uniqExact(p.hour)), min(p.first), max(p.last), max(p.kafka_time), max(p.row_version)
 FROM $pairs AS p FINAL
 WHERE ($day) AND ((site, endpoint) IN (SELECT site, endpoint FROM $pairs WHERE ($day) AND ($changed)))
@@ -205,9 +211,15 @@ func (a *adder) note() error {
 }
 
 // endpointsNow names the device that each endpoint belongs to as things stand.
-const endpointsNow = `(SELECT b.endpoint AS endpoint, if(k.id = b.device, k.d.1, b.device) AS device_id, k.d.2 AS category, k.d.3 AS type, k.d.6 AS location
+const endpointsNow = `(SELECT b.endpoint AS endpoint, if(k.id = b.device, k.d.1, b.device) AS device_id, k.d.2 AS category, k.d.3 AS type, k.d.4 AS location
     FROM (SELECT endpoint, argMax(device_id, (valid_from, topic_generation, kafka_offset, kafka_index)) AS device FROM $db.bindings GROUP BY endpoint) AS b
-    $global LEFT ANY JOIN ` + known + ` AS k ON k.id = b.device)`
+    $global LEFT ANY JOIN ` + knownShort + ` AS k ON k.id = b.device)`
+
+// knownShort is known without what patterns have no use for: whoever asks for a whole
+// site makes it twice.
+const knownShort = `(SELECT id, argMax((device_id, category, type, location), is_alias) AS d
+    FROM (SELECT arrayJoin(arrayPushBack(aliases, device_id)) AS id, device_id, category, type, location, id != device_id AS is_alias FROM $db.devices FINAL WHERE NOT deleted)
+    GROUP BY id)`
 
 func mapped(ip, from, to string) string {
 	return "((" + ip + " >= toIPv6('" + from + "')) AND (" + ip + " <= toIPv6('" + to + "')))"
@@ -235,9 +247,7 @@ var patternsSelect = `SELECT
     ` + ipText("p.client_ip") + ` AS client_ip, ` + subnet("p.client_ip") + ` AS client_subnet,
     ` + hexID("s.device_id") + ` AS server_device, s.category AS server_category, s.type AS server_type, s.location AS server_location,
     ` + ipText("p.peer_ip") + ` AS server_ip, ` + subnet("p.peer_ip") + ` AS server_subnet,
-    multiIf((p.endpoint != ` + zeroID + `) AND (p.peer_id != ` + zeroID + `), 'inside',
-        (p.peer_ip >= toIPv6('ff00::')) OR ` + mapped("p.peer_ip", "::ffff:224.0.0.0", "::ffff:255.255.255.255") + `, 'multicast', p.peer_id = ` + zeroID + `, if(` + private("p.peer_ip") + `, 'to_elsewhere', 'to_internet'),
-        if(` + private("p.client_ip") + `, 'from_elsewhere', 'from_internet')) AS direction,
+    p.direction AS direction,
     p.transport AS transport, p.port AS port, p.protocol AS protocol, p.flows AS flows, p.src_packets AS src_packets, p.src_bytes AS src_bytes,
     p.dst_packets AS dst_packets, p.dst_bytes AS dst_bytes, p.hours AS hours, p.first AS first, p.last AS last, ` + hexID("p.endpoint") + ` AS client_endpoint, ` + hexID("p.peer_id") + ` AS server_endpoint,
     p.endpoint AS client_uuid, p.peer_id AS server_uuid, ` + vlanNull("p.vlan") + ` AS vlan, p.country AS country, nullIf(p.asn, 0) AS asn, p.as_name AS as_name
