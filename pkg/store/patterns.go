@@ -32,7 +32,7 @@ var pairsDailyTable = Table{
 		portCol("port", "the server's port"),
 		wordCol("protocol", "application protocol"),
 		wordCol("direction", "inside, multicast, to_internet, from_internet, to_elsewhere or from_elsewhere"),
-		wordCol("country", "country of the end on the Internet, as of the day's last hour; empty: none, or unknown"),
+		wordCol("country", "country of the end on the Internet, as last known that day; empty: none, or unknown"),
 		col("asn", "UInt32", "T64, ZSTD(1)", "autonomous system of that end, 0 for unknown"),
 		wordCol("as_name", "name of the autonomous system"),
 		countCol("flows", "flows begun"),
@@ -63,13 +63,15 @@ var directionOf = `multiIf((endpoint != ` + zeroID + `) AND (peer_id != ` + zero
         (peer_ip >= toIPv6('ff00::')) OR ` + mapped("peer_ip", "::ffff:224.0.0.0", "::ffff:255.255.255.255") + `, 'multicast', peer_id = ` + zeroID + `, if(` + private("peer_ip") + `, 'to_elsewhere', 'to_internet'),
         if(` + private("client_ip") + `, 'from_elsewhere', 'from_internet'))`
 
-// dailySelect adds up the hours of $day of the endpoints of which $changed is true.
+// dailySelect adds up the hours of $day where $changed is true of one of them. The
+// endpoints that have such an hour are looked for first, and read by the table's order.
 var dailySelect = `SELECT site, toDate(hour) AS day, endpoint, peer_id, client_ip, peer_ip, vlan, transport, port, protocol,
-    ` + directionOf + ` AS direction, argMax(p.country, p.hour), argMax(p.asn, p.hour), argMax(p.as_name, p.hour),
-    sum(p.flows), sum(p.src_packets), sum(p.src_bytes), sum(p.dst_packets), sum(p.dst_bytes), toUInt8(uniqExact(p.hour)), min(p.first), max(p.last), max(p.kafka_time), max(p.row_version)
+    ` + directionOf + ` AS direction, argMaxIf(p.country, p.hour, p.country != ''), argMaxIf(p.asn, p.hour, p.asn != 0), argMaxIf(p.as_name, p.hour, p.as_name != ''),
+    sum(p.flows), sum(p.src_packets), sum(p.src_bytes), sum(p.dst_packets), sum(p.dst_bytes), toUInt8(count()), min(p.first), max(p.last), max(p.kafka_time), max(p.row_version)
 FROM $pairs AS p FINAL
 WHERE ($day) AND ((site, endpoint) IN (SELECT site, endpoint FROM $pairs WHERE ($day) AND ($changed)))
-GROUP BY site, day, endpoint, peer_id, client_ip, peer_ip, vlan, transport, port, protocol`
+GROUP BY site, day, endpoint, peer_id, client_ip, peer_ip, vlan, transport, port, protocol
+HAVING countIf($changed) > 0`
 
 // AddUpPairs brings pairs_daily up to what pairs_hourly has. stored tells for each
 // partition before which offset all rows are in pairs_hourly for good. It gives how many

@@ -17,6 +17,7 @@ const (
 	Usage           = "usage"
 	Findings        = "findings"
 	Deadletters     = "deadletters"
+	Edits           = "edits"
 	Sensors         = "sensors"
 	SensorEvents    = "sensor_events"
 	producersTable  = "producers"
@@ -350,6 +351,7 @@ var tables = []Table{
 			col("size", "UInt64", "ZSTD(1)", "bytes"),
 		),
 	},
+	editsTable,
 	sensorsTable,
 	sensorEventsTable,
 	{

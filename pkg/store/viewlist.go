@@ -27,7 +27,7 @@ site: site
 endpoint: endpoint of the change` + deviceDoc
 
 // views is every view, in the order in which they are made.
-var views = slices.Concat(mainViews, utilisationViews, patternViews)
+var views = slices.Concat(mainViews, utilisationViews, patternViews, editViews)
 
 var mainViews = []View{
 	{

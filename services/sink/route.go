@@ -40,6 +40,7 @@ var routes = map[string]route{
 	proto.TopicRisk:       single(store.RiskHistory, proto.KindRisk),
 	proto.TopicUsage:      single(store.Usage, proto.KindUsage),
 	proto.TopicDeadletter: single(store.Deadletters, proto.KindDead),
+	proto.TopicEdits:      ofPeople(store.Edits, proto.KindEdit),
 
 	proto.TopicSensors:      single(store.Sensors, proto.KindSensor),
 	proto.TopicSensorEvents: single(store.SensorEvents, proto.KindSensorEvent),
@@ -49,7 +50,7 @@ var routes = map[string]route{
 func Topics() []string {
 	return []string{
 		proto.TopicTraffic, proto.TopicRollups, proto.TopicBindings, proto.TopicDevices,
-		proto.TopicDetections, proto.TopicAlerts, proto.TopicRisk, proto.TopicUsage, proto.TopicDeadletter,
+		proto.TopicDetections, proto.TopicAlerts, proto.TopicRisk, proto.TopicUsage, proto.TopicDeadletter, proto.TopicEdits,
 		proto.TopicSensors, proto.TopicSensorEvents,
 	}
 }
@@ -155,6 +156,9 @@ func (t *rollups) add(r *bus.Record, at store.Coordinates, keep keepFunc, dead d
 type singles struct {
 	kind  string
 	block *store.RecordBlock
+	// people: there are writers that number nothing. What they send again is another
+	// record with a row of its own; the table is one that an insert again does not change.
+	people bool
 }
 
 func single(table, kind string) route {
@@ -167,11 +171,29 @@ func single(table, kind string) route {
 	}}
 }
 
+// ofPeople is a topic of single events to which people write.
+func ofPeople(table, kind string) route {
+	r := single(table, kind)
+	made := r.new
+	r.new = func(cfg *Config) (rows, error) {
+		all, err := made(cfg)
+		if s, ok := all.(*singles); ok {
+			s.people = true
+		}
+		return all, err
+	}
+	return r
+}
+
 func (s *singles) blocks() []*store.Block { return []*store.Block{&s.block.Block} }
 
 func (s *singles) add(r *bus.Record, at store.Coordinates, keep keepFunc, dead deadFunc) {
 	var env proto.Envelope
-	if !envelope(r, &env, dead) || !keep(env.Producer, env.Seq) || env.Kind != s.kind {
+	if s.people && len(r.Envelope) > 0 && env.Parse(r.Envelope) == nil && env.Producer == "" {
+		if env.Kind != s.kind {
+			return
+		}
+	} else if !envelope(r, &env, dead) || !keep(env.Producer, env.Seq) || env.Kind != s.kind {
 		return
 	}
 	at.Producer, at.Seq = env.Producer, env.Seq
