@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Who talks to whom, by day. pairs_daily is the sum of pairs_hourly: AddUpPairs makes
@@ -195,8 +196,22 @@ func (a *adder) day(day int64) error {
 	sql := "INSERT INTO " + a.s.rowsOf(PairsDaily) + " (`" + strings.Join(names, "`, `") + "`) " +
 		strings.NewReplacer("$pairs", a.s.rowsOf(PairsHourly), "$day", within, "$changed", a.changed()).Replace(dailySelect) +
 		" SETTINGS insert_deduplicate = 0, optimize_on_insert = 0, use_skip_indexes_if_final = 1"
-	return a.s.shards[a.shard].Exec(a.ctx, sql)
+	return a.s.shards[a.shard].Exec(until{a.ctx, time.Now().Add(dayLimit)}, sql)
 }
+
+// dayLimit is for statements that hang. The client's own limit is a minute from the
+// statement's beginning, and a large day of a busy server may take longer.
+const dayLimit = 30 * time.Minute
+
+// until gives the client a deadline for its socket. It does not end by itself: of a
+// context that ends the client closes the connection, which may be somebody else's then.
+type until struct {
+	context.Context
+	at time.Time
+}
+
+// Deadline is that of the socket.
+func (u until) Deadline() (time.Time, bool) { return u.at, true }
 
 // note keeps up to where all has been added up.
 func (a *adder) note() error {

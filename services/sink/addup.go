@@ -3,7 +3,6 @@ package sink
 import (
 	"context"
 	"maps"
-	"time"
 
 	"github.com/wardflow/wardflow/proto"
 )
@@ -73,18 +72,13 @@ func (a *adding) add() bool {
 	if maps.Equal(now, a.last) {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(a.work, addUpLimit)
-	defer cancel()
-	if _, err := a.s.tables.AddUpPairs(ctx, a.s.cfg.Generation, now); err != nil {
+	if _, err := a.s.tables.AddUpPairs(a.work, a.s.cfg.Generation, now); err != nil {
 		if a.work.Err() == nil {
 			a.s.count.storeErrors.Add(1)
-			a.s.log.WarnContext(ctx, "adding up conversations by day failed, trying again", "error", err)
+			a.s.log.WarnContext(a.work, "adding up conversations by day failed, trying again", "error", err)
 		}
 		return false
 	}
 	a.last = now
 	return true
 }
-
-// addUpLimit is for statements that hang: a year of a large site takes minutes.
-const addUpLimit = 2 * time.Hour
