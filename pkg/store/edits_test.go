@@ -58,14 +58,16 @@ func TestEditHistory(t *testing.T) {
 	d.row(store.Deadletters, 2, &proto.Deadletter{Time: noon, Topic: proto.TopicEdits, Partition: 2, Offset: kept, Consumer: "device", Reason: "no device of this id is known; the edit is kept, and holds when the device is seen"})
 	d.edit(pump, 8, proto.Edit{Action: proto.EditRate, Rating: 5, By: "a.meyer"})
 	d.edit(pump, 9, proto.Edit{Action: proto.EditNote, Note: "lent to ward 5", MadeOn: laptop})
+	d.edit(laptop, 13, proto.Edit{Action: proto.EditMerge, Into: pump, By: "wardflow"})
 	d.edit(pump, 10, proto.Edit{Action: proto.EditSplit, MadeOn: laptop, By: "wardflow"})
-	d.edit(laptop, 11, proto.Edit{Action: proto.EditMerge, Into: pump, By: "wardflow"})
+	d.edit(laptop, 11, proto.Edit{Action: proto.EditMerge, Into: pump, By: "wardflow"}) // again, after it had left
+	d.edit(pump, 14, proto.Edit{Action: proto.EditJoin, Into: laptop})
 	d.edit(laptop, 1, set("D")) // of another device
 	refused := d.edit(pump, 12, proto.Edit{Action: proto.EditUndo, Undoes: proto.ID{1}})
 	d.row(store.Deadletters, 3, &proto.Deadletter{Time: noon, Topic: proto.TopicEdits, Partition: 2, Offset: refused, Consumer: "device", Reason: "undoes: gone"})
 	check := func() {
 		t.Helper()
-		want := "[[1 set A holds   ] [2 set B undone  a.meyer misread] [3 undo  holds   ] [4 confirm W3 holds   ] [1 set C repeated   ] [5 set red refused attribute: unknown  ] [6 rate  earlier   ] [7 rate  holds   ] [8 rate  holds   ] [9 note  left   ] [1 set D holds   ] [12 undo  refused undoes: gone  ]]"
+		want := "[[1 set A holds   ] [2 set B undone  a.meyer misread] [3 undo  holds   ] [4 confirm W3 holds   ] [1 set C repeated   ] [5 set red refused attribute: unknown  ] [6 rate  earlier   ] [7 rate  holds   ] [8 rate  holds   ] [9 note  left   ] [13 merge  left   ] [10 split  holds   ] [11 merge  holds   ] [14 join  holds   ] [1 set D holds   ] [12 undo  refused undoes: gone  ]]"
 		got := fmt.Sprint(rows(t, d.s, "SELECT reinterpretAsUInt8(unhex(substring(edit_id, 1, 2))), action, value, state, refused_because, undone_by, undone_note FROM v_edits ORDER BY kafka_time, time"))
 		if got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
