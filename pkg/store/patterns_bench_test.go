@@ -25,7 +25,7 @@ func fillPairs(b testing.TB, s *store.Store, from, to int) {
 		exec(b, s, "INSERT INTO pairs_hourly (kafka_time, topic_generation, kafka_offset, site, endpoint, hour, peer_id, client_ip, peer_ip, transport, port, protocol, vlan, country, flows, src_bytes, first, last, row_version) "+
 			"SELECT now(), 1, 1 + intDiv(number, 3000), 'north', "+id(client)+" AS e, toStartOfDay(now()) + toIntervalHour(intDiv(number, 400000) % 24) AS h, if("+peer+" = 7, toUUID('00000000-0000-0000-0000-000000000000'), "+id(peer+" * 7")+
 			"), toIPv6(IPv4NumToString(toUInt32(167772160 + "+client+"))), toIPv6(if("+peer+" = 7, '130.59.31.80', IPv4NumToString(toUInt32(167772160 + "+peer+" * 7)))), 'tcp', [104, 443, 2575, 53]["+peer+
-			" % 4 + 1], 'tls', 100 + number % 60, if("+peer+" = 7, 'CH', ''), 3, 1000, h, h, number + 1 FROM numbers("+strconv.Itoa(at)+", "+strconv.Itoa(min(chunk, to-at))+")")
+			" % 4 + 1], 'tls', 100 + intDiv("+client+", 1000), if("+peer+" = 7, 'CH', ''), 3, 1000, h, h, number + 1 FROM numbers("+strconv.Itoa(at)+", "+strconv.Itoa(min(chunk, to-at))+")")
 	}
 }
 
@@ -55,7 +55,7 @@ func BenchmarkPatterns(b *testing.B) {
 	exec(b, s, "INSERT INTO pairs_hourly SELECT * REPLACE (kafka_offset + 1000000 AS kafka_offset, row_version + 1000000000 AS row_version) FROM pairs_hourly WHERE hour = toStartOfDay(now()) LIMIT 3000")
 	addUp("3,000 rows", 3000*1_100_000)
 	for day := range 6 {
-		exec(b, s, fmt.Sprintf("INSERT INTO pairs_daily SELECT * REPLACE (day - %d AS day) FROM pairs_daily WHERE day = today()", day+1))
+		exec(b, s, fmt.Sprintf("INSERT INTO pairs_daily SELECT * REPLACE (day - %d AS day) FROM (SELECT * FROM pairs_daily FINAL WHERE day = today())", day+1))
 	}
 	for len(rows(b, s, "SELECT 1 FROM system.merges WHERE database = currentDatabase() LIMIT 1")) > 0 { // their time would be counted
 		time.Sleep(time.Second)
