@@ -58,7 +58,7 @@ func BenchmarkPatterns(b *testing.B) {
 		exec(b, s, fmt.Sprintf("INSERT INTO pairs_daily SELECT * REPLACE (day - %d AS day) FROM (SELECT * FROM pairs_daily FINAL WHERE day = today())", day+1))
 	}
 	for len(rows(b, s, "SELECT 1 FROM system.merges WHERE database = currentDatabase() LIMIT 1")) > 0 { // their time would be counted
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 	}
 	one := fmt.Sprint(rows(b, s, "SELECT toString(reinterpretAsUUID(sipHash128(4711)))")[0][0])
 	for _, c := range []struct{ name, sql string }{

@@ -42,7 +42,7 @@ func TestSignaturesOfTheRunningSystem(t *testing.T) {
 	until := func(what, sql, want string) {
 		t.Helper()
 		got := ""
-		for begun := time.Now(); time.Since(begun) < time.Minute; time.Sleep(100 * time.Millisecond) {
+		for begun := time.Now(); time.Since(begun) < time.Minute; <-time.After(100 * time.Millisecond) {
 			if got = fmt.Sprint(selected(t, w.store, sql)); got == want {
 				return
 			}
