@@ -58,7 +58,7 @@ func goldenMessages() map[string]msgpack.CustomEncoder {
 		"binding":  &Binding{Endpoint: ID{1}, Device: ID{2}, Site: "s", Category: "medical", Type: "ct", Criticality: "high", Location: "W3", Gateway: ID{3}, Version: 4},
 		"progress": &Progress{Fold: "endpoint", Partition: 3, Via: 2, Next: Position{100, 4}},
 		"rollups": &RollupBatch{Rows: []Rollup{
-			{Pair: &Pair{Site: "s", Hour: 3600, Endpoint: ID{1}, PeerID: ID{2}, ClientIP: netip.MustParseAddr("10.0.0.1"), PeerIP: netip.MustParseAddr("::1"), Transport: TCP, Port: 104, Protocol: "dicom", Flows: 1, SrcPackets: 2, SrcBytes: 3, DstPackets: 4, DstBytes: 5, First: 6, Last: 7}},
+			{Pair: &Pair{Site: "s", Hour: 3600, Endpoint: ID{1}, PeerID: ID{2}, ClientIP: netip.MustParseAddr("10.0.0.1"), PeerIP: netip.MustParseAddr("::1"), Transport: TCP, Port: 104, Protocol: "dicom", Flows: 1, SrcPackets: 2, SrcBytes: 3, DstPackets: 4, DstBytes: 5, First: 6, Last: 7, VLAN: 40}},
 			{Activity: &Activity{Site: "s", Hour: 3600, Endpoint: ID{1}, Flows: 1, PacketsOut: 2, BytesOut: 3, PacketsIn: 4, BytesIn: 5, First: 6, Last: 7}},
 		}},
 	}
@@ -126,6 +126,23 @@ func TestFlowOf31Fields(t *testing.T) {
 	want.SrcRetransmits, want.DstRetransmits, want.SrcResets, want.DstResets, want.SrcZeroWindows, want.DstZeroWindows = 0, 0, 0, 0, 0, 0
 	if len(got.Items) != len(sampleBatch().Items) || !reflect.DeepEqual(got.Items[0].Flow, want) {
 		t.Errorf("%d items, flow\n got %+v\nwant %+v", len(got.Items), got.Items[0].Flow, want)
+	}
+}
+
+// A conversation as it was before it had a VLAN is read as it was.
+func TestPairWithoutVLAN(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("testdata", "rollups-16.v1.msgpack"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got RollupBatch
+	if err := Unmarshal(b, &got); err != nil {
+		t.Fatal(err)
+	}
+	want, _ := goldenMessages()["rollups"].(*RollupBatch)
+	want.Rows[0].Pair.VLAN = 0
+	if !reflect.DeepEqual(&got, want) {
+		t.Errorf("got %+v", got.Rows[0].Pair)
 	}
 }
 

@@ -26,6 +26,7 @@ type Pair struct {
 	DstBytes   uint64
 	First      Time
 	Last       Time
+	VLAN       VLAN // outermost tag where it was seen, 0 for none
 }
 
 // Activity is one cumulative hourly row of what an endpoint did, as client and server.
@@ -81,7 +82,7 @@ const (
 )
 
 func (p *Pair) encode(w *writer) {
-	w.array(17)
+	w.array(18)
 	w.uint(rollupPair)
 	w.string(p.Site)
 	w.int(int64(p.Hour))
@@ -99,6 +100,7 @@ func (p *Pair) encode(w *writer) {
 	w.uint(p.DstBytes)
 	w.int(int64(p.First))
 	w.int(int64(p.Last))
+	w.uint(uint64(p.VLAN))
 }
 
 func (a *Activity) encode(w *writer) {
@@ -161,6 +163,7 @@ func (p *Pair) decode(r *reader) {
 	p.DstBytes = r.uint()
 	p.First = Time(r.int())
 	p.Last = Time(r.int())
+	p.VLAN = VLAN(r.uint())
 }
 
 func (a *Activity) decode(r *reader) {

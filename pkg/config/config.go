@@ -37,6 +37,12 @@ type Config struct {
 	Policy     map[string]Policy `yaml:"policy"` // by site
 
 	Fingerprint Fingerprint `yaml:"fingerprint"`
+	Geo         Geo         `yaml:"geo"`
+}
+
+// Geo is where addresses on the Internet are.
+type Geo struct {
+	Table string `yaml:"table"` // countries and networks (AS numbers) of addresses, in IPtoASN's format; "": the program's, of countries alone
 }
 
 // Fingerprint is how devices are known.

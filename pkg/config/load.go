@@ -56,6 +56,9 @@ func Load(src Source) (*Loaded, error) {
 	return l, nil
 }
 
+// Where tells where a setting comes from: file:line, variable or flag; "" for a default.
+func (l *Loaded) Where(path string) string { return l.where(path) }
+
 // where finds the origin of a path as it stands in a problem: the path itself,
 // or the first setting of several, without the index of a list.
 func (l *Loaded) where(path string) string {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -88,6 +89,19 @@ func (h *migrator) alter(ctx context.Context, t *Table, have *found) error {
 	if engine, _, _ := strings.Cut(h.layout.engine(t), "("); have.engine != engine {
 		h.differs("table %s has engine %s, want %s: rename it, migrate again and copy its rows", name, have.engine, engine)
 	}
+	if added := t.orderAdded(have); len(added) > 0 {
+		stmt := "ALTER TABLE " + h.layout.database + "." + name + " " + t.extendOrder(added)
+		if err := h.do(ctx, stmt, stmt); err != nil {
+			return err
+		}
+		if h.dry {
+			return nil // what else is to do is told when this is done
+		}
+		var err error
+		if have, err = h.describe(ctx, name); err != nil || have == nil {
+			return fmt.Errorf("describe %s after a change: %w", name, err)
+		}
+	}
 	if have.sorting != t.OrderBy {
 		h.differs("table %s is ordered by (%s), want (%s): rename it, migrate again and copy its rows", name, have.sorting, t.OrderBy)
 	}
@@ -131,6 +145,36 @@ func (h *migrator) alter(ctx context.Context, t *Table, have *found) error {
 		}
 	}
 	return nil
+}
+
+// orderAdded are the columns by which a table is to be ordered besides, that it does
+// not have yet: only such can be added to its order, with themselves.
+func (t *Table) orderAdded(have *found) []Column {
+	more, longer := strings.CutPrefix(t.OrderBy, have.sorting+", ")
+	if have.sorting == "" || !longer {
+		return nil
+	}
+	var added []Column
+	for _, name := range strings.Split(more, ", ") {
+		c := t.column(name)
+		if c == nil || have.column(name) != nil {
+			return nil
+		}
+		added = append(added, *c)
+	}
+	return added
+}
+
+func (t *Table) extendOrder(added []Column) string {
+	var steps []string
+	for i := range added {
+		step := "ADD COLUMN " + added[i].ddl()
+		if at := slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == added[i].Name }); at > 0 {
+			step += " AFTER `" + t.Columns[at-1].Name + "`"
+		}
+		steps = append(steps, step)
+	}
+	return strings.Join(append(steps, "MODIFY ORDER BY ("+t.OrderBy+")"), ", ")
 }
 
 func (h *migrator) alterColumns(t *Table, have *found, name string) []string {

@@ -3,6 +3,7 @@ package store
 import (
 	"strings"
 
+	"github.com/wardflow/wardflow/pkg/geo"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -172,20 +173,22 @@ type PairBlock struct {
 	endpoint, peer                                         ids
 	hour, first, last                                      times
 	clientIP, peerIP                                       addrs
-	port                                                   vec[uint16]
+	port, vlan                                             vec[uint16]
+	country, asName                                        words
+	asn                                                    vec[uint32]
 	flows, srcPackets, srcBytes, dstPackets, dstBytes, ver vec[uint64]
 }
 
 // NewPairBlock makes an empty block of pairs.
 func NewPairBlock() *PairBlock {
 	b := new(PairBlock)
-	b.init(PairsHourly, &b.site, &b.endpoint, &b.hour, &b.peer, &b.clientIP, &b.peerIP, &b.transport, &b.port, &b.protocol,
-		&b.flows, &b.srcPackets, &b.srcBytes, &b.dstPackets, &b.dstBytes, &b.first, &b.last, &b.ver)
+	b.init(PairsHourly, &b.site, &b.endpoint, &b.hour, &b.peer, &b.clientIP, &b.peerIP, &b.transport, &b.port, &b.protocol, &b.vlan,
+		&b.flows, &b.srcPackets, &b.srcBytes, &b.dstPackets, &b.dstBytes, &b.first, &b.last, &b.ver, &b.country, &b.asn, &b.asName)
 	return b
 }
 
-// Add appends a pair.
-func (b *PairBlock) Add(p *proto.Pair, at *Coordinates) {
+// Add appends a pair; where is the place of its end on the Internet.
+func (b *PairBlock) Add(p *proto.Pair, where geo.Place, at *Coordinates) {
 	b.site.add(p.Site)
 	b.endpoint.add(p.Endpoint)
 	clamped := b.hour.add(p.Hour, at)
@@ -195,6 +198,10 @@ func (b *PairBlock) Add(p *proto.Pair, at *Coordinates) {
 	b.transport.add(p.Transport.String())
 	b.port.add(p.Port)
 	b.protocol.add(p.Protocol)
+	b.vlan.add(uint16(p.VLAN))
+	b.country.add(where.Country)
+	b.asn.add(where.ASN)
+	b.asName.add(where.Name)
 	b.flows.add(p.Flows)
 	b.srcPackets.add(p.SrcPackets)
 	b.srcBytes.add(p.SrcBytes)

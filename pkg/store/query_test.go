@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wardflow/wardflow/pkg/geo"
 	"github.com/wardflow/wardflow/pkg/store"
 	"github.com/wardflow/wardflow/proto"
 )
@@ -104,12 +105,13 @@ func (w *ward) flows() {
 	add(1, proto.Flow{Start: noon.Add(5 * time.Minute), SrcIP: ipPump, SrcEndpoint: e1, DstIP: ipOutside, DstPort: 443, Protocol: "tls", State: "S0"})
 	add(2, proto.Flow{Start: noon.Add(9 * time.Minute), SrcIP: netip.MustParseAddr("10.0.0.3"), SrcEndpoint: e3, DstIP: ipPACS, DstEndpoint: e2, DstPort: 80, Protocol: "http", State: "REJ"})
 	add(3, proto.Flow{Start: noon.Add(11 * time.Minute), SrcIP: netip.MustParseAddr("10.0.0.3"), SrcEndpoint: e3, DstIP: ipPACS, DstEndpoint: e2, DstPort: 80, Protocol: "http", State: "SF"})
+	place := geo.Place{Country: "CH", ASN: 64500, Name: "Example"}
 	pair := proto.Pair{Site: "north", Hour: noon, Endpoint: e1, ClientIP: ipPump, PeerIP: ipOutside, Transport: proto.TCP, Port: 443, Protocol: "tls", Flows: 1, SrcBytes: 100, First: noon, Last: noon.Add(5 * time.Minute)}
-	p.Add(&pair, at(0, 200, 0))
+	p.Add(&pair, place, at(0, 200, 0))
 	pair.Flows, pair.SrcBytes = 2, 300
-	p.Add(&pair, at(0, 200, 1))
+	p.Add(&pair, place, at(0, 200, 1))
 	dicom := proto.Pair{Site: "north", Hour: noon, Endpoint: e1, PeerID: e2, ClientIP: ipPump, PeerIP: ipPACS, Transport: proto.TCP, Port: 104, Protocol: "dicom", Flows: 6, SrcBytes: 1000, DstBytes: 10, First: noon, Last: noon.Add(5 * time.Minute)}
-	p.Add(&dicom, at(0, 200, 2))
+	p.Add(&dicom, geo.Place{}, at(0, 200, 2))
 	act := proto.Activity{Site: "north", Hour: noon, Endpoint: e1, Flows: 5, BytesOut: 9, First: noon, Last: noon}
 	a.Add(&act, at(0, 200, 3))
 	act.Flows, act.BytesOut, act.BytesIn = 8, 1300, 10

@@ -51,11 +51,11 @@ func (r *row) ids(list []proto.ID) {
 
 var readers = map[string]func(*row, *Record) error{
 	Bindings: readBinding, Devices: readDevice, Detections: readDetection, Alerts: readAlert, RiskHistory: readRisk, Usage: readUsage, Deadletters: readDeadletter,
-	Sensors: readSensor, SensorEvents: readSensorEvent,
+	Sensors: readSensor, SensorEvents: readSensorEvent, Edits: readEdit,
 }
 
 // NewRecordBlock makes an empty block of bindings, devices, detections, alerts,
-// risk, usage, deadletters, sensors or their events.
+// risk, usage, deadletters, edits, sensors or their events.
 func NewRecordBlock(table string) (*RecordBlock, error) {
 	read, ok := readers[table]
 	if !ok {

@@ -7,6 +7,7 @@ const (
 	Flows           = "flows"
 	Observations    = "observations"
 	PairsHourly     = "pairs_hourly"
+	PairsDaily      = "pairs_daily"
 	ActivityHourly  = "activity_hourly"
 	Bindings        = "bindings"
 	Devices         = "devices"
@@ -16,9 +17,11 @@ const (
 	Usage           = "usage"
 	Findings        = "findings"
 	Deadletters     = "deadletters"
+	Edits           = "edits"
 	Sensors         = "sensors"
 	SensorEvents    = "sensor_events"
 	producersTable  = "producers"
+	addedTable      = "pairs_added"
 	migrationsTable = "schema_migrations"
 )
 
@@ -168,9 +171,9 @@ var tables = []Table{
 	},
 	{
 		Name: PairsHourly, keep: keepRollup, PartitionBy: byDay, Version: "row_version",
-		OrderBy: "site, endpoint, hour, peer_id, client_ip, peer_ip, transport, port, protocol",
+		OrderBy: "site, endpoint, hour, peer_id, client_ip, peer_ip, transport, port, protocol, vlan",
 		Comment: "Who talked to whom, by hour: cumulative rows, the highest row_version of a key stands. Read v_pairs.",
-		Indexes: []Index{byOffset},
+		Indexes: []Index{byOffset, {Name: "by_hour", Expr: "hour", Type: "minmax", Granularity: 1}},
 		Columns: fromKafka(
 			wordCol("site", "site"),
 			idCol("endpoint", "the client's endpoint; zero when it is outside"),
@@ -181,6 +184,7 @@ var tables = []Table{
 			wordCol("transport", "tcp, udp, ..."),
 			portCol("port", "the server's port"),
 			wordCol("protocol", "application protocol"),
+			portCol("vlan", "outermost VLAN tag, 0 for none"),
 			countCol("flows", "flows begun"),
 			countCol("src_packets", "packets from the client"),
 			countCol("src_bytes", "IP bytes from the client"),
@@ -189,8 +193,13 @@ var tables = []Table{
 			timeCol("first", "first packet"),
 			timeCol("last", "last packet"),
 			versionCol,
+			wordCol("country", "country of the end on the Internet when the row was stored, ISO 3166-1 alpha-2; empty: none, or unknown"),
+			col("asn", "UInt32", "T64, ZSTD(1)", "autonomous system of that end, 0 for unknown"),
+			wordCol("as_name", "name of the autonomous system"),
 		),
 	},
+	pairsDailyTable,
+	pairsAddedTable,
 	{
 		Name: ActivityHourly, keep: keepRollup, PartitionBy: byDay, Version: "row_version", OrderBy: "site, endpoint, hour",
 		Comment: "What each endpoint did, by hour: cumulative rows, the highest row_version of a key stands. Read v_activity.",
@@ -342,6 +351,7 @@ var tables = []Table{
 			col("size", "UInt64", "ZSTD(1)", "bytes"),
 		),
 	},
+	editsTable,
 	sensorsTable,
 	sensorEventsTable,
 	{

@@ -181,51 +181,6 @@ const idleFleetSelect = `SELECT device_id, site, type, manufacturer, model, loca
 FROM $db.v_utilisation
 WHERE (category = 'medical') AND (idle_days > 0) AND (last_seen > (now() - toIntervalDay(7)))`
 
-// endpointsNow names the device that each endpoint belongs to as things stand.
-const endpointsNow = `(SELECT b.endpoint AS endpoint, if(k.id = b.device, k.d.1, b.device) AS device_id, k.d.2 AS category, k.d.3 AS type, k.d.6 AS location
-    FROM (SELECT endpoint, argMax(device_id, (valid_from, topic_generation, kafka_offset, kafka_index)) AS device FROM $db.bindings GROUP BY endpoint) AS b
-    $global LEFT ANY JOIN ` + known + ` AS k ON k.id = b.device)`
-
-func mapped(ip, from, to string) string {
-	return "((" + ip + " >= toIPv6('" + from + "')) AND (" + ip + " <= toIPv6('" + to + "')))"
-}
-
-// private are the addresses of RFC 1918, RFC 6598, RFC 3927, RFC 4193 and RFC 4291 that
-// are of nobody's on the Internet.
-func private(ip string) string {
-	return strings.Join([]string{
-		mapped(ip, "::ffff:10.0.0.0", "::ffff:10.255.255.255"), mapped(ip, "::ffff:172.16.0.0", "::ffff:172.31.255.255"),
-		mapped(ip, "::ffff:192.168.0.0", "::ffff:192.168.255.255"), mapped(ip, "::ffff:100.64.0.0", "::ffff:100.127.255.255"),
-		mapped(ip, "::ffff:169.254.0.0", "::ffff:169.254.255.255"), mapped(ip, "fc00::", "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
-		mapped(ip, "fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
-	}, " OR ")
-}
-
-func subnet(ip string) string {
-	return "if(startsWith(IPv6NumToString(" + ip + "), '::ffff:'), concat(" + ipText("tupleElement(IPv6CIDRToRange("+ip+", 120), 1)") + ", '/24'), concat(IPv6NumToString(tupleElement(IPv6CIDRToRange(" + ip + ", 64), 1)), '/64'))"
-}
-
-const zeroID = "toUUID('" + noID + "')"
-
-// patternsSelect adds the hours of a day up before it joins anything: there are far
-// fewer conversations than hours of them.
-var patternsSelect = `SELECT
-    p.site AS site, p.day AS day, ` + hexID("c.device_id") + ` AS client_device, c.category AS client_category, c.type AS client_type, c.location AS client_location,
-    ` + ipText("p.client_ip") + ` AS client_ip, ` + subnet("p.client_ip") + ` AS client_subnet,
-    ` + hexID("s.device_id") + ` AS server_device, s.category AS server_category, s.type AS server_type, s.location AS server_location,
-    ` + ipText("p.peer_ip") + ` AS server_ip, ` + subnet("p.peer_ip") + ` AS server_subnet,
-    multiIf((p.endpoint != ` + zeroID + `) AND (p.peer_id != ` + zeroID + `), 'inside',
-        (p.peer_ip >= toIPv6('ff00::')) OR ` + mapped("p.peer_ip", "::ffff:224.0.0.0", "::ffff:255.255.255.255") + `, 'multicast', p.peer_id = ` + zeroID + `, if(` + private("p.peer_ip") + `, 'to_elsewhere', 'to_internet'),
-        if(` + private("p.client_ip") + `, 'from_elsewhere', 'from_internet')) AS direction,
-    p.transport AS transport, p.port AS port, p.protocol AS protocol, p.flows AS flows, p.src_packets AS src_packets, p.src_bytes AS src_bytes,
-    p.dst_packets AS dst_packets, p.dst_bytes AS dst_bytes, p.hours AS hours, p.first AS first, p.last AS last, ` + hexID("p.endpoint") + ` AS client_endpoint, ` + hexID("p.peer_id") + ` AS server_endpoint,
-    p.endpoint AS client_uuid, p.peer_id AS server_uuid
-FROM (SELECT site, toDate(hour) AS day, endpoint, peer_id, client_ip, peer_ip, transport, port, protocol, sum(flows) AS flows, sum(src_packets) AS src_packets, sum(src_bytes) AS src_bytes,
-        sum(dst_packets) AS dst_packets, sum(dst_bytes) AS dst_bytes, count() AS hours, min(first) AS first, max(last) AS last
-    FROM $db.pairs_hourly FINAL GROUP BY site, day, endpoint, peer_id, client_ip, peer_ip, transport, port, protocol) AS p
-$global LEFT ANY JOIN ` + endpointsNow + ` AS c ON p.endpoint = c.endpoint
-$global LEFT ANY JOIN ` + endpointsNow + ` AS s ON p.peer_id = s.endpoint`
-
 const groupDoc = `
 in_use_h_day: hours in use a day and device
 online_h_day: hours online a day and device
@@ -233,7 +188,7 @@ exams_day: examinations a day and device
 utilisation: in use / operating hours, 0.3 being 30 %; NULL where the pattern has no hours
 activity: online / wall clock`
 
-// utilisationViews are the views of this file.
+// utilisationViews are the views of utilisation.
 var utilisationViews = []View{
 	{
 		Name: "v_usage_hourly", SQL: usageHourlySelect, Comment: "Seconds in use, idle and offline by device and hour, and the uses begun in it.",
@@ -296,38 +251,5 @@ idle_days: days since its last use, or since it is known; 90 at most
 last_used: its last use in 90 days, NULL for none
 last_seen: its last packet
 online_h_day: hours online a day`),
-	},
-	{
-		Name: "v_patterns", SQL: patternsSelect, Comment: "Who talks to whom by day, with the devices as they stand: give a site and a client_uuid to read little.",
-		Columns: doc(`site: site
-day: day, UTC
-client_device: device of the client, NULL when outside
-client_category: its category
-client_type: its type
-client_location: where it is
-client_ip: its address
-client_subnet: the /24 or /64 of it
-server_device: device of the server, NULL when outside
-server_category: its category
-server_type: its type
-server_location: where it is
-server_ip: its address
-server_subnet: the /24 or /64 of it
-direction: inside, multicast, to_internet, from_internet; to_elsewhere and from_elsewhere: private addresses that are not the site's
-transport: tcp, udp, ...
-port: the server's port
-protocol: application protocol
-flows: flows begun
-src_packets: packets from the client
-src_bytes: IP bytes from the client
-dst_packets: packets from the server
-dst_bytes: IP bytes from the server
-hours: hours of the day in which they talked
-first: first packet
-last: last packet
-client_endpoint: endpoint of the client
-server_endpoint: endpoint of the server
-client_uuid: the same as a UUID; WHERE site = ... AND client_uuid = toUUID(client_endpoint) reads only its rows
-server_uuid: the server's`),
 	},
 }

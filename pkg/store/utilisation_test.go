@@ -99,11 +99,3 @@ func TestOperatingHours(t *testing.T) {
 		}
 	}
 }
-
-func TestPatterns(t *testing.T) {
-	w := newWard(t)
-	got := fmt.Sprint(rows(t, w.s, "SELECT client_type, client_subnet, server_type, server_ip, direction, port, protocol, flows, src_bytes, dst_bytes, hours FROM v_patterns ORDER BY port"))
-	if want := "[[infusion_pump 10.0.0.0/24 pacs 10.0.0.2 inside 104 dicom 6 1000 10 1] [infusion_pump 10.0.0.0/24  198.51.100.7 to_internet 443 tls 2 300 0 1]]"; got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
-	}
-}

@@ -27,7 +27,7 @@ site: site
 endpoint: endpoint of the change` + deviceDoc
 
 // views is every view, in the order in which they are made.
-var views = slices.Concat(mainViews, utilisationViews)
+var views = slices.Concat(mainViews, utilisationViews, patternViews, editViews)
 
 var mainViews = []View{
 	{
@@ -142,7 +142,7 @@ dst_bytes: IP bytes from the server
 first: first packet
 last: last packet
 client_endpoint: endpoint of the client
-server_endpoint: endpoint of the server`),
+server_endpoint: endpoint of the server` + placeDoc),
 	},
 	{
 		Name: "v_activity", SQL: activitySelect, Comment: "What each endpoint did, one row per hour.",

@@ -84,7 +84,7 @@ var pairsSelect = `SELECT
     ` + hexID("s.device") + ` AS server_device, s.category AS server_category, s.type AS server_type, ` + ipText("p.peer_ip") + ` AS server_ip,
     p.transport AS transport, p.port AS port, p.protocol AS protocol, p.flows AS flows, p.src_packets AS src_packets, p.src_bytes AS src_bytes,
     p.dst_packets AS dst_packets, p.dst_bytes AS dst_bytes, p.first AS first, p.last AS last,
-    ` + hexID("p.endpoint") + ` AS client_endpoint, ` + hexID("p.peer_id") + ` AS server_endpoint
+    ` + hexID("p.endpoint") + ` AS client_endpoint, ` + hexID("p.peer_id") + ` AS server_endpoint, ` + vlanNull("p.vlan") + ` AS vlan, p.country AS country, nullIf(p.asn, 0) AS asn, p.as_name AS as_name
 FROM (SELECT * FROM $db.pairs_hourly FINAL) AS p
 $global ASOF LEFT JOIN ` + bound + ` AS c ON p.endpoint = c.endpoint AND p.last >= c.since
 $global ASOF LEFT JOIN ` + bound + ` AS s ON p.peer_id = s.endpoint AND p.last >= s.since`

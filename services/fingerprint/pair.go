@@ -9,8 +9,8 @@ import (
 )
 
 // A pair row's key, in order: owner (16), hour since the epoch (4), flags (1),
-// transport (1), port (2), client address (4 or 16), server address (4 or 16),
-// the server's endpoint (16, where inside), protocol (the rest).
+// transport (1), port (2), VLAN (2, where there is one), client address (4 or 16),
+// server address (4 or 16), the server's endpoint (16, where inside), protocol (the rest).
 const (
 	pairClientInside = 1 << iota
 	pairPeerInside
@@ -18,6 +18,7 @@ const (
 	pairPeer6
 	pairNoClientIP
 	pairNoPeerIP
+	pairVLAN
 )
 
 // maxPairs is how many new pairs an endpoint may have in an hour before ports
@@ -68,6 +69,10 @@ func appendPairKey(b []byte, owner proto.ID, hour int64, f *proto.Flow, fold boo
 	}
 	b = append(b, 0, byte(f.Transport))
 	b = binary.BigEndian.AppendUint16(b, port)
+	if f.VLAN != 0 {
+		flags |= pairVLAN
+		b = binary.BigEndian.AppendUint16(b, uint16(f.VLAN))
+	}
 	add := func(a netip.Addr, none, six byte) {
 		switch {
 		case !a.IsValid():
@@ -103,6 +108,10 @@ func (p *pair) row(site string, key []byte) *proto.Pair {
 	r.Hour = proto.Time(pairHour(key)) * hourNS
 	r.Transport, r.Port = proto.Transport(key[21]), binary.BigEndian.Uint16(key[22:])
 	key = key[24:]
+	if flags&pairVLAN != 0 {
+		r.VLAN = proto.VLAN(binary.BigEndian.Uint16(key))
+		key = key[2:]
+	}
 	take := func(none, six byte) netip.Addr {
 		n := 4
 		if flags&none != 0 {

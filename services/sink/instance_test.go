@@ -11,6 +11,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/embedded/embeddedtest"
 	"github.com/wardflow/wardflow/pkg/store"
+	"github.com/wardflow/wardflow/proto"
 	"github.com/wardflow/wardflow/services/sink"
 )
 
@@ -80,7 +81,7 @@ func (w *wrong) Insert(ctx context.Context, b *store.Block, token string) error 
 
 func config() sink.Config {
 	c := sink.Default()
-	c.Interval, c.BatchRows, c.Backoff, c.SaveEvery, c.Drain = 20*time.Millisecond, 500, 5*time.Millisecond, 100*time.Millisecond, 5*time.Second
+	c.Interval, c.BatchRows, c.Backoff, c.SaveEvery, c.Drain, c.AddUp = 20*time.Millisecond, 500, 5*time.Millisecond, 100*time.Millisecond, 5*time.Second, 50*time.Millisecond
 	return c
 }
 
@@ -169,5 +170,18 @@ func (w *traffic) check(t *testing.T, s *store.Store) {
 	}
 	if got := one(t, s, "SELECT sum(flows) FROM v_pairs"); got != fmt.Sprint(total) {
 		t.Errorf("flows of pairs: %s, want %d", got, total)
+	}
+	// Days are added up beside the loop, and here once more at the same time.
+	ends := map[int32]int64{}
+	w.log.mu.Lock()
+	for p, records := range w.log.parts[proto.TopicRollups] {
+		ends[p] = int64(len(records))
+	}
+	w.log.mu.Unlock()
+	if _, err := s.AddUpPairs(t.Context(), 1, ends); err != nil {
+		t.Error(err)
+	}
+	if got, want := one(t, s, "SELECT concat(toString(sum(flows)), ' of ', toString(countIf(country = 'CH')), ' from CH') FROM v_patterns"), fmt.Sprintf("%d of %d from CH", total, len(w.pairs)); got != want {
+		t.Errorf("flows of days: %s, want %s", got, want)
 	}
 }

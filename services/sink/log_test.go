@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -304,7 +305,7 @@ func (w *traffic) rollup(p int32) {
 		key := fmt.Sprintf("%d/%d", p, port)
 		w.pairs[key] += uint64(w.rng.IntN(5))
 		hour := proto.TimeOf(time.Now().UTC().Truncate(24 * time.Hour))
-		b.Rows = append(b.Rows, proto.Rollup{Pair: &proto.Pair{Site: fmt.Sprint(p), Hour: hour, Port: port, Flows: w.pairs[key], First: hour, Last: hour}})
+		b.Rows = append(b.Rows, proto.Rollup{Pair: &proto.Pair{Site: fmt.Sprint(p), Hour: hour, ClientIP: netip.MustParseAddr("130.59.31.80"), PeerID: proto.ID{1}, Port: port, Flows: w.pairs[key], First: hour, Last: hour}})
 	}
 	value, err := proto.Marshal(&b)
 	if err != nil {

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/wardflow/wardflow/pkg/bus"
@@ -43,6 +44,7 @@ type partition struct {
 	// ctx ends when the partition is taken away.
 	ctx    context.Context
 	cancel context.CancelFunc
+	stored atomic.Int64 // doneTo, for who else may ask
 
 	// Of the loop that polls; nobody else looks at them.
 	ready       bool
@@ -68,6 +70,7 @@ type partition struct {
 func newPartition(ctx context.Context, topic string, id int32, c bus.Committed) *partition {
 	p := &partition{topic: topic, id: id, route: routes[topic], next: c.Offset, doneTo: c.Offset, committed: c.Offset, doubtfulTo: -1, unsaved: map[string]uint64{}}
 	p.ctx, p.cancel = context.WithCancel(ctx)
+	p.stored.Store(c.Offset)
 	if found, ok := parsePlan(c.Metadata, c.Offset); ok {
 		p.found, p.incomplete = found, true
 	}
@@ -165,7 +168,7 @@ func (p *partition) batch(r *bus.Record, s *Sink) (*batch, error) {
 	made := p.spare
 	if p.spare = nil; made == nil {
 		var err error
-		if made, err = p.route.new(); err != nil {
+		if made, err = p.route.new(&s.cfg); err != nil {
 			return nil, err
 		}
 	}
@@ -241,6 +244,7 @@ func (p *partition) settled(b *batch, now time.Time) {
 		p.doneWaiting = now
 	}
 	p.doneTo, p.doneAt, p.settledAt = b.to, b.last, now
+	p.stored.Store(b.to)
 	for _, t := range b.rows.blocks() {
 		t.Reset()
 	}

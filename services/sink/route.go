@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/wardflow/wardflow/pkg/bus"
+	"github.com/wardflow/wardflow/pkg/geo"
 	"github.com/wardflow/wardflow/pkg/store"
 	"github.com/wardflow/wardflow/proto"
 )
@@ -26,7 +27,7 @@ type (
 // route is where a topic's events go.
 type route struct {
 	tables []string
-	new    func() (rows, error)
+	new    func(cfg *Config) (rows, error)
 }
 
 var routes = map[string]route{
@@ -39,6 +40,7 @@ var routes = map[string]route{
 	proto.TopicRisk:       single(store.RiskHistory, proto.KindRisk),
 	proto.TopicUsage:      single(store.Usage, proto.KindUsage),
 	proto.TopicDeadletter: single(store.Deadletters, proto.KindDead),
+	proto.TopicEdits:      ofPeople(store.Edits, proto.KindEdit),
 
 	proto.TopicSensors:      single(store.Sensors, proto.KindSensor),
 	proto.TopicSensorEvents: single(store.SensorEvents, proto.KindSensorEvent),
@@ -48,7 +50,7 @@ var routes = map[string]route{
 func Topics() []string {
 	return []string{
 		proto.TopicTraffic, proto.TopicRollups, proto.TopicBindings, proto.TopicDevices,
-		proto.TopicDetections, proto.TopicAlerts, proto.TopicRisk, proto.TopicUsage, proto.TopicDeadletter,
+		proto.TopicDetections, proto.TopicAlerts, proto.TopicRisk, proto.TopicUsage, proto.TopicDeadletter, proto.TopicEdits,
 		proto.TopicSensors, proto.TopicSensorEvents,
 	}
 }
@@ -61,7 +63,7 @@ type traffic struct {
 	clock        proto.Time // least of the live sensors' clocks in it; 0: none spoke
 }
 
-func newTraffic() (rows, error) {
+func newTraffic(*Config) (rows, error) {
 	return &traffic{flows: store.NewFlowBlock(), observations: store.NewObservationBlock()}, nil
 }
 
@@ -98,10 +100,24 @@ func (t *traffic) add(r *bus.Record, at store.Coordinates, keep keepFunc, dead d
 type rollups struct {
 	pairs    *store.PairBlock
 	activity *store.ActivityBlock
+	places   func() *geo.Table
 }
 
-func newRollups() (rows, error) {
-	return &rollups{pairs: store.NewPairBlock(), activity: store.NewActivityBlock()}, nil
+func newRollups(cfg *Config) (rows, error) {
+	return &rollups{pairs: store.NewPairBlock(), activity: store.NewActivityBlock(), places: cfg.places()}, nil
+}
+
+// place is where the end on the Internet is: the server, or the client where that is the
+// one outside. It is looked up when the row is made and stored with it, so that history
+// says where an address was then.
+func (t *rollups) place(p *proto.Pair) (at geo.Place) {
+	if p.PeerID.IsZero() {
+		at = t.places().Lookup(p.PeerIP)
+	}
+	if at == (geo.Place{}) && p.Endpoint.IsZero() {
+		at = t.places().Lookup(p.ClientIP)
+	}
+	return at
 }
 
 func (t *rollups) blocks() []*store.Block {
@@ -130,7 +146,7 @@ func (t *rollups) add(r *bus.Record, at store.Coordinates, keep keepFunc, dead d
 		}
 		switch row := &batch.Rows[i]; {
 		case row.Pair != nil:
-			t.pairs.Add(row.Pair, &at)
+			t.pairs.Add(row.Pair, t.place(row.Pair), &at)
 		case row.Activity != nil:
 			t.activity.Add(row.Activity, &at)
 		}
@@ -140,10 +156,13 @@ func (t *rollups) add(r *bus.Record, at store.Coordinates, keep keepFunc, dead d
 type singles struct {
 	kind  string
 	block *store.RecordBlock
+	// people: there are writers that number nothing. What they send again is another
+	// record with a row of its own; the table is one that an insert again does not change.
+	people bool
 }
 
 func single(table, kind string) route {
-	return route{[]string{table}, func() (rows, error) {
+	return route{[]string{table}, func(*Config) (rows, error) {
 		b, err := store.NewRecordBlock(table)
 		if err != nil {
 			return nil, fmt.Errorf("prepare rows: %w", err)
@@ -152,11 +171,29 @@ func single(table, kind string) route {
 	}}
 }
 
+// ofPeople is a topic of single events to which people write.
+func ofPeople(table, kind string) route {
+	r := single(table, kind)
+	made := r.new
+	r.new = func(cfg *Config) (rows, error) {
+		all, err := made(cfg)
+		if s, ok := all.(*singles); ok {
+			s.people = true
+		}
+		return all, err
+	}
+	return r
+}
+
 func (s *singles) blocks() []*store.Block { return []*store.Block{&s.block.Block} }
 
 func (s *singles) add(r *bus.Record, at store.Coordinates, keep keepFunc, dead deadFunc) {
 	var env proto.Envelope
-	if !envelope(r, &env, dead) || !keep(env.Producer, env.Seq) || env.Kind != s.kind {
+	if s.people && len(r.Envelope) > 0 && env.Parse(r.Envelope) == nil && env.Producer == "" {
+		if env.Kind != s.kind {
+			return
+		}
+	} else if !envelope(r, &env, dead) || !keep(env.Producer, env.Seq) || env.Kind != s.kind {
 		return
 	}
 	at.Producer, at.Seq = env.Producer, env.Seq

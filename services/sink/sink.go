@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/wardflow/wardflow/pkg/bus"
+	"github.com/wardflow/wardflow/pkg/geo"
 	"github.com/wardflow/wardflow/pkg/store"
 	"github.com/wardflow/wardflow/proto"
 )
@@ -35,6 +36,7 @@ type Tables interface {
 	Told(ctx context.Context, generation uint32, partition int32, before int64, lately time.Duration) (*store.Told, error)
 	MaxOffset(ctx context.Context, tables []string, generation uint32, partition int32, from int64) (int64, error)
 	SaveProducers(ctx context.Context, p store.Producers) error
+	AddUpPairs(ctx context.Context, generation uint32, stored map[int32]int64) (days int, err error)
 }
 
 // Writer inserts blocks and tells which rows are there.
@@ -55,11 +57,23 @@ type Config struct {
 	SaveEvery time.Duration
 	Backoff   time.Duration // first wait after an error; doubles up to 32 times that
 	Drain     time.Duration // what is under way at the end gets this long
+	// AddUp is how soon after the last time pairs are added up by day again, where
+	// there is anything new; later where that takes long.
+	AddUp time.Duration
+	// Places are countries and networks of addresses; nil is the program's table.
+	Places *geo.Table
+}
+
+func (c *Config) places() func() *geo.Table {
+	if c.Places == nil {
+		return geo.Embedded // unpacked when the first row wants it
+	}
+	return func() *geo.Table { return c.Places }
 }
 
 // Default gives settings for a small machine.
 func Default() Config {
-	return Config{BatchRows: 100_000, Interval: time.Second, Inserts: 2, Generation: 1, SaveEvery: time.Minute, Backoff: 100 * time.Millisecond, Drain: 10 * time.Second}
+	return Config{BatchRows: 100_000, Interval: time.Second, Inserts: 2, Generation: 1, SaveEvery: time.Minute, Backoff: 100 * time.Millisecond, Drain: 10 * time.Second, AddUp: 10 * time.Second}
 }
 
 // Group is the consumer group of the sink.
@@ -164,6 +178,8 @@ func (s *Sink) Run(ctx context.Context, src Source, letters Letters) error {
 	// A round outlives ctx by Drain, so that what was sent is also committed.
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	days := s.addUpBeside(ctx, work)
+	defer days.stop()
 	finished := make(chan *round, 1)
 	running := false
 	end := func(r *round) {
@@ -206,6 +222,7 @@ func (s *Sink) Run(ctx context.Context, src Source, letters Letters) error {
 		end(<-finished)
 	}
 	s.final().run(work, src, letters)
+	days.end()
 	return nil
 }
 

@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 
+	"github.com/wardflow/wardflow/pkg/geo"
 	"github.com/wardflow/wardflow/pkg/store"
 	"github.com/wardflow/wardflow/services/wardflow/internal/facts"
 	"github.com/wardflow/wardflow/services/wardflow/internal/results"
@@ -21,7 +24,8 @@ type factsCmd struct {
 func (factsCmd) Help() string {
 	return `What a device, or a model, needs to work, as observed: which kinds of peers it asks and answers, over which protocols and
 ports, in which hours of the day (UTC), and by which kinds of login, never whose. Ports from 49152 on are told as 0: they
-were agreed on for once.
+were agreed on for once. Of peers on the Internet it says in which countries and networks (AS) they are, as of the table of
+addresses in force (geo.table).
 
 Examples:
 
@@ -41,7 +45,18 @@ func (c *factsCmd) Run(ctx context.Context, g *globals, io *streams) error {
 		if err != nil {
 			return err
 		}
-		talks, logins, err := facts.Folder(c.From)
+		l, err := g.load(io)
+		if err != nil {
+			return err
+		}
+		places, err := placesOf(&l.Config)
+		if err != nil {
+			return err
+		}
+		if places == nil {
+			places = geo.Embedded()
+		}
+		talks, logins, err := facts.Folder(c.From, places)
 		if err != nil {
 			return err
 		}
@@ -87,13 +102,13 @@ func (c *factsCmd) stored(ctx context.Context, st *store.Store) (*facts.Sheet, e
 	}
 	var talks []facts.Talk
 	err = each(ctx, st, `SELECT toJSONString(map('Client', ifNull(client_device, ''), 'Server', ifNull(server_device, ''), 'ClientIP', client_ip, 'ServerIP', server_ip, 'Transport', toString(transport), 'Protocol', toString(protocol))),
-    port, flows, src_bytes + dst_bytes, toUnixTimestamp64Nano(first), toUnixTimestamp64Nano(last)
+    toJSONString(map('Country', toString(country), 'Name', toString(as_name))), ifNull(asn, 0), port, flows, src_bytes + dst_bytes, toUnixTimestamp64Nano(first), toUnixTimestamp64Nano(last)
 FROM v_pairs WHERE has({ids:Array(String)}, client_device) OR has({ids:Array(String)}, server_device)`, ids, func(v []any) error {
 		var t facts.Talk
-		if err := json.Unmarshal(fmt.Append(nil, v[0]), &t); err != nil {
+		if err := errors.Join(json.Unmarshal(fmt.Append(nil, v[0]), &t), json.Unmarshal(fmt.Append(nil, v[1]), &t.Place)); err != nil {
 			return err
 		}
-		_, err := fmt.Sscan(fmt.Sprint(v[1], " ", v[2], " ", v[3], " ", v[4], " ", v[5]), &t.Port, &t.Flows, &t.Bytes, (*int64)(&t.First), (*int64)(&t.Last))
+		_, err := fmt.Sscan(fmt.Sprint(v[2], " ", v[3], " ", v[4], " ", v[5], " ", v[6], " ", v[7]), &t.Place.ASN, &t.Port, &t.Flows, &t.Bytes, (*int64)(&t.First), (*int64)(&t.Last))
 		talks = append(talks, t)
 		return err
 	})
@@ -131,6 +146,19 @@ func each(ctx context.Context, s *store.Store, sql string, ids []string, f func(
 	return r.Err()
 }
 
+// placesShown are the first few places in words; JSON has all.
+func placesShown(list []*facts.Place) string {
+	const most = 3
+	var out []string
+	for _, p := range list[:min(len(list), most)] {
+		out = append(out, p.String())
+	}
+	if n := len(list) - most; n > 0 {
+		out = append(out, fmt.Sprintf("%d more", n))
+	}
+	return strings.Join(out, ", ")
+}
+
 func showFacts(out *screen, s *facts.Sheet) error {
 	title := counted(len(s.Devices), "device")
 	if s.Model != "" {
@@ -141,12 +169,12 @@ func showFacts(out *screen, s *facts.Sheet) error {
 	}
 	var needs, logins [][]any
 	for _, n := range s.Needs {
-		needs = append(needs, []any{n.Direction, n.Peer, n.Transport, n.Port, n.Protocol, n.Peers, n.Devices, n.Flows, n.Bytes, facts.Hours(n.Hours)})
+		needs = append(needs, []any{n.Direction, n.Peer, n.Transport, n.Port, n.Protocol, n.Peers, n.Devices, n.Flows, n.Bytes, facts.Hours(n.Hours), placesShown(n.Places)})
 	}
 	for _, l := range s.Credentials {
 		logins = append(logins, []any{l.Protocol, l.Mechanism, l.Role, l.Times})
 	}
-	if err := section(out, "Needs", &fixedRows{list: needs}, []string{"does", "peer", "transport", "port", "protocol", "peers", "devices", "flows", "bytes", "hours"}, nil); err != nil {
+	if err := section(out, "Needs", &fixedRows{list: needs}, []string{"does", "peer", "transport", "port", "protocol", "peers", "devices", "flows", "bytes", "hours", "where"}, nil); err != nil {
 		return err
 	}
 	return section(out, "Logins", &fixedRows{list: logins}, []string{"protocol", "mechanism", "role", "times"}, nil)

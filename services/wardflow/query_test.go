@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/wardflow/wardflow/pkg/embedded/embeddedtest"
+	"github.com/wardflow/wardflow/pkg/geo"
 	"github.com/wardflow/wardflow/pkg/store"
 	"github.com/wardflow/wardflow/proto"
 )
@@ -109,7 +110,12 @@ func fill(t *testing.T, s *store.Store) {
 	p.Add(&proto.Pair{
 		Site: "north", Hour: noonOfTests, Endpoint: pumpID, PeerID: pacsID, ClientIP: netip.MustParseAddr("10.0.0.1"), PeerIP: netip.MustParseAddr("10.0.0.2"),
 		Transport: proto.TCP, Port: 104, Protocol: "dicom", Flows: 3, SrcBytes: 1000, First: noonOfTests, Last: noonOfTests.Add(time.Minute),
-	}, &at)
+	}, geo.Place{}, &at)
+	at.Offset++
+	p.Add(&proto.Pair{
+		Site: "north", Hour: noonOfTests, Endpoint: pumpID, ClientIP: netip.MustParseAddr("10.0.0.1"), PeerIP: netip.MustParseAddr("130.59.31.80"),
+		Transport: proto.TCP, Port: 443, Protocol: "tls", Flows: 1, SrcBytes: 10, First: noonOfTests, Last: noonOfTests.Add(time.Minute),
+	}, geo.Place{Country: "CH", ASN: 559, Name: "SWITCH"}, &at)
 	insert(&p.Block)
 	o := store.NewObservationBlock()
 	login := proto.Observation{Time: noonOfTests, Site: "north", Protocol: "smb", Kind: "login", Endpoint: pumpID}
@@ -143,7 +149,7 @@ func TestCoverageAndFacts(t *testing.T) {
 		{[]string{"coverage", "--context", filepath.Join(dir, "bad.yaml")}, 2, []string{"roster[0]: has none of mac, serial, hostname, ip"}},
 		{[]string{"coverage", "--from", dir}, 1, []string{"devices.jsonl", "wardflow replay --out"}},
 		{[]string{"facts"}, 2, []string{"name a device, or a model with --model"}},
-		{[]string{"facts", "f8:c6:78:10:42:01"}, 0, []string{"1 device", "asks", "pacs", "104", "dicom", "12", "ntlm"}},
+		{[]string{"facts", "f8:c6:78:10:42:01"}, 0, []string{"1 device", "asks", "pacs", "104", "dicom", "12", "ntlm", "CH AS559 SWITCH"}},
 		{[]string{"facts", pacsID.String(), "-o", "json"}, 0, []string{`"direction":"answers","peer":"infusion_pump","transport":"tcp","port":104,"protocol":"dicom","peers":1,"devices":1,"flows":3,"bytes":1000,"hours":[12]`}},
 		{[]string{"facts", "--model", "none"}, 1, []string{`no device of model "none"`}},
 		{[]string{"facts", "pump1", "--from", dir}, 1, []string{"devices.jsonl"}},

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/wardflow/wardflow/pkg/config"
+	"github.com/wardflow/wardflow/pkg/geo"
 )
 
 type configCmd struct {
@@ -38,13 +41,14 @@ func (c *configCheckCmd) Run(g *globals, io *streams) error {
 		file = g.ConfigFile
 	}
 	src := g.source(file, io)
-	_, err := config.Load(src)
+	l, err := config.Load(src)
 	var problems config.Problems
-	if errors.As(err, &problems) {
-		for _, p := range problems {
-			io.note("%s", p)
-		}
-		return errReported
+	if err != nil && !errors.As(err, &problems) {
+		return err
+	}
+	for _, p := range append(problems, named(l, problems)...) {
+		io.note("%s", p)
+		err = errReported
 	}
 	if err != nil {
 		return err
@@ -54,6 +58,36 @@ func (c *configCheckCmd) Run(g *globals, io *streams) error {
 	}
 	_, err = fmt.Fprintf(io.out, "%s: good\n", src.File)
 	return err
+}
+
+// named says what is wrong within the files that a configuration names and that services
+// read when they start. What is said of a setting already is not said again.
+func named(l *config.Loaded, already config.Problems) (out config.Problems) {
+	check := func(path string, read func() error) {
+		if slices.ContainsFunc(already, func(p config.Problem) bool { return p.Path == path }) {
+			return
+		}
+		if err := read(); err != nil {
+			for line := range strings.Lines(err.Error()) {
+				out = append(out, config.Problem{Path: path, Where: l.Where(path), Text: strings.TrimSpace(line)})
+			}
+		}
+	}
+	check("fingerprint.packs", func() error { _, err := configuredPacks(l.Fingerprint.Packs); return err })
+	check("geo.table", func() error { _, err := placesOf(&l.Config); return err })
+	return out
+}
+
+// placesOf reads the configured table of addresses; nil is the program's.
+func placesOf(cfg *config.Config) (*geo.Table, error) {
+	if cfg.Geo.Table == "" {
+		return nil, nil
+	}
+	t, err := geo.Open(cfg.Geo.Table)
+	if err != nil {
+		return nil, fmt.Errorf("%w; want IPtoASN's ip2asn-combined.tsv.gz, or no setting for the program's own table", err)
+	}
+	return t, nil
 }
 
 type configPrintCmd struct{}

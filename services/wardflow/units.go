@@ -117,6 +117,9 @@ func sinkUnit(cfg *config.Config, e *engines, log *slog.Logger, instance string)
 				return err
 			}
 			defer func() { _ = tables.Close() }()
+			if conf.Places, err = placesOf(cfg); err != nil {
+				return fmt.Errorf("geo.table: %w", err)
+			}
 			s := sink.New(conf, tables, log)
 			meter.Watch(s)
 			c, err := bus.NewConsumer(bus.SessionConfig{Config: e.Kafka, Group: sink.Group, Instance: instance, Topics: sink.Topics(), Assigner: s})

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/wardflow/wardflow/pkg/geo"
 	"github.com/wardflow/wardflow/proto"
 	"github.com/wardflow/wardflow/services/wardflow/internal/results"
 )
@@ -29,6 +30,7 @@ type Talk struct {
 	Protocol           string
 	Flows, Bytes       uint64
 	First, Last        proto.Time
+	Place              geo.Place // of the end on the Internet
 }
 
 // Login is an observation of how somebody proved who they are: never who.
@@ -53,8 +55,36 @@ type Need struct {
 	Hours     []int      `json:"hours"` // of the day, UTC
 	First     proto.Time `json:"first"`
 	Last      proto.Time `json:"last"`
+	Places    []*Place   `json:"places"` // of peers on the Internet, those of most bytes first
 
 	peers, devices map[string]bool
+}
+
+// Place is a country and a network in which peers on the Internet are.
+type Place struct {
+	Country string `json:"country"` // ISO 3166-1 alpha-2, "" for unknown
+	ASN     uint32 `json:"asn"`     // autonomous system number, 0 for unknown
+	ASName  string `json:"as_name"`
+	Peers   int    `json:"peers"`
+	Flows   uint64 `json:"flows"`
+	Bytes   uint64 `json:"bytes"`
+
+	peers map[string]bool
+}
+
+// String is "CH AS559 SWITCH", or what of it is known.
+func (p *Place) String() string {
+	var out []string
+	if p.Country != "" {
+		out = append(out, p.Country)
+	}
+	if p.ASN != 0 {
+		out = append(out, "AS"+strconv.FormatUint(uint64(p.ASN), 10))
+	}
+	if p.ASName != "" {
+		out = append(out, p.ASName)
+	}
+	return cmp.Or(strings.Join(out, " "), "unknown")
 }
 
 // Credential is a kind of login.
@@ -85,6 +115,11 @@ func Of(model string, devices []string, kinds map[string]string, talks []Talk, l
 		if slices.Contains(devices, t.Server) {
 			s.need(needs, "answers", t.Server, peerOf(kinds, t.Client, t.ClientIP), cmp.Or(t.Client, t.ClientIP), t)
 		}
+	}
+	for _, n := range s.Needs {
+		slices.SortFunc(n.Places, func(a, b *Place) int {
+			return cmp.Or(-cmp.Compare(a.Bytes, b.Bytes), cmp.Compare(a.Country, b.Country), cmp.Compare(a.ASN, b.ASN), cmp.Compare(a.ASName, b.ASName))
+		})
 	}
 	slices.SortFunc(s.Needs, func(a, b *Need) int {
 		return cmp.Or(-cmp.Compare(a.Direction, b.Direction), -cmp.Compare(a.Bytes, b.Bytes), cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Transport, b.Transport),
@@ -120,7 +155,7 @@ func (s *Sheet) need(needs map[string]*Need, direction, device, kind, peer strin
 	if n == nil {
 		n = &Need{
 			Direction: direction, Peer: kind, Transport: t.Transport, Port: port, Protocol: t.Protocol, First: t.First, Last: t.Last,
-			peers: map[string]bool{}, devices: map[string]bool{},
+			Places: []*Place{}, peers: map[string]bool{}, devices: map[string]bool{},
 		}
 		needs[key] = n
 		s.Needs = append(s.Needs, n)
@@ -129,11 +164,28 @@ func (s *Sheet) need(needs map[string]*Need, direction, device, kind, peer strin
 	n.Peers, n.Devices = len(n.peers), len(n.devices)
 	n.Flows, n.Bytes = n.Flows+t.Flows, n.Bytes+t.Bytes
 	n.First, n.Last = min(n.First, t.First), max(n.Last, t.Last)
+	if kind == internet {
+		n.place(peer, t)
+	}
 	if h := t.First.Std().Hour(); !slices.Contains(n.Hours, h) {
 		n.Hours = append(n.Hours, h)
 		slices.Sort(n.Hours)
 	}
 }
+
+// place counts a peer on the Internet where it is.
+func (n *Need) place(peer string, t *Talk) {
+	at := slices.IndexFunc(n.Places, func(p *Place) bool { return geo.Place{Country: p.Country, ASN: p.ASN, Name: p.ASName} == t.Place })
+	if at < 0 {
+		at = len(n.Places)
+		n.Places = append(n.Places, &Place{Country: t.Place.Country, ASN: t.Place.ASN, ASName: t.Place.Name, peers: map[string]bool{}})
+	}
+	p := n.Places[at]
+	p.peers[peer] = true
+	p.Peers, p.Flows, p.Bytes = len(p.peers), p.Flows+t.Flows, p.Bytes+t.Bytes
+}
+
+const internet = "internet"
 
 // peerOf is what kind of peer it is.
 func peerOf(kinds map[string]string, device, ip string) string {
@@ -149,7 +201,7 @@ func peerOf(kinds map[string]string, device, ip string) string {
 	case a.IsPrivate(), a.IsLinkLocalUnicast(), a.IsUnspecified(), a.IsLoopback(), shared.Contains(a):
 		return "elsewhere"
 	}
-	return "internet"
+	return internet
 }
 
 // Hours prints hours of the day as ranges: "0-6, 22-23".
@@ -206,8 +258,17 @@ func named(d *proto.Device, name string) bool {
 		slices.ContainsFunc(d.Hostnames, func(h string) bool { return strings.EqualFold(h, name) })
 }
 
-// Folder reads the conversations and logins of what replay wrote.
-func Folder(dir string) (talks []Talk, logins []Login, err error) {
+func lookup(places *geo.Table, ip string) geo.Place {
+	a, err := netip.ParseAddr(ip)
+	if err != nil {
+		return geo.Place{}
+	}
+	return places.Lookup(a)
+}
+
+// Folder reads the conversations and logins of what replay wrote; places says where
+// addresses are.
+func Folder(dir string, places *geo.Table) (talks []Talk, logins []Login, err error) {
 	err = results.Lines(filepath.Join(dir, "flows.jsonl"), func(_ int, b []byte) error {
 		var f struct {
 			Part        int        `json:"part"`
@@ -233,6 +294,11 @@ func Folder(dir string) (talks []Talk, logins []Login, err error) {
 		}
 		if f.Part == 0 {
 			t.Flows = 1
+		}
+		if t.Server == "" {
+			t.Place = lookup(places, t.ServerIP)
+		} else if t.Client == "" {
+			t.Place = lookup(places, t.ClientIP)
 		}
 		talks = append(talks, t)
 		return nil

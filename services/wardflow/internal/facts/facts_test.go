@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wardflow/wardflow/pkg/geo"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -45,6 +46,26 @@ func TestSheet(t *testing.T) {
 	}
 }
 
+func TestPlaces(t *testing.T) {
+	to := func(ip, country string, asn uint32, bytes uint64) Talk {
+		x := talk("ct1", "", ip, "tcp", 443, "tls", 8)
+		x.Bytes, x.Place = bytes, geo.Place{Country: country, ASN: asn}
+		return x
+	}
+	s := Of("", []string{"ct1"}, nil, []Talk{
+		to("130.59.31.80", "CH", 559, 5), to("130.59.31.81", "CH", 559, 5), to("192.0.2.1", "", 0, 7), to("10.9.9.9", "", 0, 100), to("130.59.31.80", "CH", 559, 5),
+	}, nil)
+	var got []string
+	for _, n := range s.Needs {
+		for _, p := range n.Places {
+			got = append(got, fmt.Sprintf("%s %s peers=%d flows=%d bytes=%d", n.Peer, p, p.Peers, p.Flows, p.Bytes))
+		}
+	}
+	if got := strings.Join(got, "\n"); got != "internet CH AS559 peers=2 flows=3 bytes=15\ninternet unknown peers=1 flows=1 bytes=7" {
+		t.Errorf("got\n%s", got)
+	}
+}
+
 func TestSelect(t *testing.T) {
 	all := []*proto.Device{
 		{DeviceID: proto.ID{1}, Model: &proto.Fact{Value: "X"}, Type: &proto.Fact{Value: "ct"}, MACs: proto.Strings{"00:11:22:33:44:55"}, Hostnames: proto.Strings{"CT1"}},
@@ -77,22 +98,22 @@ func TestFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, _, err := Folder(dir); err == nil {
+	if _, _, err := Folder(dir, geo.Embedded()); err == nil {
 		t.Error("an empty folder is none that replay wrote")
 	}
-	write("flows.jsonl", `{"part":0,"start":"2026-11-17T08:05:00Z","end":"2026-11-17T08:06:00Z","transport":"tcp","src_device":"a","dst_device":null,"dst_ip":"198.51.100.7","dst_port":443,"src_bytes":3,"dst_bytes":4,"protocol":"tls","duplicate_of_sensor":""}
+	write("flows.jsonl", `{"part":0,"start":"2026-11-17T08:05:00Z","end":"2026-11-17T08:06:00Z","transport":"tcp","src_device":"a","dst_device":null,"dst_ip":"130.59.31.80","dst_port":443,"src_bytes":3,"dst_bytes":4,"protocol":"tls","duplicate_of_sensor":""}
 {"part":1,"start":"2026-11-17T08:06:00Z","end":"2026-11-17T08:07:00Z","src_device":"a","duplicate_of_sensor":""}
 {"part":0,"start":"2026-11-17T08:06:00Z","end":"2026-11-17T08:07:00Z","src_device":"a","duplicate_of_sensor":"tap"}
 `)
 	write("observations.jsonl", `{"device":"a","protocol":"smb","attributes":{"mechanism":"ntlm","role":"client"}}
 {"device":"a","protocol":"ftp","attributes":{"cleartext_credential":"user_pass","account":"other"}}
 {"device":"a","protocol":"dns","attributes":{"names":["x"]}}`)
-	talks, logins, err := Folder(dir)
-	if err != nil || len(talks) != 2 || talks[0].Flows != 1 || talks[1].Flows != 0 || talks[0].Bytes != 7 || fmt.Sprint(logins) != "[{a smb ntlm client} {a ftp user_pass }]" {
+	talks, logins, err := Folder(dir, geo.Embedded())
+	if err != nil || len(talks) != 2 || talks[0].Flows != 1 || talks[1].Flows != 0 || talks[0].Bytes != 7 || talks[0].Place.Country != "CH" || fmt.Sprint(logins) != "[{a smb ntlm client} {a ftp user_pass }]" {
 		t.Errorf("%+v %v %v", talks, logins, err)
 	}
 	write("observations.jsonl", "{}\n{")
-	if _, _, err := Folder(dir); err == nil || !strings.Contains(err.Error(), "observations.jsonl:2") {
+	if _, _, err := Folder(dir, geo.Embedded()); err == nil || !strings.Contains(err.Error(), "observations.jsonl:2") {
 		t.Errorf("a broken line: %v", err)
 	}
 }
