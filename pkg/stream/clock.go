@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"container/heap"
 	"slices"
 	"time"
 
@@ -38,32 +37,62 @@ type timer struct {
 	key          string
 }
 
-// timerHeap orders by time, then key.
-type timerHeap []timer
+// due is a timer of a clock, whose site and domain it has.
+type due struct {
+	at  proto.Time
+	key string
+}
 
-func (h timerHeap) Len() int { return len(h) }
-func (h timerHeap) Less(i, j int) bool {
+// timerHeap is a binary heap that has the first timer by time, then key, in front.
+type timerHeap []due
+
+func (h timerHeap) less(i, j int) bool {
 	if h[i].at != h[j].at {
 		return h[i].at < h[j].at
 	}
 	return h[i].key < h[j].key
 }
-func (h timerHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 
-// Push is container/heap's.
-func (h *timerHeap) Push(x any) {
-	if t, ok := x.(timer); ok {
-		*h = append(*h, t)
+func (h *timerHeap) push(t due) {
+	*h = append(*h, t)
+	list := *h
+	for i := len(list) - 1; i > 0 && list.less(i, (i-1)/2); i = (i - 1) / 2 {
+		list[i], list[(i-1)/2] = list[(i-1)/2], list[i]
 	}
 }
 
-// Pop is container/heap's.
-func (h *timerHeap) Pop() any {
-	old := *h
-	t := old[len(old)-1]
-	old[len(old)-1] = timer{}
-	*h = old[:len(old)-1]
+func (h *timerHeap) pop() due {
+	list := *h
+	t, end := list[0], len(list)-1
+	list[0], list[end] = list[end], due{}
+	*h = list[:end]
+	h.down(0)
 	return t
+}
+
+// down puts an element behind those that come before it.
+func (h timerHeap) down(i int) {
+	for {
+		first := 2*i + 1
+		if first >= len(h) {
+			return
+		}
+		if first+1 < len(h) && h.less(first+1, first) {
+			first++
+		}
+		if !h.less(first, i) {
+			return
+		}
+		h[i], h[first] = h[first], h[i]
+		i = first
+	}
+}
+
+// order makes a heap of a list.
+func (h timerHeap) order() {
+	for i := len(h)/2 - 1; i >= 0; i-- {
+		h.down(i)
+	}
 }
 
 func (p *Partition) clockOf(site, domain string) *clock {
@@ -88,15 +117,44 @@ func (p *Partition) saveClock(c *clock) {
 	st.sensors.List = slices.Clone(c.sensors.List)
 }
 
-// setTimer keeps a timer. Setting the same one twice is setting it once.
+// setTimer keeps a timer. Setting the same one twice is setting it once: then it is
+// twice in the heap, and fire takes both out.
 func (p *Partition) setTimer(t timer) {
-	tx := &Tx{p: p}
-	key := t.stateKey()
-	if timers.Get(tx, key) != nil {
-		return
+	if e := p.timerEntry(t); e.obj == nil {
+		p.putTimer(e, new(empty))
+		p.clockOf(t.site, t.domain).timers.push(due{t.at, t.key})
 	}
-	timers.Edit(tx, key)
-	heap.Push(&p.clockOf(t.site, t.domain).timers, t)
+}
+
+// timerEntry is the entry of a timer in the overlay. The store is never asked: the heap
+// has all timers, and a deletion of what the store has not does no harm.
+func (p *Partition) timerEntry(t timer) *entry {
+	p.key = t.appendKey(append(p.key[:0], idTimers))
+	if e, ok := p.cache[string(p.key)]; ok {
+		return e
+	}
+	e := &entry{key: string(p.key), stored: true, enc: func(_ any, b []byte) []byte { return append(b, 0) }}
+	p.cache[e.key] = e
+	return e
+}
+
+func (p *Partition) putTimer(e *entry, obj any) {
+	if e.obj = obj; !e.dirty {
+		e.dirty = true
+		p.dirty = append(p.dirty, e)
+	}
+}
+
+// popTimer takes the first timer out of a clock's heap, as often as it is in it, and out
+// of the state.
+func (p *Partition) popTimer(c *clock) timer {
+	first := c.timers.pop()
+	for len(c.timers) > 0 && c.timers[0] == first {
+		c.timers.pop()
+	}
+	t := timer{at: first.at, key: first.key, site: c.site, domain: c.domain}
+	p.putTimer(p.timerEntry(t), nil)
+	return t
 }
 
 // loadTimers fills the clocks from the store.
@@ -105,7 +163,7 @@ func (p *Partition) loadTimers() {
 		t, ok := parseTimer(full[1:])
 		if ok {
 			c := p.clockOf(t.site, t.domain)
-			c.timers = append(c.timers, t)
+			c.timers = append(c.timers, due{t.at, t.key})
 		}
 		return true
 	})
@@ -121,7 +179,7 @@ func (p *Partition) loadTimers() {
 		return true
 	})
 	for _, c := range p.clocks {
-		heap.Init(&c.timers)
+		c.timers.order()
 	}
 }
 
@@ -133,9 +191,8 @@ func (p *Partition) fire(c *clock, cause proto.Cause, n *int) bool {
 			return false
 		}
 		*n--
-		t, _ := heap.Pop(&c.timers).(timer)
+		t := p.popTimer(c)
 		tx := &Tx{p: p, cause: cause, time: t.at, domain: t.domain, site: t.site}
-		timers.Delete(tx, t.stateKey())
 		p.stats.Timers++
 		p.fold.Fire(tx, Timer{At: t.at, Key: []byte(t.key), Domain: t.domain, Site: t.site, Quiet: c.quiet})
 	}

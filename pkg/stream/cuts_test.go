@@ -348,7 +348,7 @@ func TestCutsLeaveNoTrace(t *testing.T) {
 		}
 		dir := t.TempDir()
 		for _, name := range []string{"a", "b", "reads all at the end"} {
-			db, err := OpenDB(filepath.Join(dir, name))
+			db, err := OpenDB(filepath.Join(dir, name), nil, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

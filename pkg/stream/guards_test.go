@@ -14,7 +14,7 @@ import (
 
 func openDB(t *testing.T) *DB {
 	t.Helper()
-	db, err := OpenDB(filepath.Join(t.TempDir(), "state"))
+	db, err := OpenDB(filepath.Join(t.TempDir(), "state"), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestRestoreHealsWhatHasNoMark(t *testing.T) {
 // since the last commit: its transaction would be valid, and would overwrite the
 // new owner's offsets.
 func TestRevokedPartitionIsForgotten(t *testing.T) {
-	r := &Runner{parts: map[int32]*live{0: {}, 1: {}}, paused: map[string]map[int32]bool{proto.TopicTraffic: {0: true}}, stale: map[string][]int32{}}
+	r := &Runner{db: &DB{}, parts: map[int32]*live{0: {}, 1: {}}, paused: map[string]map[int32]bool{proto.TopicTraffic: {0: true}}, stale: map[string][]int32{}}
 	r.Revoked(map[string][]int32{proto.TopicTraffic: {0}, proto.TopicBindings: {0}})
 	if r.parts[0] != nil || r.parts[1] == nil {
 		t.Errorf("partitions %v are left, want 1 only", r.parts)

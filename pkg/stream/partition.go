@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"fmt"
 	"sort"
 	"time"
@@ -43,6 +44,12 @@ type Partition struct {
 	store    Store // nil: everything stays in the overlay (replay)
 	shelf    *shelf
 	filter   *filter // of the keys in store
+	together tableSet
+	entities entityStore // store, where it can read together what lies so
+	entity   [1 + entityLen]byte
+	hand     rows // the rows that were read last, while nothing is committed
+	handKey  [1 + entityLen]byte
+	atHand   bool
 	producer string
 	stats    *Stats
 
@@ -117,12 +124,11 @@ func OpenPartition(f Fold, id int32, o Options) (*Partition, error) {
 	if o.CacheBytes > 0 {
 		p.shelf = newShelf(o.CacheBytes)
 	}
+	p.together = togetherOf(f)
+	p.entities, _ = o.Store.(entityStore)
 	if o.Store != nil {
 		p.filter = newFilter()
-		p.each(nil, func(key, _ []byte) bool {
-			p.filter.add(key)
-			return true
-		})
+		p.fillFilter()
 	}
 	if !o.marked && f.Inputs()[0].Topic == proto.TopicTraffic {
 		p.rule = dedup.NewRule(conversationTable{p}, factTable{p}, o.MaxKept)
@@ -134,6 +140,23 @@ func OpenPartition(f Fold, id int32, o Options) (*Partition, error) {
 		return nil, fmt.Errorf("open %s: %w", p.producer, err)
 	}
 	return p, nil
+}
+
+// fillFilter takes in what the store has. Timers are not asked for.
+func (p *Partition) fillFilter() {
+	var last [1 + entityLen]byte
+	p.each(nil, func(key, _ []byte) bool {
+		switch {
+		case p.liesTogether(key):
+			if k := p.entityKey(key); !bytes.Equal(k, last[:]) {
+				copy(last[:], k)
+				p.filter.add(k)
+			}
+		case key[0] != idTimers:
+			p.filter.add(key)
+		}
+		return true
+	})
 }
 
 func (p *Partition) restore() error {
@@ -171,6 +194,9 @@ func (p *Partition) tableKey(table byte, key []byte) []byte {
 func (p *Partition) load(full []byte) ([]byte, bool) {
 	if p.store == nil {
 		return nil, false
+	}
+	if p.liesTogether(full) {
+		return p.gathered(full).find(full[0], full[1+entityLen:])
 	}
 	if val, ok, known := p.shelf.get(full); known {
 		return val, ok
@@ -271,6 +297,7 @@ func (p *Partition) Prepare(minNumber uint64) (*Commit, error) {
 
 // changes encodes what is dirty, all of it into one piece of memory.
 func (p *Partition) changes() []Change {
+	p.sortDirty()
 	list := make([]Change, 0, len(p.dirty))
 	room := make([]byte, 0, p.room)
 	for _, e := range p.dirty {
@@ -318,16 +345,14 @@ func (p *Partition) progress() []proto.Progress {
 // the clean entries that stay in memory.
 func (p *Partition) Committed(c *Commit, maxEntries int) {
 	p.commits = c.Number
-	for _, ch := range c.Changes {
-		p.shelf.put(ch.Key, ch.Value, ch.Value != nil)
-	}
+	p.keep(c.Changes)
 	for _, e := range p.dirty {
 		e.dirty = false
 		if e.obj == nil {
 			delete(p.cache, e.key)
 			continue
 		}
-		if !e.stored {
+		if !e.stored && !p.sortsTogether(e.key) {
 			p.filter.add([]byte(e.key))
 		}
 		e.stored = true

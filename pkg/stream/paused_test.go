@@ -42,7 +42,7 @@ func TestPausedPartitionComesBack(t *testing.T) {
 	}
 	r := NewRunner(ledger{}, RunnerConfig{Bus: c})
 	var err error
-	if r.db, err = OpenDB(filepath.Join(t.TempDir(), "state")); err != nil {
+	if r.db, err = OpenDB(filepath.Join(t.TempDir(), "state"), nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	defer r.db.Close()

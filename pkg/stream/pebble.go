@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -13,34 +14,76 @@ import (
 // DB is a runner's committed state on local disk: a cache of the changelogs. It
 // may be behind them, and it may be deleted; it is never ahead of a commit that
 // is known to have succeeded.
-type DB struct{ db *pebble.DB }
+type DB struct {
+	db       *pebble.DB
+	together tableSet
+	renewed  bool // it was of another layout, and is empty
 
-// OpenDB opens or makes the state in a folder.
-func OpenDB(dir string) (*DB, error) {
+	mu      sync.Mutex
+	readers map[int32]*reader
+}
+
+// Cache is memory for blocks of the databases of a process, shared by them: those that
+// are read most have most of it. What folds ask for is kept elsewhere (see shelf); here
+// are the indexes and filters of the files, and blocks that are asked for by a sweep.
+type Cache struct{ cache *pebble.Cache }
+
+// NewCache makes a cache of so many bytes.
+func NewCache(bytes int64) *Cache { return &Cache{cache: pebble.NewCache(bytes)} }
+
+// DefaultBlockCache is the size of a database's own cache, where none is shared.
+const DefaultBlockCache = 64 << 20
+
+const (
+	memTable  = 64 << 20 // a key that changes often is written once a flush
+	tableFile = 16 << 20
+	indexSize = 256 << 10 // one level: files are small enough
+	openFiles = 1024
+	lastLevel = 6
+)
+
+// OpenDB opens or makes the state of a fold in a folder. f may be nil: then nothing
+// lies together. So may cache: then the state has one of its own.
+func OpenDB(dir string, f Fold, cache *Cache) (*DB, error) {
+	d := &DB{readers: map[int32]*reader{}}
+	if f != nil {
+		d.together = togetherOf(f)
+	}
+	var err error
+	if d.renewed, err = useLayout(dir, d.together); err != nil {
+		return nil, fmt.Errorf("open fold state in %s: %w", dir, err)
+	}
 	opts := &pebble.Options{
 		// The changelog is the log: after a crash the state is at an earlier commit, and
 		// what it lacks is read from there.
-		DisableWAL:   true,
-		MemTableSize: 64 << 20, // a key that changes often is written once a flush
-		// Look-ups seldom come here (see shelf and filter), so more files may lie on
-		// top before they are merged.
-		L0CompactionThreshold: 8,
+		DisableWAL:            true,
+		Comparer:              comparer,
+		MemTableSize:          memTable,
+		L0CompactionThreshold: 4,
 		L0StopWritesThreshold: 24,
-		CacheSize:             64 << 20,
-		MaxOpenFiles:          128,
+		CacheSize:             DefaultBlockCache,
+		MaxOpenFiles:          openFiles,
 		Logger:                quiet{},
 	}
-	// Most look-ups of a young state are for keys that are not there: a new peer, a
-	// new hour. The filter answers those without a read.
-	for i := range opts.Levels {
-		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-		opts.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression } // small, and hot
+	if cache != nil {
+		opts.Cache = cache.cache
 	}
-	db, err := pebble.Open(dir, opts)
-	if err != nil {
+	for i := range opts.Levels {
+		opts.Levels[i].IndexBlockSize = indexSize
+		opts.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression } // small, and hot
+		// Whether a key is anywhere is known without a look (see filter); these tell which
+		// of the files that lie on top have it. Below them it is in any case.
+		if i < lastLevel {
+			opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		}
+	}
+	for i := range opts.TargetFileSizes {
+		opts.TargetFileSizes[i] = tableFile
+	}
+	if d.db, err = pebble.Open(dir, opts); err != nil {
 		return nil, fmt.Errorf("open fold state in %s: %w", dir, err)
 	}
-	return &DB{db: db}, nil
+	return d, nil
 }
 
 // quiet drops Pebble's own chatter; its errors come back from its calls.
@@ -59,21 +102,20 @@ func (quiet) Fatalf(format string, args ...any) {
 
 // Close writes and closes the state.
 func (d *DB) Close() error {
-	if err := errors.Join(d.db.Flush(), d.db.Close()); err != nil {
+	var errs []error
+	for partition := range d.readers {
+		errs = append(errs, d.Release(partition))
+	}
+	if err := errors.Join(append(errs, d.db.Flush(), d.db.Close())...); err != nil {
 		return fmt.Errorf("close fold state: %w", err)
 	}
 	return nil
 }
 
-func dbKey(partition int32, key []byte) []byte {
-	b := make([]byte, 0, 2+len(key))
-	return append(binary.BigEndian.AppendUint16(b, uint16(partition)), key...)
-}
-
 // Get implements Store.
 func (d *DB) Get(partition int32, key []byte) ([]byte, bool, error) {
 	var scratch [128]byte
-	full := append(binary.BigEndian.AppendUint16(scratch[:0], uint16(partition)), key...)
+	full := d.appendKey(scratch[:0], partition, key)
 	val, closer, err := d.db.Get(full)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, false, nil
@@ -83,21 +125,6 @@ func (d *DB) Get(partition int32, key []byte) ([]byte, bool, error) {
 	}
 	out := append([]byte(nil), val...)
 	return out, true, closer.Close()
-}
-
-// Each implements Store.
-func (d *DB) Each(partition int32, prefix []byte, f func(key, val []byte) bool) error {
-	lower := dbKey(partition, prefix)
-	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: after(lower)})
-	if err != nil {
-		return err
-	}
-	for ok := it.First(); ok; ok = it.Next() {
-		if !f(it.Key()[2:], it.Value()) {
-			break
-		}
-	}
-	return it.Close()
 }
 
 // after gives the first key that does not start with prefix.
@@ -113,26 +140,39 @@ func after(prefix []byte) []byte {
 }
 
 // Batch collects changes of several partitions that are stored together.
-type Batch struct{ b *pebble.Batch }
+type Batch struct {
+	d       *DB
+	b       *pebble.Batch
+	touched []int32 // partitions
+	key     []byte
+}
 
 // NewBatch starts a batch.
-func (d *DB) NewBatch() *Batch { return &Batch{b: d.db.NewBatch()} }
+func (d *DB) NewBatch() *Batch { return &Batch{d: d, b: d.db.NewBatch()} }
+
+func (b *Batch) touch(partition int32) {
+	if n := len(b.touched); n == 0 || b.touched[n-1] != partition {
+		b.touched = append(b.touched, partition)
+	}
+}
 
 // Put adds a change; a nil value deletes.
 func (b *Batch) Put(partition int32, key, val []byte) error {
+	b.touch(partition)
+	b.key = b.d.appendKey(b.key[:0], partition, key)
 	if val == nil {
-		return b.b.Delete(dbKey(partition, key), nil)
+		return b.b.Delete(b.key, nil)
 	}
-	op := b.b.SetDeferred(2+len(key), len(val))
-	binary.BigEndian.PutUint16(op.Key, uint16(partition))
-	copy(op.Key[2:], key)
-	copy(op.Value, val)
-	return op.Finish()
+	return b.b.Set(b.key, val, nil)
 }
+
+// Size is how many bytes the batch has.
+func (b *Batch) Size() int { return b.b.Len() }
 
 // Wipe deletes all of a partition.
 func (b *Batch) Wipe(partition int32) error {
-	p := dbKey(partition, nil)
+	b.touch(partition)
+	p := binary.BigEndian.AppendUint16(nil, uint16(partition))
 	return b.b.DeleteRange(p, after(p), nil)
 }
 
@@ -141,6 +181,11 @@ func (b *Batch) Wipe(partition int32) error {
 func (b *Batch) Store() error {
 	if err := b.b.Commit(pebble.NoSync); err != nil {
 		return fmt.Errorf("store fold state: %w", err)
+	}
+	for _, partition := range b.touched {
+		if err := b.d.Release(partition); err != nil {
+			return fmt.Errorf("store fold state: %w", err)
+		}
 	}
 	return nil
 }

@@ -14,6 +14,9 @@ import (
 // changelog offset from which the state lacks what follows.
 var placeKey = []byte{0}
 
+// restorePiece bounds what is written at once, in bytes.
+const restorePiece = 8 << 20
+
 // restored is where a partition stands after restore.
 type restored struct {
 	commits   uint64 // the commit that the state is of
@@ -88,6 +91,13 @@ func restore(ctx context.Context, db *DB, reader changelogReader, topic string, 
 		for _, c := range buffer {
 			if err := batch.Put(partition, c.Key, c.Value); err != nil {
 				return err
+			}
+			// The mark is the last of them: until it is stored, all is read again.
+			if batch.Size() > restorePiece {
+				if err := batch.Store(); err != nil {
+					return err
+				}
+				batch = db.NewBatch()
 			}
 		}
 		buffer = buffer[:0]

@@ -25,6 +25,7 @@ type RunnerConfig struct {
 	Interval   time.Duration // of transactions
 	MaxEntries int           // clean state entries that stay decoded in memory, per partition
 	CacheBytes int           // encoded state in memory, of all partitions together
+	Blocks     *Cache        // of blocks of the local states, shared by the folds of a process; nil: one of the fold's own
 	Log        *slog.Logger
 	Telemetry  *telemetry.Telemetry // nil: nobody is told
 }
@@ -121,8 +122,11 @@ func (r *Runner) ReadsTraffic() bool { return r.fold.Inputs()[0].Topic == proto.
 func (r *Runner) Run(ctx context.Context) (err error) {
 	r.parts, r.paused, r.stale, r.errs = map[int32]*live{}, map[string]map[int32]bool{}, map[string][]int32{}, nil
 	r.watch.joined.Store(false)
-	if r.db, err = OpenDB(r.cfg.StateDir); err != nil {
+	if r.db, err = OpenDB(r.cfg.StateDir, r.fold, r.cfg.Blocks); err != nil {
 		return err
+	}
+	if r.db.renewed {
+		r.cfg.Log.Warn("the local state is of another release and was put away: it is read anew from the changelog, which takes a while", "fold", r.fold.Name(), "folder", r.cfg.StateDir)
 	}
 	defer func() { err = errors.Join(err, r.db.Close()) }()
 	if r.reader, err = bus.NewReader(r.cfg.Bus); err != nil {
@@ -412,6 +416,9 @@ func (r *Runner) publish() {
 func (r *Runner) Revoked(partitions map[string][]int32) {
 	for topic, ids := range partitions {
 		for _, id := range ids {
+			if _, ok := r.parts[id]; ok {
+				r.errs = errors.Join(r.errs, r.db.Release(id))
+			}
 			delete(r.parts, id)
 			if r.paused[topic][id] {
 				delete(r.paused[topic], id)

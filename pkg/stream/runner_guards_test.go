@@ -120,7 +120,7 @@ func TestFailedTransactionLeavesNothing(t *testing.T) {
 	if lag := lags[group][proto.TopicTraffic]; lag != all {
 		t.Errorf("the group is %d behind the end, want all %d: it has committed offsets", lag, all)
 	}
-	db, err := stream.OpenDB(filepath.Join(dir, "counter-a"))
+	db, err := stream.OpenDB(filepath.Join(dir, "counter-a"), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,6 @@ const (
 
 var (
 	marks  = Table[mark, *mark]{id: idMark}
-	timers = Table[empty, *empty]{id: idTimers}
 	seen   = Table[Uint, *Uint]{id: idSeen}
 	gates  = Table[position, *position]{id: idGates, prefix: gatePrefixLen}
 	clocks = Table[clockState, *clockState]{id: idClocks}
@@ -97,12 +96,6 @@ func readPosition(d *Decoder) proto.Position {
 
 type empty struct{}
 
-// AppendTo writes nothing.
-func (*empty) AppendTo(b []byte) []byte { return append(b, 0) }
-
-// Parse reads nothing.
-func (*empty) Parse([]byte) error { return nil }
-
 type position struct{ proto.Position }
 
 // AppendTo encodes the position.
@@ -138,8 +131,8 @@ func (p *Partition) saveGates(tx *Tx) {
 	}
 }
 
-func (t timer) stateKey() []byte {
-	b := binary.BigEndian.AppendUint64(nil, uint64(t.at))
+func (t timer) appendKey(b []byte) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(t.at))
 	b = AppendString(b, t.site)
 	b = AppendString(b, t.domain)
 	return append(b, t.key...)

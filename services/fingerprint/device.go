@@ -226,3 +226,8 @@ func bind(tx *stream.Tx, sig *signatures, st *deviceState, dev *proto.Device, s 
 	st.tell(s.Endpoint, what)
 	tx.Emit(stream.Output{Topic: proto.TopicBindings, Kind: proto.KindBinding, Lane: s.Endpoint.Lane(), Key: s.Endpoint[:], Value: val, Time: at})
 }
+
+// Together lists the tables that every summary asks for.
+func (d *Device) Together() string {
+	return string([]byte{tableDevices, tableMembers, tableTimelines, tableViews, tableMoved, tableJoined})
+}

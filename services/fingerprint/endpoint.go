@@ -324,3 +324,8 @@ func (e *Endpoint) Sweep(tx *stream.Tx, _ string, key []byte) {
 	h.timer, h.cleaning, h.watching, h.open, h.ended = false, false, false, false, true // timers of the file's time domain end with it
 	e.settle(tx, proto.ID(key), h, true)
 }
+
+// Together lists the tables that nearly every observation asks for.
+func (e *Endpoint) Together() string {
+	return string([]byte{tableHosts, tableProfiles, tableAgain, tableUses, tableSketches})
+}

@@ -29,7 +29,7 @@ type judges struct {
 
 func newJudges(t testing.TB, n int, cfg Config) *judges {
 	j := &judges{t: t}
-	db, err := stream.OpenDB(t.TempDir())
+	db, err := stream.OpenDB(t.TempDir(), NewDevice(cfg), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

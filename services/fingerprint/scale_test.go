@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"runtime/pprof"
 	"strconv"
 	"syscall"
 	"testing"
@@ -26,7 +27,7 @@ type stage struct {
 
 func newStage(t *testing.T, f stream.Fold) *stage {
 	t.Helper()
-	db, err := stream.OpenDB(t.TempDir())
+	db, err := stream.OpenDB(t.TempDir(), f, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +95,7 @@ func (s *stage) held() (entries, bytes int, tables string) {
 // restore copies the state into another database, as a new instance does from a
 // compacted changelog, and opens the partition on it.
 func (s *stage) restore(f stream.Fold) time.Duration {
-	fresh, err := stream.OpenDB(s.t.TempDir())
+	fresh, err := stream.OpenDB(s.t.TempDir(), f, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -200,6 +201,26 @@ func processor() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
+// profiling begins a profile of the processor, where WARDFLOW_PROFILE names its file,
+// and gives what ends it.
+func profiling(t *testing.T) (end func()) {
+	file := os.Getenv("WARDFLOW_PROFILE")
+	if file == "" {
+		return func() {}
+	}
+	f, err := os.Create(file)
+	if err == nil {
+		err = pprof.StartCPUProfile(f)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close()
+	}
+}
+
 // TestScale measures what a hospital's observations cost while many devices are
 // known, on disk: WARDFLOW_SCALE is how many (go tool task bench:devices).
 func TestScale(t *testing.T) {
@@ -227,6 +248,7 @@ func TestScale(t *testing.T) {
 	w.send(nil)
 	w.endpoint.written, w.device.written, w.told = 0, 0, 0
 	random := rand.New(rand.NewPCG(1, 2))
+	profile := profiling(t)
 	begun, cost, sent = time.Now(), processor(), 0
 	for sent < 400000 {
 		list = list[:0]
@@ -238,6 +260,7 @@ func TestScale(t *testing.T) {
 		sent += len(list)
 	}
 	cost = processor() - cost
+	profile()
 	t.Logf("then %d observations of devices at random in %s: %.0f a second of processor, both folds and their state; %d devices told again",
 		sent, time.Since(begun).Round(time.Second), float64(sent)/cost.Seconds(), w.told)
 	t.Logf("changelog: %.0f bytes an observation of the endpoint fold, %.0f of the device fold", float64(w.endpoint.written)/float64(sent), float64(w.device.written)/float64(sent))
