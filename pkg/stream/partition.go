@@ -217,6 +217,10 @@ func (p *Partition) each(prefix []byte, f func(key, val []byte) bool) {
 	if p.store == nil {
 		return
 	}
+	if len(prefix) == 1+entityLen && p.entities != nil && p.together[prefix[0]] {
+		p.eachOf(prefix, f)
+		return
+	}
 	if err := p.store.Each(p.id, append([]byte(nil), prefix...), f); err != nil {
 		p.fail(fmt.Errorf("scan state: %w", err))
 	}
@@ -364,11 +368,8 @@ func (p *Partition) Committed(c *Commit, maxEntries int) {
 	for _, in := range p.inputs {
 		in.movedSince = false
 	}
-	for k := range p.cache { // any entries will do: the store has them all
-		if len(p.cache) <= maxEntries {
-			break
-		}
-		delete(p.cache, k)
+	if len(p.cache) > maxEntries { // the store has them all, and the shelf most
+		clear(p.cache)
 	}
 }
 

@@ -31,11 +31,12 @@ type Cache struct{ cache *pebble.Cache }
 // NewCache makes a cache of so many bytes.
 func NewCache(bytes int64) *Cache { return &Cache{cache: pebble.NewCache(bytes)} }
 
-// DefaultBlockCache is the size of a database's own cache, where none is shared.
-const DefaultBlockCache = 64 << 20
+// DefaultBlockCache is the size of a database's own cache, where none is shared. Pebble
+// counts what is not yet written to files against it.
+const DefaultBlockCache = 128 << 20
 
 const (
-	memTable  = 64 << 20 // a key that changes often is written once a flush
+	memTable  = 32 << 20 // a key that changes often is written once a flush
 	tableFile = 16 << 20
 	indexSize = 256 << 10 // one level: files are small enough
 	openFiles = 1024

@@ -157,6 +157,18 @@ func (p *Partition) gathered(full []byte) rows {
 	return p.hand
 }
 
+// eachOf calls f for the rows of one table of one entity; f asks for no other entity.
+func (p *Partition) eachOf(prefix []byte, f func(key, val []byte) bool) {
+	key := append(make([]byte, 0, 64), prefix...)
+	for r := p.gathered(key); len(r) > 0; {
+		table, rest, val, more := r.next()
+		if table == prefix[0] && !f(append(key[:len(prefix)], rest...), val) {
+			return
+		}
+		r = more
+	}
+}
+
 // keep takes committed changes into what is in memory.
 func (p *Partition) keep(changes []Change) {
 	p.atHand = false

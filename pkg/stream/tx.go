@@ -109,12 +109,17 @@ func AppendString(b []byte, s string) []byte {
 // Decoder reads what the Append functions wrote; it keeps the first error, and
 // at the end of its input every field reads as zero.
 type Decoder struct {
-	b   []byte
-	err error
+	b    []byte
+	text string // all of the input, where strings may be parts of it
+	err  error
 }
 
 // NewDecoder reads from b, which must stay unchanged while reading.
 func NewDecoder(b []byte) *Decoder { return &Decoder{b: b} }
+
+// NewTextDecoder reads from b, of which strings are then made at once: for values that
+// have many.
+func NewTextDecoder(b []byte) *Decoder { return &Decoder{b: b, text: string(b)} }
 
 // Err is the first error.
 func (d *Decoder) Err() error { return d.err }
@@ -165,7 +170,14 @@ func (d *Decoder) Bytes() []byte {
 }
 
 // String reads a length and text.
-func (d *Decoder) String() string { return string(d.Bytes()) }
+func (d *Decoder) String() string {
+	s := d.Bytes()
+	if d.text == "" {
+		return string(s)
+	}
+	end := len(d.text) - len(d.b)
+	return d.text[end-len(s) : end]
+}
 
 // Fixed fills into from as many bytes; at the end of input it stays zero.
 func (d *Decoder) Fixed(into []byte) {

@@ -93,7 +93,7 @@ func (p *profile) readIdentity(d *stream.Decoder) {
 
 // Parse decodes the profile.
 func (p *profile) Parse(b []byte) error {
-	d := stream.NewDecoder(b)
+	d := stream.NewTextDecoder(b)
 	*p = profile{}
 	d.Fixed(p.mac[:])
 	d.Fixed(p.gateway[:])

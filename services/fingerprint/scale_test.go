@@ -25,18 +25,26 @@ type stage struct {
 	tables  map[byte][2]int // of them: bytes and entries, by table
 }
 
-func newStage(t *testing.T, f stream.Fold) *stage {
+func newStage(t *testing.T, f stream.Fold, blocks *stream.Cache) *stage {
 	t.Helper()
-	db, err := stream.OpenDB(t.TempDir(), f, nil)
+	db, err := stream.OpenDB(t.TempDir(), f, blocks)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	p, err := stream.OpenPartition(f, 0, stream.Options{Store: db, CacheBytes: 64 << 20})
+	p, err := stream.OpenPartition(f, 0, stream.Options{Store: db, CacheBytes: mebibytes("WARDFLOW_ROWS", stream.DefaultCacheBytes)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &stage{t: t, p: p, db: db, tables: map[byte][2]int{}}
+}
+
+// mebibytes is what an environment variable says, in bytes.
+func mebibytes(name string, otherwise int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+		return n << 20
+	}
+	return otherwise
 }
 
 func (s *stage) offer(topic string, env, val []byte) {
@@ -228,7 +236,8 @@ func TestScale(t *testing.T) {
 	if devices == 0 {
 		t.Skip("a measurement: WARDFLOW_SCALE says for how many devices")
 	}
-	w := &pipeline{endpoint: newStage(t, NewEndpoint(Config{})), device: newStage(t, NewDevice(Config{})), clock: noon}
+	blocks := stream.NewCache(int64(mebibytes("WARDFLOW_BLOCKS", 256<<20)))
+	w := &pipeline{endpoint: newStage(t, NewEndpoint(Config{}), blocks), device: newStage(t, NewDevice(Config{}), blocks), clock: noon}
 	w.batch = proto.Batch{Site: "st-alban", Sensor: "tap", Producer: "p", Domain: "file"}
 	const batch = 3000
 	begun, cost, sent := time.Now(), processor(), 0
