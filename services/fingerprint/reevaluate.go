@@ -48,8 +48,9 @@ type signatureSets struct {
 	base *signatures
 	own  uint64 // number of the base
 
-	mu   sync.Mutex
-	made map[uint64]*signatures
+	mu          sync.Mutex
+	made        map[uint64]*signatures
+	differences map[[2]uint64]*difference // by the numbers of two sets
 }
 
 // maxSets bounds them; partitions differ only while a change is on its way.
@@ -64,7 +65,7 @@ func newSignatureSets(packs []*Pack) *signatureSets {
 		}
 		base = more
 	}
-	return &signatureSets{base: base, own: base.number(), made: map[uint64]*signatures{}}
+	return &signatureSets{base: base, own: base.number(), made: map[uint64]*signatures{}, differences: map[[2]uint64]*difference{}}
 }
 
 // number identifies a set by its content.
@@ -132,8 +133,12 @@ func (d *Device) judgeAgain(tx *stream.Tx) *signatures {
 		}
 	}
 	if st := packTexts.Get(tx, []byte(keySet)); st == nil || st.set != number {
+		was := uint64(0)
+		if st != nil {
+			was = st.set
+		}
 		packTexts.Edit(tx, []byte(keySet)).set = number
-		tx.Sweep("signatures", tableDevices)
+		tx.Sweep(sweepName(was), tableDevices)
 	}
 	return sig
 }
@@ -164,9 +169,33 @@ func (d *Device) control(tx *stream.Tx, c *proto.Control) {
 	d.judgeAgain(tx)
 }
 
+// difference gives what sets apart what devices were judged with and what they are to
+// be judged with; nil where the former is not at hand any more.
+func (s *signatureSets) difference(was, number uint64, now *signatures) *difference {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	between := [2]uint64{was, number}
+	if d, known := s.differences[between]; known {
+		return d
+	}
+	old := s.made[was]
+	if was == s.own {
+		old = s.base
+	}
+	var d *difference
+	if old != nil {
+		d = differ(old, now)
+	}
+	if len(s.differences) >= maxSets {
+		clear(s.differences)
+	}
+	s.differences[between] = d
+	return d
+}
+
 // Sweep looks at a device again after signatures have changed, and tells it where
 // that makes another of it.
-func (d *Device) Sweep(tx *stream.Tx, _ string, key []byte) {
+func (d *Device) Sweep(tx *stream.Tx, name string, key []byte) {
 	var id proto.ID
 	if copy(id[:], key) != len(id) {
 		return
@@ -177,6 +206,12 @@ func (d *Device) Sweep(tx *stream.Tx, _ string, key []byte) {
 		return
 	}
 	sig := d.signatures(tx)
+	if was, ok := sweptFrom(name); ok && st.facts != 0 {
+		now := packTexts.Get(tx, []byte(keySet))
+		if apart := d.sets.difference(was, now.set, sig); apart != nil && !apart.touches(all) {
+			return
+		}
+	}
 	dev := sig.device(id, all)
 	if factsOf(dev) == st.facts {
 		return
