@@ -78,10 +78,11 @@ type Embedded struct {
 
 // Fold is how folds run against Kafka.
 type Fold struct {
-	Interval   time.Duration `yaml:"interval"`    // of transactions
-	GateWait   time.Duration `yaml:"gate_wait"`   // bound on waiting for an upstream fold
-	MaxEntries int           `yaml:"max_entries"` // state entries that stay decoded in memory, per partition
-	CacheBytes int           `yaml:"cache_bytes"` // encoded state in memory, of each fold's partitions together
+	Interval   time.Duration `yaml:"interval"`          // of transactions
+	GateWait   time.Duration `yaml:"gate_wait"`         // bound on waiting for an upstream fold
+	MaxEntries int           `yaml:"max_entries"`       // state entries that stay decoded in memory, per partition
+	CacheBytes int           `yaml:"cache_bytes"`       // encoded state in memory, of each fold's partitions together
+	BlockCache int64         `yaml:"block_cache_bytes"` // bytes of the state files' blocks in memory, of all folds of a process together; 0: a share of the memory
 }
 
 // Sink is how rows go into ClickHouse.

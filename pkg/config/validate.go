@@ -42,6 +42,9 @@ func (c *Config) Validate() Problems {
 	between(&p, "fold.gate_wait", c.Fold.GateWait, time.Second, 24*time.Hour)
 	least(&p, "fold.max_entries", int64(c.Fold.MaxEntries), 1000)
 	least(&p, "fold.cache_bytes", int64(c.Fold.CacheBytes), 1<<20)
+	if c.Fold.BlockCache != 0 {
+		least(&p, "fold.block_cache_bytes", c.Fold.BlockCache, 16<<20)
+	}
 	if c.Sink.BatchRows < 1 || c.Sink.BatchRows > 1_000_000 {
 		p.add("sink.batch_rows", "", "is %d; want 1 to 1000000", c.Sink.BatchRows)
 	}

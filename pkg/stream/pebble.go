@@ -28,18 +28,20 @@ type DB struct {
 // are the indexes and filters of the files, and blocks that are asked for by a sweep.
 type Cache struct{ cache *pebble.Cache }
 
-// NewCache makes a cache of so many bytes.
-func NewCache(bytes int64) *Cache { return &Cache{cache: pebble.NewCache(bytes)} }
+// NewCache makes a cache of so many bytes for as many databases. Pebble counts what these
+// have not yet written to files against it, which comes on top.
+func NewCache(bytes int64, databases int) *Cache {
+	return &Cache{cache: pebble.NewCache(bytes + int64(databases)*2*memTable)}
+}
 
-// DefaultBlockCache is the size of a database's own cache, where none is shared. Pebble
-// counts what is not yet written to files against it.
-const DefaultBlockCache = 128 << 20
+// DefaultBlockCache is the size of a database's own cache, where none is shared.
+const DefaultBlockCache = 64 << 20
 
 const (
 	memTable  = 32 << 20 // a key that changes often is written once a flush
-	tableFile = 16 << 20
+	tableFile = 32 << 20
 	indexSize = 256 << 10 // one level: files are small enough
-	openFiles = 1024
+	openFiles = 512
 	lastLevel = 6
 )
 
@@ -62,7 +64,7 @@ func OpenDB(dir string, f Fold, cache *Cache) (*DB, error) {
 		MemTableSize:          memTable,
 		L0CompactionThreshold: 4,
 		L0StopWritesThreshold: 24,
-		CacheSize:             DefaultBlockCache,
+		CacheSize:             DefaultBlockCache + 2*memTable,
 		MaxOpenFiles:          openFiles,
 		Logger:                quiet{},
 	}

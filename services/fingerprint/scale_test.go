@@ -236,7 +236,7 @@ func TestScale(t *testing.T) {
 	if devices == 0 {
 		t.Skip("a measurement: WARDFLOW_SCALE says for how many devices")
 	}
-	blocks := stream.NewCache(int64(mebibytes("WARDFLOW_BLOCKS", 256<<20)))
+	blocks := stream.NewCache(int64(mebibytes("WARDFLOW_BLOCKS", 256<<20)), 2)
 	w := &pipeline{endpoint: newStage(t, NewEndpoint(Config{}), blocks), device: newStage(t, NewDevice(Config{}), blocks), clock: noon}
 	w.batch = proto.Batch{Site: "st-alban", Sensor: "tap", Producer: "p", Domain: "file"}
 	const batch = 3000

@@ -16,6 +16,8 @@ import (
 	"github.com/wardflow/wardflow/pkg/config"
 	"github.com/wardflow/wardflow/pkg/embedded"
 	"github.com/wardflow/wardflow/pkg/store"
+	"github.com/wardflow/wardflow/pkg/stream"
+	"github.com/wardflow/wardflow/services/wardflow/internal/doctor"
 )
 
 // engines are the Kafka and the ClickHouse that a configuration means: those it
@@ -25,6 +27,26 @@ type engines struct {
 	Kafka     bus.Config
 	Store     store.Config
 	processes []engine // in start order
+
+	blocks *stream.Cache // see blockCache
+}
+
+// The bounds of the block cache, where nobody says how large it is to be.
+const (
+	blockCacheShare = 16 // one part in so many of the memory
+	blockCacheLeast = 128 << 20
+	blockCacheMost  = 4 << 30
+)
+
+// blockCache gives the one cache that the folds of this process share.
+func (e *engines) blockCache(bytes int64) *stream.Cache {
+	if e.blocks == nil {
+		if bytes == 0 {
+			bytes = min(max(int64(doctor.Memory()/blockCacheShare), blockCacheLeast), blockCacheMost)
+		}
+		e.blocks = stream.NewCache(bytes, len(folds()))
+	}
+	return e.blocks
 }
 
 // brokerFolder is where the embedded broker stores, below the data folder.

@@ -93,7 +93,8 @@ func foldUnits(cfg *config.Config, e *engines, log *slog.Logger, service foldSer
 		r := stream.NewRunner(f, stream.RunnerConfig{
 			Bus: e.Kafka, Instance: instance, StateDir: filepath.Join(cfg.DataDir, "state", f.Name()+"-"+instance),
 			GateWait: cfg.Fold.GateWait, Interval: cfg.Fold.Interval, MaxEntries: cfg.Fold.MaxEntries, CacheBytes: cfg.Fold.CacheBytes,
-			Log: log.With("fold", f.Name()), Telemetry: e.Kafka.Telemetry,
+			Blocks: e.blockCache(cfg.Fold.BlockCache),
+			Log:    log.With("fold", f.Name()), Telemetry: e.Kafka.Telemetry,
 		})
 		runners = append(runners, r)
 		specs = append(specs, app.Spec{

@@ -13,7 +13,7 @@ import (
 
 // ReadMachine looks at this machine.
 func ReadMachine() *Machine {
-	m := &Machine{CPUs: runtime.NumCPU(), Root: os.Geteuid() == 0, FileCaps: true, MemoryBytes: memory()}
+	m := &Machine{CPUs: runtime.NumCPU(), Root: os.Geteuid() == 0, FileCaps: true, MemoryBytes: Memory()}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		m.Kernel = unix.ByteSliceToString(u.Release[:])
@@ -77,8 +77,8 @@ func procStatus(path string) map[string]string {
 // cgroups is where control groups of version 2 are told.
 const cgroups = "/sys/fs/cgroup"
 
-// memory is what this process may use at most, bytes.
-func memory() uint64 {
+// Memory is what this process may use at most, bytes.
+func Memory() uint64 {
 	var total uint64
 	if kb, ok := strings.CutSuffix(procStatus("/proc/meminfo")["MemTotal"], " kB"); ok {
 		if n, err := strconv.ParseUint(kb, 10, 64); err == nil {

@@ -13,6 +13,9 @@ var errLinux = errors.New("only Linux is looked at")
 // ReadMachine knows little elsewhere than on Linux.
 func ReadMachine() *Machine { return &Machine{Kernel: runtime.GOOS, CPUs: runtime.NumCPU()} }
 
+// Memory is not known elsewhere than on Linux.
+func Memory() uint64 { return 0 }
+
 // ReadFolder knows nothing elsewhere than on Linux.
 func ReadFolder(setting, path string, _ uint64, _ bool) *Folder {
 	return &Folder{Setting: setting, Path: path, Err: errLinux}

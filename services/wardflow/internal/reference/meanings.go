@@ -103,6 +103,7 @@ var meanings = map[string]string{
 	"fold.gate_wait":                     "How long a service waits for one upstream of it before it goes on without, counted.",
 	"fold.max_entries":                   "State entries that stay decoded in memory, per partition.",
 	"fold.cache_bytes":                   "Encoded state in memory, bytes, of all partitions of a fold together.",
+	"fold.block_cache_bytes":             "Blocks of the folds' state files in memory, bytes, of all folds of a process together; 0: a sixteenth of the memory, 128 MiB to 4 GiB. With more devices than `fold.cache_bytes` holds this is what look-ups are answered from.",
 	"sensors.require_enrolment":          "A sensor that is heard and is not in the register is an alert.",
 	"sensors.away_after":                 "After so long a silence a sensor is away, which is an alert; it speaks every ten seconds.",
 	"sensors.stopped_after":              "The same for a sensor that said that it stops.",
