@@ -290,6 +290,7 @@ func TestReevaluateMany(t *testing.T) {
 	clear(j.told)
 	j.restart(Config{}) // nothing is in memory
 	j.pack("scales", scalePack)
+	profiled := profiling(t)
 	begun, busy := time.Now(), processor()
 	each(func(part int) {
 		for i := part; i < n; i += parts * 50 { // traffic: one in fifty says something new meanwhile
@@ -301,6 +302,7 @@ func TestReevaluateMany(t *testing.T) {
 	})
 	took := time.Since(begun)
 	busy = processor() - busy
+	profiled()
 	told := 0
 	for _, k := range j.told {
 		told += k

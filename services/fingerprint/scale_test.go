@@ -52,32 +52,36 @@ func (s *stage) offer(topic string, env, val []byte) {
 	s.offset++
 }
 
-// commit applies what was offered as one transaction and stores it; it gives what
-// was emitted.
-func (s *stage) commit() []stream.Emitted {
-	for s.p.Run(1<<20, 1, time.Time{}) > 0 {
-	}
-	c, err := s.p.Prepare(0)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if c == nil {
-		return nil
-	}
-	b := s.db.NewBatch()
-	for _, ch := range c.Changes {
-		n := s.tables[ch.Key[0]]
-		s.tables[ch.Key[0]] = [2]int{n[0] + len(ch.Key) + len(ch.Value), n[1] + 1}
-		s.written += len(ch.Key) + len(ch.Value)
-		if err := b.Put(0, ch.Key, ch.Value); err != nil {
+// mostEvents bounds a transaction, as in the running system.
+const mostEvents = 50_000
+
+// commit applies what was offered, in transactions, and stores it; it gives what was
+// emitted.
+func (s *stage) commit() (out []stream.Emitted) {
+	for more := true; more; {
+		more = s.p.Run(mostEvents, 1, time.Time{}) > 0
+		c, err := s.p.Prepare(0)
+		if err != nil {
 			s.t.Fatal(err)
 		}
+		if c == nil {
+			return out
+		}
+		b := s.db.NewBatch()
+		for _, ch := range c.Changes {
+			n := s.tables[ch.Key[0]]
+			s.tables[ch.Key[0]] = [2]int{n[0] + len(ch.Key) + len(ch.Value), n[1] + 1}
+			s.written += len(ch.Key) + len(ch.Value)
+			if err := b.Put(0, ch.Key, ch.Value); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+		if err := b.Store(); err != nil {
+			s.t.Fatal(err)
+		}
+		out = append(out, c.Outputs...)
+		s.p.Committed(c, stream.DefaultMaxEntries)
 	}
-	if err := b.Store(); err != nil {
-		s.t.Fatal(err)
-	}
-	out := c.Outputs
-	s.p.Committed(c, 0)
 	return out
 }
 
