@@ -128,8 +128,12 @@ func (r *reader) evidence() []Evidence {
 	if !r.more() {
 		return nil
 	}
-	var list []Evidence
-	for range r.inner() {
+	n := r.inner()
+	if n <= 0 || n > len(r.b) {
+		return nil
+	}
+	list := make([]Evidence, 0, min(n, 128))
+	for range n {
 		var v Evidence
 		r.nested(func(in *reader) {
 			in.array()

@@ -21,9 +21,52 @@ type shelf struct {
 	limit      int // bytes of one arena
 }
 
+// An arena grows by pieces, so that nothing of it is ever copied to make room; no entry
+// lies in two of them.
 type arena struct {
-	at  map[uint64]uint32 // by hash of the key
-	buf []byte
+	at     map[uint64]uint32 // by hash of the key
+	pieces [][]byte
+	used   int // bytes, with what is left over at the end of pieces
+	piece  int // bytes of one
+}
+
+// largestPiece is more than any entry has.
+const largestPiece = 1 << 20
+
+func newArena(limit int) arena {
+	return arena{at: map[uint64]uint32{}, piece: max(1, min(limit, largestPiece))}
+}
+
+// fits reports whether an entry of so many bytes has room within a limit.
+func (a *arena) fits(size, limit int) bool {
+	if left := a.left(); size > left {
+		size += left
+	}
+	return a.used+size <= limit
+}
+
+// left is what the last piece has room for.
+func (a *arena) left() int { return (a.piece - a.used%a.piece) % a.piece }
+
+// room gives place for an entry, and where it is.
+func (a *arena) room(size int) ([]byte, uint32) {
+	if left := a.left(); size > left {
+		a.used += left
+	}
+	n := a.used / a.piece
+	if n == len(a.pieces) {
+		a.pieces = append(a.pieces, make([]byte, a.piece))
+	}
+	from := a.used % a.piece
+	at := uint32(a.used)
+	a.used += size
+	return a.pieces[n][from : from+size], at
+}
+
+// clear forgets all, and keeps the memory.
+func (a *arena) clear() {
+	a.used = 0
+	clear(a.at)
 }
 
 const (
@@ -33,7 +76,8 @@ const (
 
 // newShelf makes one of at most size bytes and what its index takes.
 func newShelf(size int) *shelf {
-	return &shelf{seed: maphash.MakeSeed(), limit: min(size/2, 1<<30), young: arena{at: map[uint64]uint32{}}, old: arena{at: map[uint64]uint32{}}}
+	limit := min(size/2, 1<<30)
+	return &shelf{seed: maphash.MakeSeed(), limit: limit, young: newArena(limit), old: newArena(limit)}
 }
 
 // get gives the value of a key, which is valid until the next put, and whether the
@@ -46,7 +90,7 @@ func (s *shelf) get(key []byte) (val []byte, ok, known bool) {
 	if val, ok, known = s.young.find(h, key); known {
 		return val, ok, true
 	}
-	if val, ok, known = s.old.find(h, key); known && len(s.young.buf)+shelfHead+len(key)+roomFor(val) <= s.limit {
+	if val, ok, known = s.old.find(h, key); known && s.young.fits(shelfHead+len(key)+roomFor(val), s.limit) {
 		s.young.add(h, key, val, ok)
 	}
 	return val, ok, known
@@ -58,7 +102,7 @@ func (s *shelf) put(key, val []byte, ok bool) {
 		return
 	}
 	h, size := maphash.Bytes(s.seed, key), shelfHead+len(key)+roomFor(val)
-	if len(key) > 1<<15 || len(val) > 1<<15 || size > s.limit {
+	if len(key) > 1<<15 || len(val) > 1<<15 || size > min(s.limit, s.young.piece) {
 		delete(s.young.at, h) // too large: the store keeps it alone
 		delete(s.old.at, h)
 		return
@@ -66,16 +110,15 @@ func (s *shelf) put(key, val []byte, ok bool) {
 	if s.young.replace(h, key, val, ok) {
 		return
 	}
-	if len(s.young.buf)+size > s.limit {
+	if !s.young.fits(size, s.limit) {
 		s.young, s.old = s.old, s.young
-		s.young.buf = s.young.buf[:0]
-		clear(s.young.at)
+		s.young.clear()
 	}
 	s.young.add(h, key, val, ok)
 }
 
 // roomFor leaves a value room to grow in place: counters do.
-func roomFor(val []byte) int { return (len(val) + 15) &^ 7 }
+func roomFor(val []byte) int { return (len(val) + len(val)/16 + 15) &^ 7 }
 
 // entry gives a key with its value and the room behind it.
 func (a *arena) entry(h uint64, key []byte) []byte {
@@ -83,7 +126,7 @@ func (a *arena) entry(h uint64, key []byte) []byte {
 	if !ok {
 		return nil
 	}
-	b := a.buf[at:]
+	b := a.pieces[int(at)/a.piece][int(at)%a.piece:]
 	k := int(binary.LittleEndian.Uint16(b))
 	if !bytes.Equal(b[shelfHead:shelfHead+k], key) { // another key of the same hash
 		return nil
@@ -123,11 +166,11 @@ func lengthOf(val []byte, ok bool) uint16 {
 }
 
 func (a *arena) add(h uint64, key, val []byte, ok bool) {
-	a.at[h] = uint32(len(a.buf))
-	a.buf = binary.LittleEndian.AppendUint16(a.buf, uint16(len(key)))
-	a.buf = binary.LittleEndian.AppendUint16(a.buf, lengthOf(val, ok))
 	room := roomFor(val)
-	a.buf = binary.LittleEndian.AppendUint16(a.buf, uint16(room))
-	a.buf = append(append(a.buf, key...), val...)
-	a.buf = append(a.buf, make([]byte, room-len(val))...)
+	b, at := a.room(shelfHead + len(key) + room)
+	binary.LittleEndian.PutUint16(b, uint16(len(key)))
+	binary.LittleEndian.PutUint16(b[2:], lengthOf(val, ok))
+	binary.LittleEndian.PutUint16(b[4:], uint16(room))
+	copy(b[shelfHead+copy(b[shelfHead:], key):], val)
+	a.at[h] = at
 }

@@ -35,7 +35,7 @@ func TestShelf(t *testing.T) {
 					last[string(key)] = nil
 				}
 			}
-			if n := len(s.young.buf) + len(s.old.buf); n > size {
+			if n := s.young.used + s.old.used; n > size {
 				t.Errorf("%d bytes", n)
 			}
 			if size >= 64<<10 && hits < 40_000 {

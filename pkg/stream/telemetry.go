@@ -233,7 +233,7 @@ func (s *shelf) bytes() int {
 	if s == nil {
 		return 0
 	}
-	return len(s.young.buf) + len(s.old.buf)
+	return s.young.used + s.old.used
 }
 
 // observe is a telemetry.Source.

@@ -45,6 +45,7 @@ func (r *repeats) Parse(b []byte) error {
 	d := stream.NewDecoder(b)
 	*r = repeats{}
 	latest := proto.Time(d.Int())
+	r.list = make([]repeat, 0, len(b)/4+1)
 	for d.More() {
 		r.list = append(r.list, repeat{int(d.Uint()), d.Uint(), latest - proto.Time(d.Uint())})
 	}

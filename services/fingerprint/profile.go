@@ -123,8 +123,12 @@ func appendEvidence(b []byte, list []proto.Evidence) []byte {
 }
 
 func readEvidence(d *stream.Decoder) []proto.Evidence {
-	var list []proto.Evidence
-	for n := d.Uint(); n > 0 && d.More(); n-- {
+	n := d.Uint()
+	if n == 0 {
+		return nil
+	}
+	list := make([]proto.Evidence, 0, min(n, maxEvidence+1))
+	for ; n > 0 && d.More(); n-- {
 		v := proto.Evidence{Attribute: d.String(), Value: d.String(), Protocol: d.String(), First: proto.Time(d.Int())}
 		v.Last = v.First + proto.Time(d.Int())
 		v.Count = d.Uint()
