@@ -33,7 +33,7 @@ func TestDifference(t *testing.T) {
 	printers := pack("scales", strings.Replace(scalePack, "scale: 0.9", "printer: 0.9", 1))
 	none := pack("oui", "pack: oui\nversion: 9.0.0\nlicence: CC0-1.0\nrules: []\n")
 	maker := pack("makers", strings.NewReplacer("attribute: model", "attribute: oui_vendor", "ACME W", "Baxter").Replace(scalePack))
-	macs := []proto.MAC{macOf(t, "Dell"), macOf(t, "Baxter")}
+	macs := []proto.MAC{addressOf(t, "Dell"), addressOf(t, "Baxter")}
 	for name, c := range map[string]struct {
 		a, b    *signatures
 		touched bool // whether any of the devices is
@@ -64,8 +64,8 @@ func TestDifference(t *testing.T) {
 	}
 }
 
-// macOf gives an address of a maker.
-func macOf(t *testing.T, maker string) (m proto.MAC) {
+// addressOf gives an address of a maker.
+func addressOf(t *testing.T, maker string) (m proto.MAC) {
 	t.Helper()
 	for _, line := range ieee().lines {
 		prefix, name, _ := strings.Cut(line, "\t")
