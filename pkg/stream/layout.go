@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // How keys lie in the local state. All begin with the partition. Then, of rows that lie
@@ -45,17 +46,36 @@ func useLayout(dir string, together tableSet) (emptied bool, err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	list, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, err
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return false, err
-	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return false, err
 	}
-	return len(list) > 0, os.WriteFile(file, []byte(want), 0o600)
+	if emptied, err = emptyFolder(dir); err != nil {
+		return false, err
+	}
+	return emptied, os.WriteFile(file, []byte(want), 0o600)
+}
+
+// lockFile is Pebble's, by which a folder belongs to one process.
+const lockFile = "LOCK"
+
+// emptyFolder takes all out of a folder that no other process uses, and reports whether
+// there was anything.
+func emptyFolder(dir string) (emptied bool, err error) {
+	list, err := os.ReadDir(dir)
+	if err != nil || len(list) == 0 {
+		return false, err
+	}
+	lock, err := pebble.LockDirectory(dir, vfs.Default)
+	if err != nil {
+		return false, err
+	}
+	var errs []error
+	for _, f := range list {
+		if f.Name() != lockFile {
+			errs = append(errs, os.RemoveAll(filepath.Join(dir, f.Name())))
+		}
+	}
+	return true, errors.Join(append(errs, lock.Close())...)
 }
 
 // comparer orders by bytes, as Pebble's own does; what it adds is where a key's entity

@@ -135,6 +135,9 @@ func TestLayoutOfAnotherRelease(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := OpenDB(dir, &gatherer{}, nil); err == nil {
+		t.Error("a folder that is in use was emptied")
+	}
 	if err := old.Close(); err != nil {
 		t.Fatal(err)
 	}
