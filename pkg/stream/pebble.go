@@ -40,7 +40,7 @@ const DefaultBlockCache = 64 << 20
 const (
 	memTable  = 32 << 20 // a key that changes often is written once a flush
 	tableFile = 32 << 20
-	indexSize = 256 << 10 // one level: files are small enough
+	indexSize = 1 << 20 // one level: a file's index has less
 	openFiles = 512
 	lastLevel = 6
 )
