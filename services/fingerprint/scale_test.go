@@ -262,7 +262,9 @@ func (w *pipeline) measure(when string, n, devices int, random *rand.Rand) {
 }
 
 // TestScale measures what a hospital's observations cost while many devices are
-// known, on disk: WARDFLOW_SCALE is how many (go tool task bench:devices).
+// known, on disk: WARDFLOW_SCALE is how many (go tool task bench:devices), WARDFLOW_ROWS
+// and WARDFLOW_BLOCKS the memory for them in MiB, WARDFLOW_OBSERVATIONS how many more to
+// send after the first 400,000, WARDFLOW_PROFILE a file for a profile of these.
 func TestScale(t *testing.T) {
 	devices, _ := strconv.Atoi(os.Getenv("WARDFLOW_SCALE"))
 	if devices == 0 {
