@@ -14,6 +14,7 @@ type Claim struct {
 	Hour      int64  // since the epoch: the latest in which it was seen
 	Hours     uint64 // bit n: it was seen n hours before Hour
 	Version   uint64 // counts up per endpoint
+	Watched   bool   // its hours are told as they come (Grouping.Watched)
 	Keys      []ClaimKey
 
 	// What people have decided about two ids; then nothing else of the claim is set but
@@ -94,9 +95,9 @@ func (c *Claim) EncodeMsgpack(e *msgpack.Encoder) error { return encodeTo(e, c) 
 // DecodeMsgpack implements msgpack.CustomDecoder.
 func (c *Claim) DecodeMsgpack(d *msgpack.Decoder) error { return decodeFrom(d, c) }
 
-// encode writes an array of 10 fields, the last of which is an array of 6 or nil.
+// encode writes an array of 11 fields, the last of which is an array of 6 or nil.
 func (c *Claim) encode(w *writer) {
-	w.array(10)
+	w.array(11)
 	w.id(c.Endpoint)
 	w.string(c.Site)
 	w.uint(uint64(c.Class))
@@ -105,6 +106,7 @@ func (c *Claim) encode(w *writer) {
 	w.int(c.Hour)
 	w.uint(c.Hours)
 	w.uint(c.Version)
+	w.bool(c.Watched)
 	w.array(len(c.Keys))
 	for i := range c.Keys {
 		k := &c.Keys[i]
@@ -136,7 +138,7 @@ func (c *Claim) decode(r *reader) {
 	c.Class = EndpointClass(r.uint())
 	c.FirstSeen = Time(r.int())
 	r.fixed(c.Gateway[:])
-	c.Hour, c.Hours, c.Version = r.int(), r.uint(), r.uint()
+	c.Hour, c.Hours, c.Version, c.Watched = r.int(), r.uint(), r.uint(), r.bool()
 	if r.more() {
 		for range r.inner() {
 			r.nested(func(in *reader) {

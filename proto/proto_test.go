@@ -50,7 +50,7 @@ func goldenMessages() map[string]msgpack.CustomEncoder {
 			Gateway: ID{4}, FirstSeen: 1, LastSeen: 2, Version: 3, Evidence: []Evidence{{"model", "X", "dicom", 1, 2, 3, 0.5}},
 		},
 		"claim": &Claim{
-			Endpoint: ID{1}, Site: "s", Class: ClassLocal, FirstSeen: 1, Gateway: ID{2}, Hour: 3, Hours: 5, Version: 4, Keys: []ClaimKey{{ClaimOwns, "10.0.0.1", 7}, {Kind: ClaimSerial, Value: "A1"}},
+			Endpoint: ID{1}, Site: "s", Class: ClassLocal, FirstSeen: 1, Gateway: ID{2}, Hour: 3, Hours: 5, Version: 4, Watched: true, Keys: []ClaimKey{{ClaimOwns, "10.0.0.1", 7}, {Kind: ClaimSerial, Value: "A1"}},
 			Verdict: &Verdict{EditID: ID{3}, Other: ID{4}, Same: true, Undone: true, By: "k", Time: 9},
 		},
 		"grouping": &Grouping{Endpoint: ID{1}, Group: ID{2}, Since: 3, Watched: true, Why: "w", Time: 4, Domain: "live", Site: "s", Version: 5},

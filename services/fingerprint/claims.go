@@ -107,12 +107,12 @@ func (p *profile) class(h *host) proto.EndpointClass {
 // has changed.
 func (e *Endpoint) claim(tx *stream.Tx, id proto.ID, h *host, p *profile) {
 	c := proto.Claim{
-		Endpoint: id, Site: h.site, Class: p.class(h), FirstSeen: h.first, Gateway: p.gateway, Version: p.version, Keys: p.keys(h),
+		Endpoint: id, Site: h.site, Class: p.class(h), FirstSeen: h.first, Gateway: p.gateway, Version: p.version, Watched: p.watched, Keys: p.keys(h),
 	}
 	if p.watched {
 		c.Hour, c.Hours = p.hour, p.hours
 	}
-	said, err := proto.Marshal(&proto.Claim{Site: c.Site, Class: c.Class, FirstSeen: c.FirstSeen, Gateway: c.Gateway, Hour: c.Hour, Hours: c.Hours, Keys: c.Keys})
+	said, err := proto.Marshal(&proto.Claim{Site: c.Site, Watched: c.Watched, Class: c.Class, FirstSeen: c.FirstSeen, Gateway: c.Gateway, Hour: c.Hour, Hours: c.Hours, Keys: c.Keys})
 	if err != nil { // no key is as long as that
 		tx.Dead("claim: " + err.Error())
 		return

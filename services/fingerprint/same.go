@@ -419,7 +419,7 @@ func (n *nearby) parted(at int, was proto.ID) string {
 		if why := n.veto(at, i); why != "" {
 			return why
 		}
-		if n.all[at].shared(n.all[i], proto.ClaimMAC) != "" || n.all[at].Class == proto.ClassLocal {
+		if n.all[at].Site != n.all[i].Site || n.all[at].Class == proto.ClassLocal {
 			if h := concurrent(n.all[at], n.all[i]); h > maxConcurrent {
 				return "both were seen in the same hours, " + strconv.Itoa(h) + " of the last 64"
 			}

@@ -30,6 +30,7 @@ const (
 	scoreRenamed     = 0.9 // a made-up MAC with a name of its own, never at once
 
 	maxConcurrent = 2 // hours in which one device that moves may be seen at two places
+	leastAlone    = 2 // hours in which only the later of two has been seen
 )
 
 // veto says why two endpoints cannot be one device, "" when they may.
@@ -73,6 +74,9 @@ func (n *nearby) compare(a, b int) (float64, string) {
 	if n.borne(a) || n.borne(b) || n.veto(a, b) != "" {
 		return 0, ""
 	}
+	if x.Site != y.Site && !n.inTurn(a, b) { // nothing is at two sites at once
+		return 0, ""
+	}
 	var why []string
 	no := 1.0
 	add := func(score float64, format string, args ...any) {
@@ -83,7 +87,7 @@ func (n *nearby) compare(a, b int) (float64, string) {
 		switch {
 		case x.Site == y.Site:
 			add(scoreAddress, "both are %s", mac)
-		case n.inTurn(a, b):
+		default:
 			add(scoreRoamed, "%s was at %s and at %s, never at once", mac, x.Site, y.Site)
 		}
 	}
@@ -140,16 +144,17 @@ func (st *claimState) sayTheSame(o *claimState, add func(float64, string, ...any
 	}
 }
 
-// inTurn reports that two endpoints were seen one after the other, and the later
-// one for long enough to know. Both are watched from now on.
+// inTurn reports that two endpoints were seen one after the other, and the later one
+// alone for long enough to know. Both are watched from now on: before both tell their
+// hours as they come, nothing is concluded.
 func (n *nearby) inTurn(a, b int) bool {
 	n.watched[a], n.watched[b] = true, true
 	x, y := n.all[a], n.all[b]
-	later := y
 	if x.FirstSeen > y.FirstSeen {
-		later = x
+		x, y = y, x
 	}
-	return bits.OnesCount64(later.Hours) >= 2 && concurrent(x, y) <= maxConcurrent
+	both := concurrent(x, y)
+	return x.Watched && y.Watched && both <= maxConcurrent && bits.OnesCount64(y.Hours)-both >= leastAlone
 }
 
 // concurrent counts the hours in which both were seen.
