@@ -164,3 +164,26 @@ func (c *Context) signs(s *Signs) []sign {
 	})
 	return list
 }
+
+// LastAddress is the address that a device used last, by its evidence.
+func LastAddress(evidence []proto.Evidence) (now netip.Addr) {
+	var last proto.Time
+	for i := range evidence {
+		e := &evidence[i]
+		if e.Attribute != "ip" || e.Last < last || e.Last == last && now.IsValid() {
+			continue
+		}
+		if a, err := netip.ParseAddr(e.Value); err == nil && !a.IsLinkLocalUnicast() {
+			now, last = a, e.Last
+		}
+	}
+	return now
+}
+
+// HasVLAN reports whether the file has a VLAN of a site.
+func (c *Context) HasVLAN(site string, v proto.VLAN) bool {
+	if _, has := c.vlans[site][v]; has {
+		return true
+	}
+	return slices.ContainsFunc(c.File.Subnets, func(s Subnet) bool { return s.VLAN == v && (s.Site == "" || c.site(s.Site) == site) })
+}

@@ -21,7 +21,7 @@ func vlanText(v proto.VLAN) string { return strconv.Itoa(int(v)) }
 // of the inventory it is, where it is, until when it is supported.
 func (d *Device) surround(tx *stream.Tx, st *deviceState, dev *proto.Device) {
 	c := d.context(tx)
-	address := addressNow(dev.Evidence)
+	address := hospital.LastAddress(dev.Evidence)
 	entry, by, conflicts := c.Match(dev, address)
 	dev.Asset = asset(dev, entry, by, conflicts)
 	dev.Place = c.Locate(signsOf(dev, entry, address))
@@ -60,21 +60,6 @@ func (d *Device) aroundAgain(tx *stream.Tx, id proto.ID) {
 	dev = sig.device(id, all)
 	dev.LastState = st.last
 	d.emit(tx, sig, dev, all, dev.LastSeen)
-}
-
-// addressNow is the address that a device used last.
-func addressNow(evidence []proto.Evidence) (now netip.Addr) {
-	var last proto.Time
-	for i := range evidence {
-		e := &evidence[i]
-		if e.Attribute != "ip" || e.Last < last || e.Last == last && now.IsValid() {
-			continue
-		}
-		if a, err := netip.ParseAddr(e.Value); err == nil && !a.IsLinkLocalUnicast() {
-			now, last = a, e.Last
-		}
-	}
-	return now
 }
 
 // placeWeight is what of a protocol's own weight is left for the place: between the
