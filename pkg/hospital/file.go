@@ -132,6 +132,7 @@ type Context struct {
 	patterns  []*Location
 	remember  remembered
 	ends      []End
+	supported supported
 	bySerial  map[string][]*Entry
 	byMAC     map[string][]*Entry
 	byHost    map[string][]*Entry

@@ -65,9 +65,10 @@ type sign struct {
 
 // Locate says where a device is. The source that comes first in the order decides;
 // levels that it leaves open come from the next that do not contradict it. Sources
-// that name another place on a level are told as against. The confidence is that of
-// fusing (see services/fingerprint): sources that agree are joined by the noisy-or,
-// those against lower it by Dempster's rule; what a person says is not lowered.
+// that name another place on a level are told as against. The confidence is that of the
+// finest level, by the formula of services/fingerprint: the sources that name it are
+// joined by the noisy-or, those against lower it by Dempster's rule; what a person says
+// is not lowered.
 func (c *Context) Locate(s *Signs) *proto.Place {
 	signs := c.signs(s)
 	if len(signs) == 0 {
@@ -75,10 +76,10 @@ func (c *Context) Locate(s *Signs) *proto.Place {
 	}
 	first := &signs[0]
 	at := first.Place
-	agree, against := 1-first.weight, 1.0
+	against := 1.0
 	out := &proto.Place{Source: first.source, Said: first.said}
-	for i := 1; i < len(signs); i++ {
-		x := &signs[i]
+	with := signs[:1:1]
+	for _, x := range signs[1:] {
 		if differs(at, x.Place) {
 			against *= 1 - x.weight
 			out.Against = append(out.Against, proto.PlaceAgainst{
@@ -86,20 +87,37 @@ func (c *Context) Locate(s *Signs) *proto.Place {
 			})
 			continue
 		}
-		agree *= 1 - x.weight
+		with = append(with, x)
 		for l := range levels {
 			if *at.level(l) == "" {
 				*at.level(l) = *x.level(l)
 			}
 		}
 	}
-	yes, no := 1-agree, 1-against
-	out.Confidence = personWeight
-	if first.rank != 0 {
-		out.Confidence = round(min(yes*(1-no)/(1-yes*no), personWeight))
-	}
+	out.Confidence = confidence(at, with, 1-against)
 	out.Site, out.Building, out.Floor, out.Department, out.Room = at.Site, at.Building, at.Floor, at.Department, at.Room
 	return out
+}
+
+// confidence is that of the finest level of a place, which some of the signs with it
+// name, against what weighs no.
+func confidence(at Place, with []sign, no float64) float64 {
+	finest := len(levels) - 1
+	for finest > 0 && *at.level(finest) == "" {
+		finest--
+	}
+	agree := 1.0
+	for i := range with {
+		if *with[i].level(finest) == "" {
+			continue
+		}
+		if with[i].rank == 0 {
+			return personWeight
+		}
+		agree *= 1 - with[i].weight
+	}
+	yes := 1 - agree
+	return round(min(yes*(1-no)/(1-yes*no), personWeight))
 }
 
 func round(x float64) float64 { return math.Round(x*1e4) / 1e4 }

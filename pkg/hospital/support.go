@@ -127,9 +127,35 @@ func (e *End) matches(d *proto.Device) (string, bool) {
 // file or of those that come with the program. An entry of the file takes the place
 // of the program's for the same system.
 func (c *Context) Support(d *proto.Device) *proto.EndOfSupport {
+	var key strings.Builder
+	for _, name := range supportFacts {
+		if f := d.Fact(name); f != nil && f.Confidence >= minSupport {
+			key.WriteString(f.Value)
+		}
+		key.WriteByte(0)
+	}
+	c.supported.mu.Lock()
+	defer c.supported.mu.Unlock()
+	best, asked := c.supported.known[key.String()]
+	if asked {
+		return best
+	}
 	best, ofOS := earliest(nil, c.ends, d, false)
 	best, _ = earliest(best, known(), d, ofOS)
+	if c.supported.known == nil || len(c.supported.known) >= maxRemembered {
+		c.supported.known = map[string]*proto.EndOfSupport{}
+	}
+	c.supported.known[key.String()] = best
 	return best
+}
+
+// supportFacts are those that ends of support depend on.
+var supportFacts = []string{"manufacturer", "model", "os", "os_version", "hardware_version", "software_version", "type"}
+
+// supported remembers what was asked before: of many devices the same is known.
+type supported struct {
+	mu    sync.Mutex
+	known map[string]*proto.EndOfSupport
 }
 
 // earliest looks through entries; with ofOS those of an operating system are left out.

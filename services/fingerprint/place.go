@@ -35,6 +35,9 @@ func (d *Device) surround(tx *stream.Tx, st *deviceState, dev *proto.Device) {
 
 // around identifies what the context makes of a device.
 func around(dev *proto.Device) uint64 {
+	if dev.Place == nil && dev.Asset == nil && dev.EndOfSupport == nil {
+		return 0
+	}
 	only := proto.Device{Place: dev.Place, Asset: dev.Asset, EndOfSupport: dev.EndOfSupport}
 	h := fnv.New64a()
 	_, _ = h.Write(only.AppendJSON(nil))
