@@ -1,6 +1,7 @@
 package hospital
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -175,14 +176,34 @@ func Parse(name string, text []byte) (*Context, error) {
 // reader collects what is wrong.
 type reader struct {
 	name string
-	errs []error
+	errs []*problem
 }
 
 func (r *reader) bad(line int, format string, args ...any) {
-	r.errs = append(r.errs, fmt.Errorf("%s:%d: %s", r.name, line, fmt.Sprintf(format, args...)))
+	r.errs = append(r.errs, &problem{r.name, line, fmt.Sprintf(format, args...)})
 }
 
-func (r *reader) err() error { return errors.Join(r.errs...) }
+func (r *reader) err() error { return errors.Join(r.sorted()...) }
+
+// sorted are the problems in the order of their lines.
+func (r *reader) sorted() []error {
+	slices.SortStableFunc(r.errs, func(a, b *problem) int { return cmp.Compare(a.line, b.line) })
+	var list []error
+	for _, p := range r.errs {
+		list = append(list, p)
+	}
+	return list
+}
+
+// problem is something that is wrong, and where.
+type problem struct {
+	name string
+	line int
+	text string
+}
+
+// Error begins with file and line.
+func (p *problem) Error() string { return fmt.Sprintf("%s:%d: %s", p.name, p.line, p.text) }
 
 var yamlLine = regexp.MustCompile(`(?s)^(?:yaml: )?line (\d+): (.*)$`)
 

@@ -68,7 +68,7 @@ func (c *Context) roster(file string) {
 	for i := range c.Entries {
 		c.index(&c.Entries[i])
 	}
-	c.Warnings = r.errs
+	c.Warnings = r.sorted()
 }
 
 // check says what is wrong with a line, and gives names their usual spelling.
