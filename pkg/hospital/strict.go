@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -63,8 +64,16 @@ type field struct {
 	at   []int
 }
 
+// fieldsOf remembers them by type: a roster has many lines of one.
+var fieldsOf sync.Map
+
 // fields are those that a mapping may have, with those of inlined structs.
 func fields(t reflect.Type) []field {
+	if list, known := fieldsOf.Load(t); known {
+		if list, ok := list.([]field); ok {
+			return list
+		}
+	}
 	var list []field
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -79,6 +88,7 @@ func fields(t reflect.Type) []field {
 			list = append(list, field{name, f.Type, []int{i}})
 		}
 	}
+	fieldsOf.Store(t, list)
 	return list
 }
 

@@ -69,7 +69,7 @@ var noContext = sync.OnceValue(func() *hospital.Context {
 // all partitions. They follow from the text, and are no state.
 type contextSets struct {
 	mu   sync.Mutex
-	made map[string]*hospital.Context
+	made map[string]readContext
 }
 
 // context gives the file in force.
@@ -78,25 +78,34 @@ func (d *Device) context(tx *stream.Tx) *hospital.Context {
 	if st == nil {
 		return noContext()
 	}
-	d.contexts.mu.Lock()
-	defer d.contexts.mu.Unlock()
-	if c := d.contexts.made[st.sum]; c != nil {
-		return c
-	}
-	c, err := assemble(tx, st.sum, st.name)
+	c, err := d.contexts.read(tx, st.sum, st.name)
 	if err != nil { // it was good when it was put in force, to the release of then
-		tx.Dead("context: " + err.Error())
-		c = noContext()
+		tx.Dead("context: " + firstLine(err))
+		return noContext()
 	}
-	d.contexts.keep(st.sum, c)
 	return c
 }
 
-func (s *contextSets) keep(sum string, c *hospital.Context) {
-	if s.made == nil || len(s.made) >= maxSets {
-		s.made = map[string]*hospital.Context{}
+// read gives a file by its hash. The first partition that asks reads it, and the others
+// wait for it.
+func (s *contextSets) read(tx *stream.Tx, sum, name string) (*hospital.Context, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, known := s.made[sum]
+	if !known {
+		r.c, r.err = assemble(tx, sum, name)
+		if s.made == nil || len(s.made) >= maxSets {
+			s.made = map[string]readContext{}
+		}
+		s.made[sum] = r
 	}
-	s.made[sum] = c
+	return r.c, r.err
+}
+
+// readContext is what reading a file came to.
+type readContext struct {
+	c   *hospital.Context
+	err error
 }
 
 // assemble reads a file from its parts.
@@ -153,14 +162,10 @@ func (d *Device) contextPart(tx *stream.Tx, p *proto.HospitalContext) {
 	if p.Part < p.Parts-1 {
 		return
 	}
-	c, err := assemble(tx, p.SHA256, p.Name)
-	if err != nil {
+	if _, err := d.contexts.read(tx, p.SHA256, p.Name); err != nil {
 		tx.Dead("context: " + firstLine(err))
 		return
 	}
-	d.contexts.mu.Lock()
-	d.contexts.keep(p.SHA256, c)
-	d.contexts.mu.Unlock()
 	now := contexts.Edit(tx, []byte(keyInForce))
 	now.sum, now.name = p.SHA256, p.Name
 	forgetParts(tx, p.SHA256)

@@ -154,7 +154,7 @@ func (w *ward) deaths(t *testing.T) func() []string {
 	l, err := stream.NewLocal(func(e stream.Emitted) {
 		var d proto.Deadletter
 		if e.Kind == proto.KindDead && json.Unmarshal(e.Value, &d) == nil {
-			if d.Topic != proto.TopicEdits {
+			if d.Topic != proto.TopicEdits && d.Topic != proto.TopicControl {
 				t.Errorf("dead letter of %s", d.Topic)
 			}
 			reasons = append(reasons, d.Reason)
