@@ -118,3 +118,50 @@ type HospitalContext struct {
 	Parts  int    `json:"parts"`
 	Data   []byte `json:"data"` // of the text, compressed with gzip
 }
+
+// Present is a device's value of any attribute that people may set, "" when it is not
+// known: a fact, what people have set, or what the context says.
+func (d *Device) Present(name string) string {
+	if f := d.Fact(name); f != nil {
+		return f.Value
+	}
+	if v := d.Lifecycle[name]; v != "" {
+		return v
+	}
+	if a := d.Asset; a != nil {
+		switch name {
+		case "asset_tag":
+			return a.AssetTag
+		case "owner":
+			return a.Owner
+		case "cost_centre":
+			return a.CostCentre
+		case "purchase_cost":
+			return a.PurchaseCost
+		case "purchase_date":
+			return a.PurchaseDate
+		case "warranty_end":
+			return a.WarrantyEnd
+		case "last_maintenance":
+			return a.LastMaintenance
+		case "maintenance_due":
+			return a.MaintenanceDue
+		}
+	}
+	if p := d.Place; p != nil {
+		switch name {
+		case "building":
+			return p.Building
+		case "floor":
+			return p.Floor
+		case "department":
+			return p.Department
+		case "room":
+			return p.Room
+		}
+	}
+	if name == "end_of_support" && d.EndOfSupport != nil {
+		return d.EndOfSupport.Date
+	}
+	return ""
+}
