@@ -8,9 +8,10 @@ type Place struct {
 	Floor      string        `json:"floor"`
 	Department string        `json:"department"`
 	Room       string        `json:"room"`
-	Source     string        `json:"source"` // human, switch_port, access_point, a protocol, roster, subnet, vlan
+	Source     string        `json:"source"` // human, switch_port, access_point, a protocol, subnet, vlan, roster
 	Said       string        `json:"said"`   // what of it was mapped: the port, the text, the network
 	Confidence float64       `json:"confidence"`
+	With       Strings       `json:"with"`    // the other sources that do not contradict it, and fill in what it leaves open
 	Against    PlacesAgainst `json:"against"` // what other sources say instead
 }
 

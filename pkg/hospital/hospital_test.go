@@ -68,12 +68,13 @@ func TestLocate(t *testing.T) {
 		"a pattern of no such room":      {Signs{Said: []Said{{"ICU^3.77^A", "hl7", 0.72}}}, ""},
 		"what is coarser proves nothing": {Signs{Said: []Said{{"ICU^3.02^A", "hl7", 0.72}}, Switch: "sw-3"}, "Main / 3 / ICU / 3.02 switch_port 0.72"},
 		"agreement":                      {Signs{Said: []Said{{"ICU^3.01^A", "hl7", 0.72}}, Address: ip("10.1.3.9")}, "Main / 3 / ICU / 3.01 hl7 0.944"},
+		"the inventory fills in":         {Signs{Roster: Place{Site: "north", Building: "Main", Floor: "1", Department: "Radiology", Room: "CT 1"}, Address: ip("10.1.1.9")}, "Main / 1 / Radiology / CT 1 subnet 0.6"},
 		"contradiction":                  {Signs{Said: []Said{{"ICU^3.02^A", "hl7", 0.72}}, Address: ip("10.1.3.9")}, "Main / 3 / ICU / 3.02 hl7 0.3396 against subnet"},
 		"the port before the text":       {Signs{Switch: "sw-3", Port: "gi1/0/7", Said: []Said{{"Ward 3 riser", "snmp", 0.7}}}, "Main / 3 / riser / 3.02 ..."},
 		"a person before all":            {Signs{Person: Place{Room: "CT 2"}, Switch: "sw-3", Port: "gi1/0/7", Address: ip("10.1.3.9")}, "Main / 1 / Radiology / CT 2 human 0.99 against switch_port subnet"},
 		"a person's own words":           {Signs{Person: Place{Building: "Annexe"}}, "Annexe human 0.99"},
 		"a person's text":                {Signs{Text: "ICU^3.01", Address: ip("10.1.3.9")}, "Main / 3 / ICU / 3.01 human 0.99"},
-		"roster and address":             {Signs{Roster: Place{Site: "north", Building: "East", Floor: "1"}, Address: ip("10.1.3.9")}, "East / 1 roster 0.2308 against subnet"},
+		"roster and address":             {Signs{Roster: Place{Site: "north", Building: "East", Floor: "1"}, Address: ip("10.1.3.9")}, "Main / 3 / ICU / 3.01 subnet 0.6154 against roster"},
 	} {
 		x.signs.Site = "north"
 		got := ""

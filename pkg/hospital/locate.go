@@ -36,22 +36,22 @@ const (
 	SourcePerson      = proto.SourceHuman
 	SourcePort        = "switch_port"
 	SourceAccessPoint = "access_point"
-	SourceRoster      = "roster"
 	SourceSubnet      = "subnet"
 	SourceVLAN        = "vlan"
+	SourceRoster      = "roster"
 )
 
 // How far each source is believed alone. A port is where the cable ends, if the list
-// of ports is kept; a radio reaches next door; what an inventory says is where the
-// device belongs, and need not be where it is; networks reach beyond what people
-// remember of them.
+// of ports is kept; a radio reaches next door; networks reach beyond what people
+// remember of them; what an inventory says is where the device belongs, and need not be
+// where it is.
 const (
 	personWeight = 0.99
 	portWeight   = 0.95
 	pointWeight  = 0.85
-	rosterWeight = 0.6
 	subnetWeight = 0.8
 	vlanWeight   = 0.7
+	rosterWeight = 0.6
 )
 
 // sign is a place, and who says so.
@@ -88,6 +88,9 @@ func (c *Context) Locate(s *Signs) *proto.Place {
 			continue
 		}
 		with = append(with, x)
+		if !slices.Contains(out.With, x.source) {
+			out.With = append(out.With, x.source)
+		}
 		for l := range levels {
 			if *at.level(l) == "" {
 				*at.level(l) = *x.level(l)
@@ -166,16 +169,16 @@ func (c *Context) signs(s *Signs) []sign {
 		at, found := c.meaning(s.Site, x.Protocol, x.Text)
 		add(3, at, found, x.Protocol, x.Text, x.Weight)
 	}
-	if r := s.Roster; r != (Place{}) {
-		add(4, r, true, SourceRoster, r.Path(), rosterWeight)
-	}
 	if s.Address.IsValid() {
 		n, found := c.at(s.Site, s.Address.Unmap())
-		add(5, n.place, found, SourceSubnet, n.prefix.String(), subnetWeight)
+		add(4, n.place, found, SourceSubnet, n.prefix.String(), subnetWeight)
 	}
 	if s.VLAN != 0 {
 		at, found := c.vlans[s.Site][s.VLAN]
-		add(6, at, found, SourceVLAN, vlanText(s.VLAN), vlanWeight)
+		add(5, at, found, SourceVLAN, vlanText(s.VLAN), vlanWeight)
+	}
+	if r := s.Roster; r != (Place{}) {
+		add(6, r, true, SourceRoster, r.Path(), rosterWeight)
 	}
 	slices.SortStableFunc(list, func(a, b sign) int {
 		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(b.weight, a.weight), cmp.Compare(a.source, b.source), cmp.Compare(a.said, b.said))

@@ -203,7 +203,7 @@ building: where it is, by the context file
 floor: floor
 department: department
 room: room
-place_source: what says so: human, switch_port, access_point, a protocol, roster, subnet, vlan; empty for nothing
+place_source: what says so: human, switch_port, access_point, a protocol, subnet, vlan, roster; empty for nothing
 life_state: online, silent, missing, returned, retired
 life_since: since when
 end_of_support: day, NULL for not known`),
