@@ -8,7 +8,7 @@ const standing = `(SELECT * FROM $db.devices FINAL
 
 var lifecycleSelect = `SELECT
     ` + hexID("d.device_id") + ` AS device_id, d.site AS site, d.category AS category, d.type AS type, d.manufacturer AS manufacturer, d.model AS model,
-    d.life_state AS state, ` + timeNull("d.life_since") + ` AS since, d.life_reason AS reason, d.first_seen AS first_seen, d.last_seen AS last_seen,
+    d.life_state AS state, if(d.life_state = '', NULL, d.life_since) AS since, d.life_reason AS reason, d.first_seen AS first_seen, d.last_seen AS last_seen,
     d.building AS building, d.floor AS floor, d.department AS department, d.room AS room, d.place_source AS place_source
 FROM ` + standing + ` AS d`
 

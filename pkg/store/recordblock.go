@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -236,7 +237,7 @@ func readDevice(o *row, r *Record) error {
 	o.ids(d.Endpoints)
 	o.add(d.Version, string(r.Value), r.At.version(), attributes(d.Human), attributes(d.Conflicts),
 		d.Place.Building, d.Place.Floor, d.Place.Department, d.Place.Room, d.Place.Source, d.Lifecycle.State)
-	o.time(d.Lifecycle.Since)
+	o.time(cmp.Or(d.Lifecycle.Since, d.FirstSeen)) // a record of an earlier release has none
 	o.add(d.Lifecycle.Reason, d.EndOfSupport.Date, rawText(d.Asset), rawText(d.Events))
 	return nil
 }

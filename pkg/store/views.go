@@ -109,7 +109,7 @@ var devicesSelect = `SELECT
     d.first_seen AS first_seen, d.last_seen AS last_seen, d.last_state AS last_state, arrayMap(e -> lower(hex(e)), d.endpoints) AS endpoints,
     if(r.r.2 = '', NULL, r.r.1) AS score, r.r.2 AS tier, d.record AS record, d.human AS human, d.conflicts AS conflicts,
     d.building AS building, d.floor AS floor, d.department AS department, d.room AS room, d.place_source AS place_source,
-    d.life_state AS life_state, ` + timeNull("d.life_since") + ` AS life_since, toDate32OrNull(d.end_of_support) AS end_of_support
+    d.life_state AS life_state, if(d.life_state = '', NULL, d.life_since) AS life_since, toDate32OrNull(d.end_of_support) AS end_of_support
 FROM (SELECT * FROM $db.devices FINAL
     WHERE NOT deleted AND device_id $global NOT IN (SELECT arrayJoin(aliases) FROM $db.devices FINAL WHERE NOT deleted)) AS d
 $global LEFT ANY JOIN ` + latestRisk + ` AS r ON r.device_id = d.device_id`

@@ -118,7 +118,7 @@ func (r *Report) routed(devices []*proto.Device, asked *Asked) {
 		}
 		if within > 0 && near == 0 {
 			r.Routed = append(r.Routed, n)
-			r.advise("network "+cmp.Or(n.Name, n.CIDR), fmt.Sprintf("%d devices, all seen through a router: give a sensor the segment itself, or the relayed DHCP, so that an address lent anew is not taken for the same device", within))
+			r.advise("network "+cmp.Or(n.Name, n.CIDR), some(within, "device")+", seen through a router alone: give a sensor the segment itself, or the relayed DHCP, so that an address lent anew is not taken for the same device")
 		}
 	}
 }
@@ -154,7 +154,7 @@ func (r *Report) vlans(devices []*proto.Device, asked *Asked) {
 	}
 	slices.SortFunc(r.VLANs, func(a, b VLAN) int { return cmp.Or(cmp.Compare(a.Site, b.Site), cmp.Compare(a.VLAN, b.VLAN)) })
 	for _, v := range r.VLANs {
-		r.advise(fmt.Sprintf("VLAN %d of site %s", v.VLAN, v.Site), fmt.Sprintf("%d devices, and the context file does not have it: add it under vlans, with where it is", v.Devices))
+		r.advise(fmt.Sprintf("VLAN %d of site %s", v.VLAN, v.Site), some(v.Devices, "device")+", and the context file does not have it: add it under vlans, with where it is")
 	}
 }
 
@@ -175,10 +175,10 @@ func (r *Report) lives(devices []*proto.Device) {
 		}
 	}
 	if l.Missing > 0 {
-		r.advise(fmt.Sprintf("%d missing devices", l.Missing), "look for them where they were last; retire those that are gone: wardflow device set ID retired=true --by NAME")
+		r.advise(some(l.Missing, "missing device"), "look for them where they were last; retire those that are gone: wardflow device set ID retired=true --by NAME")
 	}
 	if l.Returned > 0 {
-		r.advise(fmt.Sprintf("%d devices that returned", l.Returned), "find out where they have been before they are used: repaired, lent, or retired by mistake")
+		r.advise(some(l.Returned, "device")+" that returned", "find out where they have been before they are used: repaired, lent, or retired by mistake")
 	}
 }
 
@@ -204,7 +204,7 @@ func (r *Report) support(devices []*proto.Device) {
 		}
 	}
 	if n := r.Support.Past; n > 0 {
-		r.advise(fmt.Sprintf("%d devices past their end of support", n), "plan to replace or to set them apart: SELECT * FROM v_assets WHERE end_of_support < today()")
+		r.advise(some(n, "device")+" past the end of support", "plan to replace or to set them apart: SELECT * FROM v_assets WHERE end_of_support < today()")
 	}
 	if n := r.Support.Unknown; n > 0 {
 		r.advise(fmt.Sprintf("end of support of %d of %d devices", n, len(devices)), "ask the makers, and add the days under support in the context file, by maker, model and version")
@@ -256,7 +256,7 @@ func (r *Report) places(devices []*proto.Device) {
 		contradicting += c.Contradicting
 	}
 	if contradicting > 0 {
-		r.advise(fmt.Sprintf("place of %d devices", contradicting), "two sources name two places: look, and enter what is right: wardflow device set ID room=... --by NAME; or mend the context file")
+		r.advise("place of "+some(contradicting, "device"), "two sources name two places: look, and enter what is right: wardflow device set ID room=... --by NAME; or mend the context file")
 	}
 }
 
@@ -270,7 +270,7 @@ func (r *Report) inventory(devices []*proto.Device, asked *Asked) {
 		r.LeftOut = append(r.LeftOut, err.Error())
 	}
 	if n := len(r.LeftOut); n > 0 {
-		r.advise(fmt.Sprintf("%d lines of the roster that are left out", n), "mend them: wardflow context check FILE tells file and line of each")
+		r.advise(some(n, "line")+" of the roster left out", "mend them: wardflow context check FILE tells file and line of each")
 	}
 	if r.Roster == 0 {
 		return
@@ -297,9 +297,17 @@ func (r *Report) inventory(devices []*proto.Device, asked *Asked) {
 		r.advise(fmt.Sprintf("%d of %d devices", n, len(devices)), "are no line of the roster: add those that are the hospital's to the inventory, and look at the others")
 	}
 	if n := len(r.Inventory.Twice); n > 0 {
-		r.advise(fmt.Sprintf("%d lines of the roster", n), "are several devices each: give the line a serial number or MAC address")
+		r.advise(some(n, "line")+" of the roster", "several devices are one line: give it a serial number or MAC address")
 	}
 	if n := len(r.Conflicted); n > 0 {
-		r.advise(fmt.Sprintf("%d conflicts with the roster", n), "read the label of the device, and mend the inventory or enter the value: wardflow device set ID serial=... --by NAME")
+		r.advise(some(n, "conflict")+" with the roster", "read the label of the device, and mend the inventory or enter the value: wardflow device set ID serial=... --by NAME")
 	}
+}
+
+// some is a number of things.
+func some(n int, of string) string {
+	if n != 1 {
+		of += "s"
+	}
+	return strconv.Itoa(n) + " " + of
 }
