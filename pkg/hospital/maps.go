@@ -158,8 +158,8 @@ func (c *Context) location(r *reader, l *Location) {
 			return
 		}
 		l.Place = p
-	} else if l.Place.Site = c.site(l.Place.Site); c.places[l.Place.Site] == nil {
-		r.bad(l.Line, "names site %q, which sites does not declare", l.Place.Site)
+	} else if l.Site = c.site(l.Site); c.places[l.Site] == nil {
+		r.bad(l.Line, "names site %q, which sites does not declare", l.Site)
 		return
 	}
 	c.patterns = append(c.patterns, l)
@@ -168,7 +168,7 @@ func (c *Context) location(r *reader, l *Location) {
 // expands reports whether the place depends on the text.
 func (l *Location) expands() bool {
 	for i := range levels {
-		if strings.Contains(*l.Place.level(i), "$") {
+		if strings.Contains(*l.level(i), "$") {
 			return true
 		}
 	}
@@ -216,7 +216,7 @@ func (c *Context) meaning(site, protocol, text string) (Place, bool) {
 // means asks exact texts first, then patterns, each in the order of the file.
 func (c *Context) means(site, protocol, text string) (Place, bool) {
 	fits := func(l *Location) bool {
-		return l.Place.Site == site && (l.Protocol == "" || strings.EqualFold(l.Protocol, protocol))
+		return l.Site == site && (l.Protocol == "" || strings.EqualFold(l.Protocol, protocol))
 	}
 	for _, l := range c.exact[fold(text)] {
 		if fits(l) {

@@ -60,7 +60,7 @@ func (h *habit) absence(d time.Duration, now proto.Time) {
 
 // missing is the silence after which the endpoint is missing.
 func (s *useState) missing(tx *stream.Tx, site string) time.Duration {
-	after := time.Duration(missingAfter)
+	after := missingAfter
 	if p := missingPolicies.Get(tx, []byte(site)); p != nil {
 		after = time.Duration(p.N) * time.Second
 	}

@@ -79,7 +79,7 @@ func signsOf(dev *proto.Device, entry *hospital.Entry, address netip.Addr) *hosp
 			s.Text = v.Value
 		}
 	}
-	if entry != nil && entry.Place.Path() != entry.Site {
+	if entry != nil && entry.Path() != entry.Site {
 		s.Roster = entry.Place
 	}
 	if n := len(dev.Attachments); n > 0 {
