@@ -91,7 +91,7 @@ func signsOf(dev *proto.Device, entry *hospital.Entry, address netip.Addr) *hosp
 	for i := range dev.Evidence {
 		e := &dev.Evidence[i]
 		switch e.Attribute {
-		case "location", "department":
+		case "location", "department", "institution":
 			if e.Protocol != proto.SourceHuman {
 				s.Said = append(s.Said, hospital.Said{Text: e.Value, Protocol: e.Protocol, Weight: e.Weight * placeWeight})
 			}
