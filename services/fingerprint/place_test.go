@@ -160,3 +160,70 @@ func TestContextInParts(t *testing.T) {
 		t.Errorf("asset %+v", a)
 	}
 }
+
+// The file in force survives a restart, as does its sweep; each partition has it, and
+// only devices of which it makes something else are told.
+func TestContextSurvivesARestart(t *testing.T) {
+	j := newJudges(t, 2, Config{})
+	for i := range 20 {
+		j.summary(i%2, summaryFor(i, "Model"))
+	}
+	say := func(text string) {
+		list, err := ContextEvents("h.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range list {
+			value, err := json.Marshal(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range j.parts {
+				j.offer(i, proto.TopicControl, proto.KindControl, value)
+			}
+		}
+	}
+	state := func(step string, told, tagged int) {
+		t.Helper()
+		before, n := j.told[0]+j.told[1], 0
+		for i := range j.parts {
+			j.work(i, 3, 0)
+			for _, d := range j.devices[i] {
+				if d.Asset != nil {
+					n++
+				}
+			}
+		}
+		if got := j.told[0] + j.told[1] - before; got != told || n != tagged {
+			t.Errorf("%s: %d devices told, want %d; %d assets, want %d", step, got, told, n, tagged)
+		}
+	}
+	state("summaries", 20, 0)
+	two := "roster: [{asset: A, serial: \"100003\"}, {asset: B, serial: \"100004\"}]\n"
+	say(two)
+	state("in force", 2, 2)
+	j.restart(Config{})
+	state("restarted", 0, 2)
+	for _, i := range []int{4, 5} {
+		s := summaryFor(i, "Model")
+		s.Version = 2
+		j.summary(i%2, s)
+	}
+	state("after a restart", 2, 2)
+	say(two + "# again\n")
+	state("another text of the same", 0, 2)
+	say(strings.Replace(two, "asset: B", "asset: C", 1))
+	j.work(0, 3, 1) // half of it is done when the program ends
+	j.work(1, 3, 1)
+	told := j.told[0] + j.told[1]
+	j.restart(Config{})
+	state("ended half way", 25-told, 2)
+	for i := range j.devices {
+		if d := j.devices[i][summaryFor(4, "").Endpoint]; d != nil && d.Asset.AssetTag != "C" {
+			t.Errorf("asset %+v", d.Asset)
+		}
+	}
+	if len(j.dead) > 0 {
+		t.Errorf("dead letters %q", j.dead)
+	}
+}
