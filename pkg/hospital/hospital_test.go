@@ -104,7 +104,7 @@ func TestLocate(t *testing.T) {
 func TestProblems(t *testing.T) {
 	const site = "sites: [{site: n, buildings: [{building: A, floors: [{floor: \"1\"}]}]}]\n"
 	for text, want := range map[string]string{
-		"siets: []":                              `h.yaml:1: unknown key "siets": want one of sites, subnets`,
+		"siets: []":                             `h.yaml:1: unknown key "siets": want one of sites, subnets`,
 		"sites:\n  - site: n\n    bildings: []": `h.yaml:3: unknown key "bildings": want one of site, name, home, buildings`,
 		"sites: [{site: n}]\nsubnets:\n  - {cidr: 10.0.0.0/8, building: A}":                                "h.yaml:3: names building A, which n does not have: declare it under sites",
 		site + "subnets:\n  - {cidr: 10.0.0.0/8, site: m, building: A}":                                    "h.yaml:3: names site m, which sites does not declare",
