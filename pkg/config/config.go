@@ -24,6 +24,7 @@ type Config struct {
 	Site       string            `yaml:"site"`     // of this sensor; a deployment may have many
 	Sensor     string            `yaml:"sensor"`   // name of this sensor within its site
 	DataDir    string            `yaml:"data_dir"` // embedded engines, local state, run file
+	Context    string            `yaml:"context"`  // the context file, which up and prepare put in force
 	Log        Log               `yaml:"log"`
 	Kafka      bus.Config        `yaml:"kafka"`      // no brokers: the embedded one
 	ClickHouse ClickHouse        `yaml:"clickhouse"` // no addresses: the embedded one
@@ -38,8 +39,6 @@ type Config struct {
 
 	Fingerprint Fingerprint `yaml:"fingerprint"`
 	Geo         Geo         `yaml:"geo"`
-
-	Context string `yaml:"context"` // the context file, which up and prepare put in force
 }
 
 // Geo is where addresses on the Internet are.

@@ -37,7 +37,7 @@ var assetsSelect = `SELECT
 FROM ` + standing + ` AS d
 WHERE (d.asset != '') OR (d.end_of_support != '')`
 
-const placeDoc = `
+const levelDoc = `
 building: where it is, by the context file
 floor: floor
 department: department
@@ -57,7 +57,7 @@ state: online, silent, missing, returned, retired
 since: since when
 reason: why
 first_seen: first packet
-last_seen: last packet` + placeDoc + `
+last_seen: last packet` + levelDoc + `
 place_source: what says so; empty for nothing`),
 	},
 	{
@@ -94,6 +94,6 @@ conflicts: what the roster says otherwise than the network or a person
 end_of_support: day, NULL for not known
 end_of_support_of: what that is the end of
 end_of_support_source: who says so
-state: online, silent, missing, returned, retired` + placeDoc),
+state: online, silent, missing, returned, retired` + levelDoc),
 	},
 }
