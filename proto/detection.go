@@ -92,6 +92,7 @@ type Policy struct {
 	LearningPeriodS  int64   `json:"learning_period_s"` // from an endpoint's first sight; 0 means the default
 	LearningUntil    Time    `json:"learning_until"`    // when set: learning of the whole site ends here, whatever the period
 	SilenceMinS      int64   `json:"silence_min_s"`     // device_silent never sooner than this; 0 means the default
+	MissingAfterS    int64   `json:"missing_after_s"`   // a silent device is missing then, never sooner than is ordinary for it; 0 means the default
 	PortScanPorts    int     `json:"port_scan_ports"`   // distinct unanswered ports of one target; 0 means the default
 	RiskHalfLifeS    int64   `json:"risk_half_life_s"`  // of a live detection; 0 means the default
 	TrustedExternals Strings `json:"trusted_externals"` // CIDRs outside that are no news
@@ -100,13 +101,15 @@ type Policy struct {
 // Control is a change for every fold. It is sent to every partition in one
 // transaction, so it has a definite place in each lane.
 type Control struct {
-	Kind   string        `json:"kind"` // policy, sensor, enrolment, signatures
+	Kind   string        `json:"kind"` // policy, sensor, enrolment, signatures, context
 	Policy *Policy       `json:"policy,omitempty"`
 	Sensor *SensorConfig `json:"sensor,omitempty"` // for sensors; folds have no use for it
 
 	Enrolment *SensorEnrolment `json:"enrolment,omitempty"` // for the book of sensors
 
 	Signatures *SignaturePack `json:"signatures,omitempty"` // for the device fold
+
+	Context *HospitalContext `json:"context,omitempty"` // for the device fold
 }
 
 // The values of Control.Kind.
@@ -116,4 +119,5 @@ const (
 	ControlEnrolment = "enrolment"
 
 	ControlSignatures = "signatures"
+	ControlContext    = "context"
 )

@@ -39,6 +39,7 @@ type Summary struct {
 	Presence []Span
 	Uses     []Use
 	Offline  uint64 // seconds; the silence after which it counts as offline
+	Missing  uint64 // seconds; the silence after which it counts as missing; 0 when that is not told
 	Final    bool   // its capture file is over
 
 	Since Time   // what was seen before was of another device (Grouping)
@@ -52,7 +53,7 @@ func (s *Summary) EncodeMsgpack(e *msgpack.Encoder) error { return encodeTo(e, s
 // DecodeMsgpack implements msgpack.CustomDecoder.
 func (s *Summary) DecodeMsgpack(d *msgpack.Decoder) error { return decodeFrom(d, s) }
 
-// encode writes an array of 13 fields, the last of which is an array of 7.
+// encode writes an array of 13 fields, the last of which is an array of 8.
 func (s *Summary) encode(w *writer) {
 	w.array(13)
 	w.id(s.Endpoint)
@@ -70,7 +71,7 @@ func (s *Summary) encode(w *writer) {
 	w.int(int64(s.LastSeen))
 	w.uint(s.Version)
 	w.evidence(s.Evidence)
-	w.array(7)
+	w.array(8)
 	w.spans(s.Presence)
 	w.uses(s.Uses)
 	w.uint(s.Offline)
@@ -78,6 +79,7 @@ func (s *Summary) encode(w *writer) {
 	w.int(int64(s.Since))
 	w.string(s.Why)
 	w.id(s.Left)
+	w.uint(s.Missing)
 }
 
 // decode reads any version.
@@ -104,6 +106,7 @@ func (s *Summary) decode(r *reader) {
 		s.Presence, s.Uses, s.Offline, s.Final = in.spans(), in.uses(), in.uint(), in.bool()
 		s.Since, s.Why = Time(in.int()), in.string()
 		in.fixed(s.Left[:])
+		s.Missing = in.uint()
 		r.close(&in)
 	}
 	r.end()
@@ -247,11 +250,16 @@ type Device struct {
 	Conflicts Conflicts    `json:"conflicts"` // where traffic says something else
 	Notes     HumanNotes   `json:"notes"`     // the latest five, the latest last
 	Rating    *HumanRating `json:"rating"`    // null before the first
-	Lifecycle Labels       `json:"lifecycle"` // what only people know: owner, room, retired, ...
+	Lifecycle Labels       `json:"lifecycle"` // state, since and reason; and what only people know: owner, room, retired, ...
 	Edits     *EditCount   `json:"edits"`     // null before the first edit
 
 	Contradictions Contradictions `json:"contradictions"` // what traffic says against the facts
 	Joined         JoinedList     `json:"joined"`         // why its further endpoints are part of it
+
+	Place           *Place          `json:"place"`            // where it is; null when nothing that is mapped says it
+	Asset           *Asset          `json:"asset"`            // what the inventory knows; null for nothing
+	EndOfSupport    *EndOfSupport   `json:"end_of_support"`   // null when it is not known
+	LifecycleEvents LifecycleEvents `json:"lifecycle_events"` // the first, and the latest after it
 }
 
 // Attachment is where a device is plugged in or radioed in, as a network device says.

@@ -76,7 +76,7 @@ var EditAttributes = slices.Concat(
 	editAttributes(false, "an amount and a currency such as 12500.00 EUR", regexp.MustCompile(`^[0-9]{1,12}(\.[0-9]{1,2})? [A-Z]{3}$`).MatchString, "purchase_cost"),
 	editAttributes(false, aDay, isDay, "purchase_date"),
 	editAttributes(false, anyText, nil, "asset_tag", "department", "building", "floor", "room"),
-	editAttributes(false, aDay, isDay, "maintenance_due", "last_maintenance", "end_of_support"),
+	editAttributes(false, aDay, isDay, "warranty_end", "maintenance_due", "last_maintenance", "end_of_support"),
 	editAttributes(false, "one of new, approved, quarantined, rejected", oneOf("new", "approved", "quarantined", "rejected"), "onboarding"),
 	editAttributes(false, "true or false", oneOf("true", "false"), "retired"),
 	editAttributes(false, "one of low, medium, high, life_sustaining", oneOf("low", "medium", "high", "life_sustaining"), "criticality"),

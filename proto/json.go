@@ -4,8 +4,10 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -42,7 +44,8 @@ func (d *Device) AppendJSON(b []byte) []byte {
 	b = appendList(append(b, `,"attachments":`...), d.Attachments, appendAttachment)
 	b = d.appendHuman(b)
 	b = appendList(append(b, `,"contradictions":`...), d.Contradictions, appendContradiction)
-	return append(appendList(append(b, `,"joined":`...), d.Joined, appendJoined), '}')
+	b = appendList(append(b, `,"joined":`...), d.Joined, appendJoined)
+	return append(d.appendPlace(b), '}')
 }
 
 func appendJoined(b []byte, j Joined) []byte {
@@ -56,10 +59,38 @@ func appendJoined(b []byte, j Joined) []byte {
 	return append(b, '}')
 }
 
+// appendPlace appends what the hospital says of the device, and its life.
+func (d *Device) appendPlace(b []byte) []byte {
+	if d.Place == nil && d.Asset == nil && d.EndOfSupport == nil {
+		b = append(b, `,"place":null,"asset":null,"end_of_support":null`...)
+	} else {
+		b = appendValue(append(b, `,"place":`...), d.Place)
+		b = appendValue(append(b, `,"asset":`...), d.Asset)
+		b = appendValue(append(b, `,"end_of_support":`...), d.EndOfSupport)
+	}
+	return appendList(append(b, `,"lifecycle_events":`...), d.LifecycleEvents, appendLifecycleEvent)
+}
+
+func appendLifecycleEvent(b []byte, e LifecycleEvent) []byte {
+	b = appendTime(append(b, `{"time":`...), e.Time)
+	b = appendText(append(b, `,"event":`...), e.Event)
+	b = appendText(append(b, `,"reason":`...), e.Reason)
+	return append(appendText(append(b, `,"by":`...), e.By), '}')
+}
+
+func appendValue(b []byte, v any) []byte {
+	val, err := json.Marshal(v)
+	if err != nil { // text and finite numbers always marshal
+		val = []byte("null")
+	}
+	return append(b, val...)
+}
+
 // appendHuman appends what people say of the device, which is nothing for most.
 func (d *Device) appendHuman(b []byte) []byte {
-	if d.Edits == nil && d.Human == nil && d.Conflicts == nil && d.Notes == nil && d.Rating == nil && d.Lifecycle == nil {
-		return append(b, `,"human":[],"conflicts":[],"notes":[],"rating":null,"lifecycle":{},"edits":null`...)
+	if d.Edits == nil && d.Human == nil && d.Conflicts == nil && d.Notes == nil && d.Rating == nil {
+		b = appendLabels(append(b, `,"human":[],"conflicts":[],"notes":[],"rating":null,"lifecycle":`...), d.Lifecycle)
+		return append(b, `,"edits":null`...)
 	}
 	for _, f := range []struct {
 		key   string
@@ -72,6 +103,18 @@ func (d *Device) appendHuman(b []byte) []byte {
 		b = append(append(append(append(b, `,"`...), f.key...), `":`...), val...)
 	}
 	return b
+}
+
+// appendLabels appends labels in the order of their names.
+func appendLabels(b []byte, l Labels) []byte {
+	b = append(b, '{')
+	for i, name := range slices.Sorted(maps.Keys(l)) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendText(append(appendText(b, name), ':'), l[name])
+	}
+	return append(b, '}')
 }
 
 // AppendJSON appends the part with the keys of flows.jsonl, and allocates nothing:

@@ -24,6 +24,7 @@ type Config struct {
 	Site       string            `yaml:"site"`     // of this sensor; a deployment may have many
 	Sensor     string            `yaml:"sensor"`   // name of this sensor within its site
 	DataDir    string            `yaml:"data_dir"` // embedded engines, local state, run file
+	Context    string            `yaml:"context"`  // the context file, which up and prepare put in force
 	Log        Log               `yaml:"log"`
 	Kafka      bus.Config        `yaml:"kafka"`      // no brokers: the embedded one
 	ClickHouse ClickHouse        `yaml:"clickhouse"` // no addresses: the embedded one
@@ -96,6 +97,7 @@ type Policy struct {
 	LearningPeriodS  int64    `yaml:"learning_period_s"`
 	LearningUntil    string   `yaml:"learning_until"` // RFC 3339; "" means by period
 	SilenceMinS      int64    `yaml:"silence_min_s"`
+	MissingAfterS    int64    `yaml:"missing_after_s"`
 	PortScanPorts    int      `yaml:"port_scan_ports"`
 	RiskHalfLifeS    int64    `yaml:"risk_half_life_s"`
 	TrustedExternals []string `yaml:"trusted_externals"`
@@ -152,7 +154,7 @@ func (c *ClickHouse) Store() (store.Config, error) {
 // Proto is the policy as it goes on wardflow.control.
 func (p *Policy) Proto(site string) (proto.Policy, error) {
 	out := proto.Policy{
-		Site: site, LearningPeriodS: p.LearningPeriodS, SilenceMinS: p.SilenceMinS, PortScanPorts: p.PortScanPorts,
+		Site: site, LearningPeriodS: p.LearningPeriodS, SilenceMinS: p.SilenceMinS, MissingAfterS: p.MissingAfterS, PortScanPorts: p.PortScanPorts,
 		RiskHalfLifeS: p.RiskHalfLifeS, TrustedExternals: p.TrustedExternals,
 	}
 	if p.LearningUntil != "" {

@@ -121,6 +121,7 @@ func (p *Policy) validate(at string) Problems {
 	}{
 		{"learning_period_s", p.LearningPeriodS},
 		{"silence_min_s", p.SilenceMinS},
+		{"missing_after_s", p.MissingAfterS},
 		{"port_scan_ports", int64(p.PortScanPorts)},
 		{"risk_half_life_s", p.RiskHalfLifeS},
 	} {

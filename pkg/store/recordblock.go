@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -175,6 +176,32 @@ type deviceColumns struct {
 	Human     []attributeColumn `json:"human"`
 	Conflicts []attributeColumn `json:"conflicts"`
 	Version   uint64            `json:"version"`
+
+	Place struct {
+		Building   string `json:"building"`
+		Floor      string `json:"floor"`
+		Department string `json:"department"`
+		Room       string `json:"room"`
+		Source     string `json:"source"`
+	} `json:"place"`
+	Lifecycle struct {
+		State  string     `json:"state"`
+		Since  proto.Time `json:"since"`
+		Reason string     `json:"reason"`
+	} `json:"lifecycle"`
+	EndOfSupport struct {
+		Date string `json:"date"`
+	} `json:"end_of_support"`
+	Asset  json.RawMessage `json:"asset"`
+	Events json.RawMessage `json:"lifecycle_events"`
+}
+
+// rawText is a value as it is written, "" for null.
+func rawText(m json.RawMessage) string {
+	if string(m) == "null" {
+		return ""
+	}
+	return string(m)
 }
 
 // factColumns is a fact that may be null.
@@ -208,7 +235,10 @@ func readDevice(o *row, r *Record) error {
 	o.time(d.LastSeen)
 	o.add(d.LastState)
 	o.ids(d.Endpoints)
-	o.add(d.Version, string(r.Value), r.At.version(), attributes(d.Human), attributes(d.Conflicts))
+	o.add(d.Version, string(r.Value), r.At.version(), attributes(d.Human), attributes(d.Conflicts),
+		d.Place.Building, d.Place.Floor, d.Place.Department, d.Place.Room, d.Place.Source, d.Lifecycle.State)
+	o.time(cmp.Or(d.Lifecycle.Since, d.FirstSeen)) // a record of an earlier release has none
+	o.add(d.Lifecycle.Reason, d.EndOfSupport.Date, rawText(d.Asset), rawText(d.Events))
 	return nil
 }
 

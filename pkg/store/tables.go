@@ -262,6 +262,13 @@ var tables = []Table{
 			versionCol,
 			listCol("human", "attributes that a person has set or confirmed"),
 			listCol("conflicts", "of these, the ones of which traffic says something else"),
+			wordCol("building", "where it is, by the context file"), wordCol("floor", "floor"), wordCol("department", "department"), wordCol("room", "room"),
+			wordCol("place_source", "what says so: human, switch_port, access_point, a protocol, subnet, vlan, roster; empty for nothing"),
+			wordCol("life_state", "online, silent, missing, returned, retired"), timeCol("life_since", "since when, where life_state is known"),
+			textCol("life_reason", "why"),
+			textCol("end_of_support", "day, empty for not known"),
+			textCol("asset", "what the inventory knows of it, JSON object or empty"),
+			textCol("life_events", "what has happened in its life, JSON list"),
 		),
 	},
 	{

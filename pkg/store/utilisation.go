@@ -159,12 +159,13 @@ var utilisationSelect = `SELECT
     device_id, site, category, type, manufacturer, model, location, days, operating_s / days / 3600 AS operating_h_day, in_use_s / days / 3600 AS in_use_h_day,
     online_s / days / 3600 AS online_h_day, exams / days AS exams_day, uses / days AS uses_day, if(operating_s > 0, in_use_s / operating_s, NULL) AS utilisation,
     online_s / (days * 86400) AS activity, last_used, dateDiff('day', coalesce(last_used, begin), now($zone)) AS idle_days, last_seen,
-    in_use_s, online_s, operating_s, exams, uses
+    in_use_s, online_s, operating_s, exams, uses, building, floor, department, room
 FROM (SELECT ` + hexID("d.device_id") + ` AS device_id, d.site AS site, d.category AS category, d.type AS type, d.manufacturer AS manufacturer, d.model AS model, d.location AS location,
         greatest(toStartOfDay(toTimeZone(toDateTime(d.first_seen), $zone)), ` + windowFrom + `) AS begin,
         toUInt32(dateDiff('day', begin, ` + today + `)) AS days, $pattern AS pattern,
         arrayCount(i -> has(pattern.1, toDayOfWeek(toDate(begin, $zone) + i)), range(days)) * pattern.2 * 3600 AS operating_s,
-        u.in_use_s AS in_use_s, u.online_s AS online_s, u.exams AS exams, u.uses AS uses, ` + timeNull("u.last_used") + ` AS last_used, d.last_seen AS last_seen
+        u.in_use_s AS in_use_s, u.online_s AS online_s, u.exams AS exams, u.uses AS uses, ` + timeNull("u.last_used") + ` AS last_used, d.last_seen AS last_seen,
+        d.building AS building, d.floor AS floor, d.department AS department, d.room AS room
     FROM (SELECT * FROM $db.devices FINAL
         WHERE NOT deleted AND device_id $global NOT IN (SELECT arrayJoin(aliases) FROM $db.devices FINAL WHERE NOT deleted)) AS d
     $global LEFT ANY JOIN (` + usedSelect + `) AS u ON u.device = d.device_id)
@@ -173,7 +174,8 @@ WHERE days > 0`
 const utilisationGroupsSelect = `SELECT
     site, g.1 AS grouped_by, g.2 AS value, count() AS devices, countIf(in_use_s > 0) AS devices_used, sum(in_use_s) / sum(days) / 3600 AS in_use_h_day, sum(online_s) / sum(days) / 3600 AS online_h_day,
     sum(exams) / sum(days) AS exams_day, if(sum(operating_s) > 0, sum(in_use_s) / sum(operating_s), NULL) AS utilisation, sum(online_s) / (sum(days) * 86400) AS activity
-FROM (SELECT *, arrayJoin([('site', toString(site)), ('category', toString(category)), ('type', toString(type)), ('model', toString(model)), ('location', toString(location))]) AS g
+FROM (SELECT *, arrayJoin(arrayConcat([('site', toString(site)), ('category', toString(category)), ('type', toString(type)), ('model', toString(model)), ('location', toString(location))],
+        arrayFilter(x -> (x.2 != ''), [('building', toString(building)), ('department', toString(department))]))) AS g
     FROM $db.v_utilisation)
 GROUP BY site, g`
 
@@ -229,12 +231,16 @@ in_use_s: seconds in use
 online_s: seconds online
 operating_s: seconds of operation by its pattern
 exams: examinations
-uses: uses of any kind`),
+uses: uses of any kind
+building: where it is, by the context file
+floor: floor
+department: department
+room: room`),
 	},
 	{
-		Name: "v_utilisation_groups", SQL: utilisationGroupsSelect, Comment: "Utilisation by site, category, type, model and location: choose with grouped_by.",
+		Name: "v_utilisation_groups", SQL: utilisationGroupsSelect, Comment: "Utilisation by site, category, type, model, location, building and department: choose with grouped_by.",
 		Columns: doc(`site: site
-grouped_by: site, category, type, model or location
+grouped_by: site, category, type, model, location, building or department
 value: which
 devices: devices
 devices_used: of which were in use at all` + groupDoc),

@@ -27,7 +27,7 @@ site: site
 endpoint: endpoint of the change` + deviceDoc
 
 // views is every view, in the order in which they are made.
-var views = slices.Concat(mainViews, utilisationViews, patternViews, editViews)
+var views = slices.Concat(mainViews, utilisationViews, patternViews, editViews, lifeViews)
 
 var mainViews = []View{
 	{
@@ -198,7 +198,15 @@ score: latest risk score, NULL before the first
 tier: latest risk tier
 record: the whole device as JSON: confidences, sources, evidence
 human: attributes that a person has set or confirmed
-conflicts: of these, the ones of which traffic says something else`),
+conflicts: of these, the ones of which traffic says something else
+building: where it is, by the context file
+floor: floor
+department: department
+room: room
+place_source: what says so: human, switch_port, access_point, a protocol, subnet, vlan, roster; empty for nothing
+life_state: online, silent, missing, returned, retired
+life_since: since when
+end_of_support: day, NULL for not known`),
 	},
 	{
 		Name: "v_detections", SQL: detectionsSelect, Comment: "Detections, each once, with the device that acted.",

@@ -20,7 +20,10 @@ func Folds(cfg Config) []stream.Fold {
 }
 
 // Device is the device fold.
-type Device struct{ sets *signatureSets }
+type Device struct {
+	sets     *signatureSets
+	contexts contextSets
+}
 
 // NewDevice makes the device fold. It emits proto.Device as JSON on
 // wardflow.devices (key: the device's id) with every summary, and proto.Binding on
@@ -107,6 +110,7 @@ func (d *Device) tell(tx *stream.Tx, id proto.ID, all []*proto.Summary, news *pr
 	dev := sig.device(id, all)
 	if news != nil {
 		dev.LastState = d.usage(tx, dev, all, news)
+		d.life(tx, dev, all)
 	} else if t := timelines.Get(tx, id[:]); t != nil {
 		dev.LastState = t.state(tx.Now())
 	}
@@ -121,6 +125,7 @@ func (d *Device) emit(tx *stream.Tx, sig *signatures, dev *proto.Device, all []*
 	st.facts, st.last = factsOf(dev), dev.LastState
 	dev.Version = st.version
 	d.human(tx, sig, dev)
+	d.surround(tx, st, dev)
 	tx.Emit(stream.Output{Topic: proto.TopicDevices, Kind: proto.KindDevice, Lane: id.Lane(), Key: id[:], Value: dev.AppendJSON(nil), Time: at})
 	for _, s := range all {
 		bind(tx, sig, st, dev, s, at)

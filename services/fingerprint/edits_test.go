@@ -66,7 +66,7 @@ func TestPeopleOutrankTraffic(t *testing.T) {
 		"confirmed":           {fact(d.Serial), "104722 0.99 human,dicom"},
 		"set, traffic silent": {fact(d.Location), "Radiology 2 0.99 human"},
 		"not touched":         {fact(d.Type), fact(traffic.Type)},
-		"business":            {fmt.Sprint(d.Lifecycle), "map[criticality:high owner:Radiology]"},
+		"business":            {people(d), "map[criticality:high owner:Radiology]"},
 		"binding":             {w.bindings[ct].Location + " " + w.bindings[ct].Criticality, "Radiology 2 high"},
 		"last state":          {d.LastState, traffic.LastState},
 		"last seen":           {d.LastSeen.String(), traffic.LastSeen.String()},
@@ -154,7 +154,7 @@ func (w *ward) deaths(t *testing.T) func() []string {
 	l, err := stream.NewLocal(func(e stream.Emitted) {
 		var d proto.Deadletter
 		if e.Kind == proto.KindDead && json.Unmarshal(e.Value, &d) == nil {
-			if d.Topic != proto.TopicEdits {
+			if d.Topic != proto.TopicEdits && d.Topic != proto.TopicControl {
 				t.Errorf("dead letter of %s", d.Topic)
 			}
 			reasons = append(reasons, d.Reason)
@@ -379,16 +379,16 @@ func TestEditsFollowMergeAndSplit(t *testing.T) {
 	say(a, a, b)
 	w.edit(m.set(b, "room", "12"), m.make(b, proto.EditUndo, func(e *proto.Edit) { e.Undoes = early.EditID })) // by the former id
 	d := w.devices[a]
-	if d.Model != nil || fact(d.Serial) != "b1 0.99 human" || fmt.Sprint(d.Lifecycle) != "map[owner:of a room:12]" || d.Edits.Kept != 5 {
-		t.Errorf("merged: %s, %s, %v, %+v", fact(d.Model), fact(d.Serial), d.Lifecycle, d.Edits)
+	if d.Model != nil || fact(d.Serial) != "b1 0.99 human" || people(d) != "map[owner:of a room:12]" || d.Edits.Kept != 5 {
+		t.Errorf("merged: %s, %s, %v, %+v", fact(d.Model), fact(d.Serial), people(d), d.Edits)
 	}
 	say(b, b)
 	say(a, a)
-	if d := w.devices[a]; d.Serial != nil || fmt.Sprint(d.Lifecycle) != "map[owner:of a]" {
-		t.Errorf("left behind: %s, %v", fact(d.Serial), d.Lifecycle)
+	if d := w.devices[a]; d.Serial != nil || people(d) != "map[owner:of a]" {
+		t.Errorf("left behind: %s, %v", fact(d.Serial), people(d))
 	}
-	if d := w.devices[b]; d.Model != nil || fact(d.Serial) != "b1 0.99 human" || fmt.Sprint(d.Lifecycle) != "map[room:12]" || d.Edits.Kept != 4 {
-		t.Errorf("on its own again: %s, %s, %v, %+v", fact(d.Model), fact(d.Serial), d.Lifecycle, d.Edits)
+	if d := w.devices[b]; d.Model != nil || fact(d.Serial) != "b1 0.99 human" || people(d) != "map[room:12]" || d.Edits.Kept != 4 {
+		t.Errorf("on its own again: %s, %s, %v, %+v", fact(d.Model), fact(d.Serial), people(d), d.Edits)
 	}
 }
 
@@ -417,4 +417,13 @@ func TestEditsFallAnywhere(t *testing.T) {
 			t.Errorf("edits after %d observations give\n%s\nwant\n%s", at, got, want)
 		}
 	}
+}
+
+// people are the labels that people have set.
+func people(d *proto.Device) string {
+	l := maps.Clone(d.Lifecycle)
+	for _, own := range []string{"state", "since", "reason"} {
+		delete(l, own)
+	}
+	return fmt.Sprint(l)
 }

@@ -92,6 +92,10 @@ func (e *Endpoint) Apply(tx *stream.Tx, ev *stream.Event) {
 		e.grouping(tx, m)
 	case *proto.Nested:
 		e.observation(tx, ev, &m.Observation)
+	case *proto.Control:
+		if m.Policy != nil {
+			e.policy(tx, m.Policy)
+		}
 	}
 }
 
@@ -129,6 +133,7 @@ func (e *Endpoint) flow(tx *stream.Tx, ev *stream.Event, f *proto.Flow) {
 			news = h.speaks(tx, owner, mac, f.Start, f.End) || news
 		}
 		news = h.role(tx, owner, f, asServer) || news
+		news = h.tagged(tx, owner, mac, f.VLAN, f.End) || news
 		h.sketchFlow(tx, owner, f, asServer)
 	}
 	e.changed(tx, owner, h, news)
@@ -278,6 +283,11 @@ func (e *Endpoint) Fire(tx *stream.Tx, t stream.Timer) {
 		h.watching = false
 		if h.silent(tx, id, t) {
 			e.tell(tx, id, h, false)
+			h.miss(tx, id)
+		}
+	case timerMissing:
+		if h.missed(tx, id, t) {
+			e.tell(tx, id, h, false)
 		}
 	case timerClean:
 		h.cleaning = false
@@ -322,6 +332,7 @@ func (e *Endpoint) Sweep(tx *stream.Tx, _ string, key []byte) {
 		h.unsent = true
 	}
 	h.timer, h.cleaning, h.watching, h.open, h.ended = false, false, false, false, true // timers of the file's time domain end with it
+	h.unwatched(tx, proto.ID(key))
 	e.settle(tx, proto.ID(key), h, true)
 }
 

@@ -42,6 +42,7 @@ type host struct {
 	cleaning    bool          // a clean timer is under way
 	spoke       bool          // it has sent something itself, or somebody spoke for it; else it is no device
 	watching    bool          // a watch timer is under way
+	vlan        proto.VLAN    // that its flows were in last; 0 for none
 	open        bool          // its use has not been told whole since the last change
 	ended       bool          // its capture file is over
 	anonymous   bool          // not an endpoint: owner of pairs whose ends are both outside
@@ -78,6 +79,7 @@ const (
 	flagWatching
 	flagOpen
 	flagEnded
+	flagVLAN
 )
 
 func flagIf(on bool, f uint64) uint64 {
@@ -91,7 +93,7 @@ func flagIf(on bool, f uint64) uint64 {
 func (h *host) AppendTo(b []byte) []byte {
 	b = stream.AppendUint(b, flagIf(h.unsent, flagUnsent)|flagIf(h.timer, flagTimer)|flagIf(h.cleaning, flagCleaning)|
 		flagIf(h.anonymous, flagAnonymous)|flagIf(h.spoke, flagSpoke)|flagIf(h.hours[0].unsent, flagHour0)|flagIf(h.hours[1].unsent, flagHour1)|
-		flagIf(h.watching, flagWatching)|flagIf(h.open, flagOpen)|flagIf(h.ended, flagEnded))
+		flagIf(h.watching, flagWatching)|flagIf(h.open, flagOpen)|flagIf(h.ended, flagEnded)|flagIf(h.vlan != 0, flagVLAN))
 	b = stream.AppendString(b, h.site)
 	b = stream.AppendInt(b, int64(h.first))
 	b = stream.AppendInt(b, int64(h.last-h.first))
@@ -101,6 +103,9 @@ func (h *host) AppendTo(b []byte) []byte {
 	}
 	b = stream.AppendInt(b, h.window)
 	b = stream.AppendUint(stream.AppendUint(stream.AppendUint(b, h.pairCount), h.news), h.fresh)
+	if h.vlan != 0 {
+		b = stream.AppendUint(b, uint64(h.vlan))
+	}
 	for i := range h.hours {
 		t := &h.hours[i]
 		b = stream.AppendInt(b, t.hour)
@@ -135,6 +140,9 @@ func (h *host) Parse(b []byte) error {
 		h.seen[i] = d.Uint()
 	}
 	h.window, h.pairCount, h.news, h.fresh = d.Int(), d.Uint(), d.Uint(), d.Uint()
+	if f&flagVLAN != 0 {
+		h.vlan = proto.VLAN(d.Uint())
+	}
 	for i := range h.hours {
 		t := &h.hours[i]
 		if t.hour = d.Int(); t.hour == 0 {

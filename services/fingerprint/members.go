@@ -29,6 +29,7 @@ type deviceState struct {
 	bindings []toldBinding // sorted by endpoint
 	facts    uint64        // see factsOf
 	last     string        // state
+	around   uint64        // see around
 
 	now    proto.Time // of the last summary, and its time domain: what people decide is told then
 	domain string
@@ -72,7 +73,8 @@ func (st *deviceState) AppendTo(b []byte) []byte {
 		b = stream.AppendString(append(b, st.bindings[i].endpoint[:]...), st.bindings[i].what)
 	}
 	b = stream.AppendString(stream.AppendUint(b, st.facts), st.last)
-	return stream.AppendString(stream.AppendInt(b, int64(st.now)), st.domain)
+	b = stream.AppendString(stream.AppendInt(b, int64(st.now)), st.domain)
+	return stream.AppendUint(b, st.around)
 }
 
 // Parse decodes the state; one of an earlier release has no facts.
@@ -87,5 +89,8 @@ func (st *deviceState) Parse(b []byte) error {
 	}
 	st.facts, st.last = d.Uint(), d.String()
 	st.now, st.domain = proto.Time(d.Int()), d.String()
+	if d.More() {
+		st.around = d.Uint()
+	}
 	return d.Err()
 }

@@ -145,6 +145,9 @@ func (d *Device) judgeAgain(tx *stream.Tx) *signatures {
 
 // control takes a pack in, or away. One that cannot be used changes nothing.
 func (d *Device) control(tx *stream.Tx, c *proto.Control) {
+	if c.Context != nil {
+		d.contextPart(tx, c.Context)
+	}
 	p := c.Signatures
 	if p == nil {
 		return
@@ -198,6 +201,10 @@ func (s *signatureSets) difference(was, number uint64, now *signatures) *differe
 func (d *Device) Sweep(tx *stream.Tx, name string, key []byte) {
 	var id proto.ID
 	if copy(id[:], key) != len(id) {
+		return
+	}
+	if name == sweepContext {
+		d.aroundAgain(tx, id)
 		return
 	}
 	all := d.members(tx, id)

@@ -301,6 +301,7 @@ func (t *timeline) settle(at, now proto.Time) {
 type habit struct {
 	longest time.Duration // of its ordinary silences; it fades
 	since   proto.Time
+	away    [2]time.Duration // its two longest absences; see missing.go
 }
 
 // silence takes a pause in.

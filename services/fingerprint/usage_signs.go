@@ -20,7 +20,9 @@ func (h *host) present(tx *stream.Tx, id proto.ID, first, last proto.Time) {
 		if s.habit.since == 0 {
 			s.habit.since = h.first
 		}
+		s.habit.absence(first.Sub(h.last), first)
 		s.habit.silence(first.Sub(h.last), first)
+		s.unheard = 0
 		s.ended(proto.Span{Start: h.since, End: h.last}, first)
 		h.since = first
 	case first < h.since:
@@ -35,7 +37,9 @@ func (h *host) present(tx *stream.Tx, id proto.ID, first, last proto.Time) {
 // usage adds to a summary what it says of presence and use.
 func (h *host) usage(tx *stream.Tx, id proto.ID, s *proto.Summary) {
 	after := offlineAfter
-	if u := uses.Get(tx, id[:]); u != nil {
+	u := uses.Get(tx, id[:])
+	s.Missing = uint64(u.missing(tx, h.site) / time.Second)
+	if u != nil {
 		if u.due(tx.Now()) {
 			u = uses.Edit(tx, id[:])
 			u.settle(tx.Now())

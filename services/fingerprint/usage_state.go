@@ -28,6 +28,9 @@ type useState struct {
 	signs []sign       // the later ones, sorted
 	habit habit
 	step  proto.Time // when it last told of a procedure step: then its images are no use of their own
+
+	unheard time.Duration // of its present silence: no sensor was heard either
+	waited  bool          // a timer for missing is under way
 }
 
 // What a sign says.
@@ -62,7 +65,11 @@ func (s *useState) AppendTo(b []byte) []byte {
 		b = stream.AppendUint(stream.AppendString(b, g.key), g.count)
 		last = g.at
 	}
-	return b
+	if s.habit.away == [2]time.Duration{} && s.unheard == 0 && !s.waited {
+		return b
+	}
+	b = stream.AppendUint(stream.AppendUint(b, uint64(s.habit.away[0]/time.Second)), uint64(s.habit.away[1]/time.Second))
+	return stream.AppendUint(stream.AppendUint(b, uint64(s.unheard/time.Second)), flagIf(s.waited, 1))
 }
 
 // Parse decodes the state.
@@ -70,7 +77,7 @@ func (s *useState) Parse(b []byte) error {
 	d := stream.NewDecoder(b)
 	*s = useState{}
 	s.spans, s.uses = readTimeline(d)
-	s.habit = habit{time.Duration(d.Int()), proto.Time(d.Int())}
+	s.habit.longest, s.habit.since = time.Duration(d.Int()), proto.Time(d.Int())
 	s.step = proto.Time(d.Int())
 	var last proto.Time
 	for n := d.Uint(); n > 0 && d.More(); n-- {
@@ -79,6 +86,10 @@ func (s *useState) Parse(b []byte) error {
 		kind := d.Uint()
 		g.how, g.act, g.key, g.count = uint8(kind>>2), uint8(kind&3), d.String(), d.Uint()
 		s.signs = append(s.signs, g)
+	}
+	if d.More() {
+		s.habit.away = [2]time.Duration{time.Duration(d.Uint()) * time.Second, time.Duration(d.Uint()) * time.Second}
+		s.unheard, s.waited = time.Duration(d.Uint())*time.Second, d.Uint() == 1
 	}
 	return d.Err()
 }

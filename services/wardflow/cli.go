@@ -44,6 +44,8 @@ type cli struct {
 
 	Signatures signaturesCmd `cmd:"" group:"files" help:"Signature packs, by which devices are known: list, test, add, remove."`
 
+	Context contextCmd `cmd:"" group:"files" help:"What the hospital says of itself: places, networks, inventory; check, set, show."`
+
 	serviceCommands
 
 	Config     configCmd     `cmd:"" group:"rest" help:"Check or print the configuration."`

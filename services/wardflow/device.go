@@ -197,6 +197,9 @@ func (s *screen) device(d *proto.Device) error {
 	if err := section(s, "What it is", &fixedRows{list: facts}, names, nil); err != nil {
 		return err
 	}
+	if err := s.surroundings(d); err != nil {
+		return err
+	}
 	if err := s.people(d); err != nil {
 		return err
 	}

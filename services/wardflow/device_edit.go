@@ -106,7 +106,7 @@ func (c *deviceConfirmCmd) Run(ctx context.Context, g *globals, io *streams) err
 		}
 		var list []*proto.Edit
 		for _, name := range c.Attributes {
-			value := valueOf(dev, name)
+			value := dev.Present(name)
 			if _, known := proto.EditAttributeNamed(name); known && value == "" {
 				return fmt.Errorf("%s of device %s is not known: say what it is with `wardflow device set %s %s=VALUE`", name, dev.DeviceID, c.ID, name)
 			}
@@ -116,14 +116,6 @@ func (c *deviceConfirmCmd) Run(ctx context.Context, g *globals, io *streams) err
 		}
 		return d.hand(ctx, list, c.Wait)
 	})
-}
-
-// valueOf is the present value of an attribute, "" when it is not known.
-func valueOf(d *proto.Device, attribute string) string {
-	if f := d.Fact(attribute); f != nil {
-		return f.Value
-	}
-	return d.Lifecycle[attribute]
 }
 
 type deviceUndoCmd struct {

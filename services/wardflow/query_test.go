@@ -146,7 +146,7 @@ func TestCoverageAndFacts(t *testing.T) {
 		{[]string{"coverage"}, 0, []string{"3 devices", "manufacturer", "100 %", "What to do"}},
 		{[]string{"coverage", "--site", "north", "--context", filepath.Join(dir, "hospital.yaml")}, 0, []string{"2 devices", "10.7.0.0/24", "lost pump", "1 of 2 devices of the roster"}},
 		{[]string{"coverage", "--format", "json", "--context", filepath.Join(dir, "hospital.yaml")}, 0, []string{`"unseen_networks":[{"cidr":"10.7.0.0/24","site":"north","name":"Radiology"}]`}},
-		{[]string{"coverage", "--context", filepath.Join(dir, "bad.yaml")}, 2, []string{"roster[0]: has none of mac, serial, hostname, ip"}},
+		{[]string{"coverage", "--context", filepath.Join(dir, "bad.yaml")}, 0, []string{"bad.yaml:1: roster: has none of mac, serial, hostname, ip"}},
 		{[]string{"coverage", "--from", dir}, 1, []string{"devices.jsonl", "wardflow replay --out"}},
 		{[]string{"facts"}, 2, []string{"name a device, or a model with --model"}},
 		{[]string{"facts", "f8:c6:78:10:42:01"}, 0, []string{"1 device", "asks", "pacs", "104", "dicom", "12", "ntlm", "CH AS559 SWITCH"}},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/config"
 	"github.com/wardflow/wardflow/proto"
+	"github.com/wardflow/wardflow/services/fingerprint"
 	"github.com/wardflow/wardflow/services/wardflow/internal/check"
 	"github.com/wardflow/wardflow/services/wardflow/internal/replay"
 )
@@ -25,7 +26,7 @@ type replayCmd struct {
 	Baseline      []string `placeholder:"FILE" sep:"none" help:"Learn from this file first; nothing in it is a detection. May be repeated."`
 	BaselineUntil string   `placeholder:"TIME" help:"Learn from everything before this time."`
 	Advisories    string   `placeholder:"DIR" help:"CSAF, KEV, EPSS, CVE and NVD files, told apart by content. They are read and counted; no service uses them yet."`
-	Context       string   `placeholder:"FILE" help:"YAML: sites, subnets, policy by site; roster, business, controls and framework are accepted, and not used yet."`
+	Context       string   `placeholder:"FILE" help:"YAML: sites and their places, networks, roster, ends of support, policy by site; business, controls and framework are accepted, and not used yet."`
 	Edits         string   `placeholder:"FILE" help:"What people have decided about devices: JSON lines as on wardflow.edits; each applies when event time has come to its time, later ones at the end."`
 	Signatures    string   `placeholder:"DIR" help:"A signature pack, or a folder of them, beside the program's."`
 	Until         string   `placeholder:"TIME" help:"Let event time go on to here; without it, it ends at the last packet."`
@@ -53,10 +54,11 @@ Examples:
     wardflow replay monday.pcapng --site st-alban --edits monday-edits.jsonl --out monday/
     wardflow replay --check monday/
 
-The context file:
+The context file (all of it: docs/how-to/describe-the-hospital.md):
 
-    sites: [{site: ward-a, home: [10.41.8.0/24]}]
-    subnets: [{cidr: 10.41.9.0/24, site: ward-a, vlan: 9, name: Radiology}]
+    sites: [{site: ward-a, home: [10.41.8.0/24], buildings: [{building: Main, floors: [{floor: "3", rooms: ["3.01"]}]}]}]
+    subnets: [{cidr: 10.41.9.0/24, site: ward-a, vlan: 9, name: Radiology, building: Main}]
+    roster: [{asset: A-1001, serial: "62341", owner: Radiology, maintenance_due: 2027-03-01}]
     policy: {ward-a: {learning_period_s: 86400, trusted_externals: [192.0.2.0/24]}}
 
 Where to look next: jq on the files; wardflow up --read FILE to browse the same in ClickHouse.`
@@ -227,6 +229,12 @@ func (c *replayCmd) surroundings(o *replay.Options, cfg *config.Config, io *stre
 	if c.Context != "" {
 		var err error
 		if x, err = replay.LoadContext(c.Context); err != nil {
+			return err
+		}
+		if err := x.Warned(); err != nil {
+			io.note("%v", err)
+		}
+		if o.Controls, err = fingerprint.ContextEvents(filepath.Base(c.Context), x.Text); err != nil {
 			return err
 		}
 	}

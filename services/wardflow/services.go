@@ -115,7 +115,8 @@ type prepareCmd struct{}
 
 // Help is shown by --help.
 func (prepareCmd) Help() string {
-	return `Run it before the services, and again after an update or a change of the configured policies. All sites' policies
+	return `Run it before the services, and again after an update or a change of the configured policies or
+of the context file. All sites' policies
 belong into one configuration: a policy that is taken out of it is withdrawn, and the defaults apply to its site.
 
 Examples:
@@ -128,10 +129,14 @@ func (c *prepareCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	if err != nil {
 		return err
 	}
+	x, err := configuredContext(s.cfg, io)
+	if err != nil {
+		return err
+	}
 	if err := e.prepare(ctx, version); err != nil {
 		return err
 	}
-	return publishPolicies(ctx, s.cfg, e.Kafka)
+	return publishConfigured(ctx, s.cfg, x, e.Kafka)
 }
 
 type childCmd struct{}

@@ -88,6 +88,10 @@ func (u *upCmd) Run(ctx context.Context, g *globals, io *streams) error {
 			cfg.Policy[demoSite] = config.Policy{LearningPeriodS: 24 * 3600}
 		}
 	}
+	x, err := configuredContext(cfg, io)
+	if err != nil {
+		return err
+	}
 	say := newSteps(io)
 	defer say.drop()
 	say.step("starting broker and ClickHouse")
@@ -100,7 +104,7 @@ func (u *upCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	if err := e.prepare(ctx, version); err != nil {
 		return err
 	}
-	if err := publishPolicies(ctx, cfg, e.Kafka); err != nil {
+	if err := publishConfigured(ctx, cfg, x, e.Kafka); err != nil {
 		return err
 	}
 	return u.services(ctx, s, e, in, say)

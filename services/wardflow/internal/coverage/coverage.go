@@ -7,16 +7,13 @@
 package coverage
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
+	"github.com/wardflow/wardflow/pkg/hospital"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -45,17 +42,6 @@ type Network struct {
 	Name string `json:"name"`
 }
 
-// Entry is a line of the roster: an inventory kept elsewhere. Any of the keys names
-// the device; further ones are let pass.
-type Entry struct {
-	Asset    string `yaml:"asset" json:"asset"`
-	Name     string `yaml:"name" json:"name"`
-	MAC      string `yaml:"mac" json:"mac"`
-	Serial   string `yaml:"serial" json:"serial"`
-	Hostname string `yaml:"hostname" json:"hostname"`
-	IP       string `yaml:"ip" json:"ip"`
-}
-
 // Advice is what to do about something.
 type Advice struct {
 	About string `json:"about"`
@@ -70,7 +56,11 @@ type Report struct {
 	Roster     int       `json:"roster"`
 	NeverSeen  []Entry   `json:"never_seen"`
 	Advice     []Advice  `json:"advice"`
+	More
 }
+
+// Entry is a line of the roster.
+type Entry = hospital.Entry
 
 // attributes are those that are asked about, and what would tell more of them.
 var attributes = []struct {
@@ -87,9 +77,16 @@ var attributes = []struct {
 	{"location", func(d *proto.Device) *proto.Fact { return d.Location }, "mirror LLDP and the RADIUS accounting of the switches, or name subnets and places in the context file"},
 }
 
-// Of reports on devices; networks and roster may be empty.
-func Of(devices []*proto.Device, networks []Network, roster []Entry) *Report {
-	r := &Report{Devices: len(devices), Roster: len(roster), Attributes: []Share{}, Unseen: []Network{}, NeverSeen: []Entry{}, Advice: []Advice{}}
+// Asked is what a report is asked about, beside devices; all of it may be empty.
+type Asked struct {
+	Networks []Network
+	Context  *hospital.Context
+	Site     string // only this one
+}
+
+// Of reports on devices.
+func Of(devices []*proto.Device, asked Asked) *Report {
+	r := &Report{Devices: len(devices), Attributes: []Share{}, Unseen: []Network{}, NeverSeen: []Entry{}, Advice: []Advice{}}
 	for _, category := range categories(devices) {
 		for _, a := range attributes {
 			s := Share{Category: category, Attribute: a.name}
@@ -105,21 +102,36 @@ func Of(devices []*proto.Device, networks []Network, roster []Entry) *Report {
 		}
 	}
 	seen := index(devices)
-	for _, n := range networks {
+	for _, n := range asked.Networks {
 		if p, err := netip.ParsePrefix(n.CIDR); err == nil && !slices.ContainsFunc(seen.ips, p.Contains) {
 			r.Unseen = append(r.Unseen, n)
 			r.advise("network "+strings.TrimSpace(n.CIDR+" "+n.Name), "no sensor sees it: mirror its switch or the trunk to it, or take it off the context file")
 		}
 	}
-	for _, e := range roster {
-		if !seen.has(&e) {
-			r.NeverSeen = append(r.NeverSeen, e)
+	for _, e := range asked.roster() {
+		r.Roster++
+		if !seen.has(e) {
+			r.NeverSeen = append(r.NeverSeen, *e)
 		}
 	}
 	if n := len(r.NeverSeen); n > 0 {
-		r.advise(fmt.Sprintf("%d of %d devices of the roster", n, len(roster)), "never seen: find out whether they are in use, have a network at all, or are in a network that no sensor sees")
+		r.advise(fmt.Sprintf("%d of %d devices of the roster", n, r.Roster), "never seen: find out whether they are in use, have a network at all, or are in a network that no sensor sees")
 	}
+	r.more(devices, &asked)
 	return r
+}
+
+// roster is that of the site.
+func (a *Asked) roster() (list []*Entry) {
+	if a.Context == nil {
+		return nil
+	}
+	for i := range a.Context.Entries {
+		if e := &a.Context.Entries[i]; a.Site == "" || e.Site == "" || e.Site == a.Site {
+			list = append(list, e)
+		}
+	}
+	return list
 }
 
 func (r *Report) advise(about, do string) { r.Advice = append(r.Advice, Advice{about, do}) }
@@ -200,29 +212,4 @@ func (n *names) has(e *Entry) bool {
 		ip = a.String()
 	}
 	return n.all["mac "+mac] || n.all["serial "+strings.ToLower(e.Serial)] || e.Hostname != "" && n.all["host "+host(e.Hostname)] || n.all["ip "+ip]
-}
-
-// Roster reads the roster of a context file.
-func Roster(node *yaml.Node) ([]Entry, error) {
-	if node.IsZero() {
-		return nil, nil
-	}
-	var list []Entry
-	if err := node.Decode(&list); err != nil {
-		return nil, fmt.Errorf("roster: want a list of devices with mac, serial, hostname or ip: %w", err)
-	}
-	var problems []error
-	for i := range list {
-		e := &list[i]
-		if cmp.Or(e.MAC, e.Serial, e.Hostname, e.IP) == "" {
-			problems = append(problems, fmt.Errorf("roster[%d]: has none of mac, serial, hostname, ip, by which a device could be known", i))
-		}
-		if _, err := net.ParseMAC(e.MAC); e.MAC != "" && err != nil {
-			problems = append(problems, fmt.Errorf("roster[%d].mac: %q is no MAC address", i, e.MAC))
-		}
-		if _, err := netip.ParseAddr(e.IP); e.IP != "" && err != nil {
-			problems = append(problems, fmt.Errorf("roster[%d].ip: %q is no IP address", i, e.IP))
-		}
-	}
-	return list, errors.Join(problems...)
 }

@@ -38,6 +38,7 @@ type Options struct {
 	Home     []netip.Prefix
 	Key      []byte // of the HMACs; nil derives one from Site
 	Policies []proto.Policy
+	Controls []*proto.Control // what else is in force from the start
 
 	// Edits are what people have decided, in order of time. Each applies when event
 	// time has come to its own, and those of later at the end.

@@ -161,14 +161,20 @@ framework: {name: x}
 	if err != nil || len(p) != 2 || p[0].Site != "other" || p[1].LearningPeriodS != 60 || p[1].TrustedExternals[0] != "192.0.2.0/24" {
 		t.Errorf("policies %+v, %v", p, err)
 	}
-	if got := c.Unused(); !slices.Equal(got, []string{"roster", "framework"}) {
-		t.Errorf("unused %q", got)
+	if got := c.Unused(); !slices.Equal(got, []string{"framework"}) || c.Warned() == nil {
+		t.Errorf("unused %q, warned %v", got, c.Warned())
 	}
 }
 
 func TestContextTellsEveryProblem(t *testing.T) {
 	_, err := LoadContext(write(t, "context.yaml", []byte("sites: [{site: '', home: [x]}]\nsubnets: [{cidr: 10.0.0.1/8}]\npolicy: {w: {silence_min_s: -1, learning_until: soon}}\n")))
-	for _, want := range []string{"sites[0].site: is empty", `sites[0].home[0]: "x" is no CIDR`, "subnets[0].cidr:", "policy.w.silence_min_s: is -1", "policy.w.learning_until:"} {
+	for _, want := range []string{"context.yaml:1: a site without a name", "context.yaml:2: cidr: 10.0.0.1/8 has host bits set"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error lacks %q: %v", want, err)
+		}
+	}
+	_, err = LoadContext(write(t, "context.yaml", []byte("sites: [{site: ' a', home: [10.0.0.0/8]}]\npolicy: {w: {silence_min_s: -1, learning_until: soon}}\n")))
+	for _, want := range []string{"sites[0].site:", "policy.w.silence_min_s: is -1", "policy.w.learning_until:"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %q: %v", want, err)
 		}

@@ -174,6 +174,11 @@ func (r *runner) packets(ctx context.Context) error {
 	if len(r.of[0]) > 0 {
 		learn = math.MaxInt64 // for as long as the baseline lasts
 	}
+	for _, c := range r.o.Controls {
+		if err := r.local.Control(c); err != nil {
+			return fmt.Errorf("apply context: %w", err)
+		}
+	}
 	if err := r.control(learn); err != nil {
 		return err
 	}

@@ -144,7 +144,7 @@ func (s *sheet) row(line int, fields []string) {
 	}
 	e := s.how.New(dev.DeviceID, proto.EditSet, by, get("note"))
 	e.Attribute, e.Value = attribute, value
-	if now := present(dev, attribute); now != "" && s.how.Same(attribute, now, value) && !conflicts(dev, attribute) {
+	if now := dev.Present(attribute); now != "" && s.how.Same(attribute, now, value) && !conflicts(dev, attribute) {
 		e.Action = proto.EditConfirm
 	}
 	if err := s.how.Check(e); err != nil {

@@ -34,7 +34,7 @@ type Row struct {
 // places whose name contains it, whatever the case.
 func Rows(devices []*proto.Device, location string) []Row {
 	devices = slices.DeleteFunc(slices.Clone(devices), func(d *proto.Device) bool {
-		return !strings.Contains(strings.ToLower(place(d)), strings.ToLower(location)) || d.Lifecycle["retired"] == "true"
+		return !named(d, location) || d.Lifecycle["retired"] == "true"
 	})
 	slices.SortStableFunc(devices, func(a, b *proto.Device) int {
 		none := func(d *proto.Device) int {
@@ -78,13 +78,17 @@ func doubt(d *proto.Device, attribute string, f *proto.Fact) string {
 	return ""
 }
 
-// place is where a device is, as far as is known.
+// place is where a device is, as far as is known: by the hospital's own names, and else
+// as it is called.
 func place(d *proto.Device) string {
+	if path := d.Place.Path(); path != "" {
+		return path
+	}
 	if d.Location != nil {
 		return d.Location.Value
 	}
 	var parts []string
-	for _, name := range []string{"building", "floor", "room"} {
+	for _, name := range []string{"building", "floor", "department", "room"} {
 		if v := d.Lifecycle[name]; v != "" {
 			parts = append(parts, v)
 		}
@@ -92,12 +96,13 @@ func place(d *proto.Device) string {
 	return strings.Join(parts, " / ")
 }
 
-// present is a device's value of any attribute that people may set.
-func present(d *proto.Device, attribute string) string {
-	if f := d.Fact(attribute); f != nil {
-		return f.Value
+// named reports whether a text is in a device's place or in what that is called.
+func named(d *proto.Device, text string) bool {
+	names := place(d)
+	if d.Location != nil {
+		names += "\n" + d.Location.Value
 	}
-	return d.Lifecycle[attribute]
+	return strings.Contains(strings.ToLower(names), strings.ToLower(text))
 }
 
 // Write writes the rows.
