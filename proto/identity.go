@@ -11,7 +11,7 @@ type Claim struct {
 	Class     EndpointClass
 	FirstSeen Time
 	Gateway   ID     // the endpoint that it sits behind
-	Hour      int64  // since the epoch: the latest in which it was seen
+	Hour      int64  // since the epoch: the latest of which it is known whether the endpoint was seen
 	Hours     uint64 // bit n: it was seen n hours before Hour
 	Version   uint64 // counts up per endpoint
 	Watched   bool   // its hours are told as they come (Grouping.Watched)

@@ -90,6 +90,14 @@ func (p *profile) saw(at proto.Time) {
 	}
 }
 
+// upTo moves the latest hour of which it is known whether the endpoint was seen.
+func (p *profile) upTo(at proto.Time) {
+	if d := hourOf(at) - p.hour; d > 0 {
+		p.hour += d
+		p.hours <<= min(d, 64)
+	}
+}
+
 // class is what the endpoint is named by.
 func (p *profile) class(h *host) proto.EndpointClass {
 	switch {
@@ -107,10 +115,15 @@ func (p *profile) class(h *host) proto.EndpointClass {
 // has changed.
 func (e *Endpoint) claim(tx *stream.Tx, id proto.ID, h *host, p *profile) {
 	c := proto.Claim{
-		Endpoint: id, Site: h.site, Class: p.class(h), FirstSeen: h.first, Gateway: p.gateway, Version: p.version, Watched: p.watched, Keys: p.keys(h),
+		Endpoint: id, Site: h.site, Class: p.class(h), FirstSeen: h.first, Gateway: p.gateway, Watched: p.watched, Keys: p.keys(h),
 	}
 	if p.watched {
+		p.upTo(tx.Now())
 		c.Hour, c.Hours = p.hour, p.hours
+		if !p.hourly && !h.ended {
+			p.hourly = true
+			tx.Timer(proto.Time(hourOf(tx.Now())+1)*hourNS, timerKey(timerHours, id))
+		}
 	}
 	said, err := proto.Marshal(&proto.Claim{Site: c.Site, Watched: c.Watched, Class: c.Class, FirstSeen: c.FirstSeen, Gateway: c.Gateway, Hour: c.Hour, Hours: c.Hours, Keys: c.Keys})
 	if err != nil { // no key is as long as that
@@ -122,7 +135,8 @@ func (e *Endpoint) claim(tx *stream.Tx, id proto.ID, h *host, p *profile) {
 		return
 	}
 	p.claimed = sum
-	c.Hour, c.Hours = p.hour, p.hours
+	p.version++
+	c.Hour, c.Hours, c.Version = p.hour, p.hours, p.version
 	val, err := proto.Marshal(&c)
 	if err != nil {
 		tx.Dead("claim: " + err.Error())
@@ -378,17 +392,21 @@ func (e *Endpoint) grouping(tx *stream.Tx, g *proto.Grouping) {
 	p := writeProfile(tx, id)
 	before := p.groupOf(id)
 	moved := before != g.Group
+	shows := moved || p.since != g.Since || p.why != g.Why
 	p.group, p.since, p.why, p.watched, p.groupVersion = g.Group, g.Since, g.Why, g.Watched, g.Version
 	if g.Group == id {
 		p.group = proto.ID{}
 	}
-	if !h.spoke {
-		return
+	switch {
+	case !h.spoke:
+	case shows:
+		if moved {
+			e.leave(tx, id, h, p, before)
+		}
+		e.tell(tx, id, h, h.ended)
+	default: // the device has nothing new to show, but its hours may be wanted now
+		e.claim(tx, id, h, p)
 	}
-	if moved {
-		e.leave(tx, id, h, p, before)
-	}
-	e.tell(tx, id, h, h.ended)
 }
 
 // leave tells a device that an endpoint is no longer part of it.

@@ -42,6 +42,7 @@ const (
 	timerClean = 'c'
 	timerWatch = 'w'
 	timerFresh = 'b'
+	timerHours = 'i'
 )
 
 // Endpoint is the endpoint fold.
@@ -292,6 +293,10 @@ func (e *Endpoint) Fire(tx *stream.Tx, t stream.Timer) {
 	case timerClean:
 		h.cleaning = false
 		e.clean(tx, id, h, t.At)
+	case timerHours:
+		p := writeProfile(tx, id)
+		p.hourly = false
+		e.claim(tx, id, h, p)
 	case timerFresh:
 		if e.conclude(tx, id, h) {
 			e.changed(tx, id, h, true)
@@ -330,6 +335,9 @@ func (e *Endpoint) Sweep(tx *stream.Tx, _ string, key []byte) {
 	h = hosts.Edit(tx, key)
 	if e.conclude(tx, proto.ID(key), h) {
 		h.unsent = true
+	}
+	if p := profiles.Get(tx, key); p != nil && p.hourly {
+		writeProfile(tx, proto.ID(key)).hourly = false
 	}
 	h.timer, h.cleaning, h.watching, h.open, h.ended = false, false, false, false, true // timers of the file's time domain end with it
 	h.unwatched(tx, proto.ID(key))

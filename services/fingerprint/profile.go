@@ -40,7 +40,8 @@ type profile struct {
 	watched      bool
 	groupVersion uint64
 	claimed      uint64 // hash of the last claim
-	hour         int64  // the latest in which it was seen
+	hourly       bool   // an hours timer is under way
+	hour         int64  // the latest of which it is known whether it was seen
 	hours        uint64 // bit n: seen n hours before
 }
 
@@ -76,7 +77,7 @@ func (p *profile) appendIdentity(b []byte) []byte {
 	if p.groupVersion == 0 {
 		return b
 	}
-	b = stream.AppendUint(stream.AppendInt(b, int64(p.since)), flagIf(p.watched, 1))
+	b = stream.AppendUint(stream.AppendInt(b, int64(p.since)), flagIf(p.watched, 1)|flagIf(p.hourly, 2))
 	return stream.AppendString(stream.AppendUint(b, p.groupVersion), p.why)
 }
 
@@ -88,7 +89,10 @@ func (p *profile) readIdentity(d *stream.Decoder) {
 	for i := range p.addresses {
 		p.addresses[i].owned = uint8(d.Uint())
 	}
-	p.since, p.watched, p.groupVersion, p.why = proto.Time(d.Int()), d.Uint() == 1, d.Uint(), d.String()
+	p.since = proto.Time(d.Int())
+	flags := d.Uint()
+	p.watched, p.hourly = flags&1 != 0, flags&2 != 0
+	p.groupVersion, p.why = d.Uint(), d.String()
 }
 
 // Parse decodes the profile.

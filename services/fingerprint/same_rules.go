@@ -154,7 +154,16 @@ func (n *nearby) inTurn(a, b int) bool {
 		x, y = y, x
 	}
 	both := concurrent(x, y)
-	return x.Watched && y.Watched && both <= maxConcurrent && bits.OnesCount64(y.Hours)-both >= leastAlone
+	return x.Watched && y.Watched && both <= maxConcurrent && bits.OnesCount64(y.until(x.Hour))-both >= leastAlone
+}
+
+// until are the hours in which it was seen, up to one: of later ones nothing is known yet
+// of the other.
+func (st *claimState) until(hour int64) uint64 {
+	if d := st.Hour - hour; d > 0 {
+		return st.Hours >> min(d, 64)
+	}
+	return st.Hours
 }
 
 // concurrent counts the hours in which both were seen.
