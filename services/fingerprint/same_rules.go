@@ -84,10 +84,9 @@ func (n *nearby) compare(a, b int) (float64, string) {
 		why = append(why, fmt.Sprintf(format, args...))
 	}
 	if mac := x.shared(y, proto.ClaimMAC); mac != "" {
-		switch {
-		case x.Site == y.Site:
+		if x.Site == y.Site {
 			add(scoreAddress, "both are %s", mac)
-		default:
+		} else {
 			add(scoreRoamed, "%s was at %s and at %s, never at once", mac, x.Site, y.Site)
 		}
 	}
