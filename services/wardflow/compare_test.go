@@ -275,6 +275,30 @@ func (w *world) settle(site string, within time.Duration, files ...string) {
 	w.explain()
 }
 
+// settleCounts waits until as many rows are stored as replay writes lines. The captures
+// may be of devices that say the same of themselves in the same second: which of them a
+// row is of then, while they are told apart, depends on what is heard first (DESIGN.md,
+// Which endpoints are one).
+func (w *world) settleCounts(site string, within time.Duration, files ...string) {
+	w.t.Helper()
+	want := w.replay(site, files...)
+	got := map[string]int{}
+	for begun := time.Now(); time.Since(begun) < within; wait(w.t, 200*time.Millisecond) {
+		equal := true
+		for file, view := range map[string]string{"flows.jsonl": "v_flows", "observations.jsonl": "v_observations", "devices.jsonl": "v_devices", "detections.jsonl": "v_detections"} {
+			got[file] = int(w.count("SELECT count() FROM " + view + " WHERE site = '" + site + "'"))
+			equal = equal && got[file] == len(want[file])
+		}
+		if equal {
+			return
+		}
+	}
+	for file, n := range got {
+		w.t.Errorf("site %s: %d rows for %d lines of %s after %s", site, n, len(want[file]), file, within)
+	}
+	w.explain()
+}
+
 // explain says how far each group is, which tells where missing rows got stuck.
 func (w *world) explain() {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
