@@ -51,28 +51,22 @@ func (pd *pending) decodeValue(kind string, value []byte) {
 		}
 	case proto.KindSummary:
 		m := new(proto.Summary)
-		err = proto.Unmarshal(value, m)
-		pd.ev.Msg, pd.ev.Site = m, m.Site
+		err = pd.tells(m, &m.Site, proto.Unmarshal(value, m))
 	case proto.KindClaim:
 		m := new(proto.Claim)
-		err = proto.Unmarshal(value, m)
-		pd.ev.Msg, pd.ev.Site = m, m.Site
+		err = pd.tells(m, &m.Site, proto.Unmarshal(value, m))
 	case proto.KindGrouping:
 		m := new(proto.Grouping)
-		err = proto.Unmarshal(value, m)
-		pd.ev.Msg, pd.ev.Site = m, m.Site
+		err = pd.tells(m, &m.Site, proto.Unmarshal(value, m))
 	case proto.KindNested:
 		m := new(proto.Nested)
-		err = proto.Unmarshal(value, m)
-		pd.ev.Msg, pd.ev.Site = m, m.Site
+		err = pd.tells(m, &m.Site, proto.Unmarshal(value, m))
 	case proto.KindBinding:
 		m := new(proto.Binding)
-		err = proto.Unmarshal(value, m)
-		pd.ev.Msg, pd.ev.Site = m, m.Site
+		err = pd.tells(m, &m.Site, proto.Unmarshal(value, m))
 	case proto.KindDetection:
 		m := new(proto.Detection)
-		err = json.Unmarshal(value, m)
-		pd.ev.Msg, pd.ev.Site = m, m.Site
+		err = pd.tells(m, &m.Site, json.Unmarshal(value, m))
 	case proto.KindControl:
 		m := new(proto.Control)
 		err = json.Unmarshal(value, m)
@@ -92,6 +86,12 @@ func (pd *pending) decodeValue(kind string, value []byte) {
 	if err != nil {
 		pd.dead = fmt.Sprintf("unreadable %s: %s", kind, reason(err))
 	}
+}
+
+// tells makes the event of a message that has been read, and of its site.
+func (pd *pending) tells(m any, site *string, err error) error {
+	pd.ev.Msg, pd.ev.Site = m, *site
+	return err
 }
 
 func (d *decoder) decodeBatch(r Record) {

@@ -56,25 +56,20 @@ func owns(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 	if how == ownsNot {
 		return false
 	}
-	at := func(p *profile) int {
-		if p == nil {
-			return -1
-		}
-		ip := o.IP.Unmap()
-		for i := range slices.Backward(p.addresses) {
-			if p.addresses[i].ip == ip {
-				return i
-			}
-		}
-		return -1
-	}
 	p := profiles.Get(tx, id[:])
-	i := at(p)
-	if i < 0 || p.addresses[i].owned >= how {
+	if p == nil {
 		return false
 	}
-	writeProfile(tx, id).addresses[i].owned = how
-	return true
+	for i := range slices.Backward(p.addresses) {
+		if a := &p.addresses[i]; a.ip == o.IP.Unmap() {
+			if a.owned >= how {
+				return false
+			}
+			writeProfile(tx, id).addresses[i].owned = how
+			return true
+		}
+	}
+	return false
 }
 
 // saw notes the hour in which the endpoint was seen.
@@ -114,9 +109,7 @@ func (p *profile) class(h *host) proto.EndpointClass {
 // claim tells the identity fold by what the endpoint may be known again, where that
 // has changed.
 func (e *Endpoint) claim(tx *stream.Tx, id proto.ID, h *host, p *profile) {
-	c := proto.Claim{
-		Endpoint: id, Site: h.site, Class: p.class(h), FirstSeen: h.first, Gateway: p.gateway, Watched: p.watched, Keys: p.keys(h),
-	}
+	c := proto.Claim{Site: h.site, Class: p.class(h), FirstSeen: h.first, Gateway: p.gateway, Watched: p.watched, Keys: p.keys(h)}
 	if p.watched {
 		p.upTo(tx.Now())
 		c.Hour, c.Hours = p.hour, p.hours
@@ -125,7 +118,7 @@ func (e *Endpoint) claim(tx *stream.Tx, id proto.ID, h *host, p *profile) {
 			tx.Timer(proto.Time(hourOf(tx.Now())+1)*hourNS, timerKey(timerHours, id))
 		}
 	}
-	said, err := proto.Marshal(&proto.Claim{Site: c.Site, Watched: c.Watched, Class: c.Class, FirstSeen: c.FirstSeen, Gateway: c.Gateway, Hour: c.Hour, Hours: c.Hours, Keys: c.Keys})
+	said, err := proto.Marshal(&c)
 	if err != nil { // no key is as long as that
 		tx.Dead("claim: " + err.Error())
 		return
@@ -136,7 +129,7 @@ func (e *Endpoint) claim(tx *stream.Tx, id proto.ID, h *host, p *profile) {
 	}
 	p.claimed = sum
 	p.version++
-	c.Hour, c.Hours, c.Version = p.hour, p.hours, p.version
+	c.Endpoint, c.Hour, c.Hours, c.Version = id, p.hour, p.hours, p.version
 	val, err := proto.Marshal(&c)
 	if err != nil {
 		tx.Dead("claim: " + err.Error())

@@ -88,16 +88,16 @@ func passOn(tx *stream.Tx, site string, o *proto.Observation) bool {
 		if st == nil {
 			return false
 		}
+		of := st.device
 		if s := o.Attributes.Get("mpps_status"); s == "completed" || s == "discontinued" {
-			defer nested.Delete(tx, key(step))
+			nested.Delete(tx, key(step))
 		}
-		return hand(tx, site, o, st.device)
+		return hand(tx, site, o, of)
 	}
 	id := proto.EquipmentEndpoint(site, device)
 	others, steps := 0, 0
 	known := false
-	var held []*nestedState
-	nested.Scan(tx, from[:], func(_ []byte, s *nestedState) bool {
+	nested.Scan(tx, from[:], func(at []byte, s *nestedState) bool {
 		switch {
 		case s.step:
 			steps++
@@ -105,8 +105,9 @@ func passOn(tx *stream.Tx, site string, o *proto.Observation) bool {
 			known = true
 		default:
 			others++
-			if len(s.held) > 0 {
-				held = append(held, s)
+			if len(s.held) > 0 { // what the first one said before there was a second
+				publishNested(tx, s.device, s.held, o.Time)
+				nested.Edit(tx, at).held = nil
 			}
 		}
 		return true
@@ -128,21 +129,7 @@ func passOn(tx *stream.Tx, site string, o *proto.Observation) bool {
 		st := nested.Edit(tx, key(step))
 		st.device, st.step = id, true
 	}
-	for _, s := range held { // what the first one said before there was a second
-		publishNested(tx, s.device, s.held, o.Time)
-		release(tx, from, s.device)
-	}
 	return hand(tx, site, o, id)
-}
-
-// release lets go of a message that has been handed on.
-func release(tx *stream.Tx, from, device proto.ID) {
-	nested.Scan(tx, from[:], func(key []byte, s *nestedState) bool {
-		if s.device == device && len(s.held) > 0 {
-			nested.Edit(tx, key).held = nil
-		}
-		return true
-	})
 }
 
 // ofSender are attributes of a message that are about who sends it.

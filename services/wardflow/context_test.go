@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/wardflow/wardflow/pkg/bus"
-	"github.com/wardflow/wardflow/pkg/embedded/embeddedtest"
 	"github.com/wardflow/wardflow/proto"
 	"github.com/wardflow/wardflow/services/wardflow/internal/results"
 )
@@ -49,13 +48,7 @@ func TestContextCommand(t *testing.T) {
 
 // What is set is what is in force, every partition has it, and nothing is said twice.
 func TestContextIsPublished(t *testing.T) {
-	kafka := bus.Default()
-	addr, user, password := embeddedtest.NewTestBroker(t)
-	kafka.Brokers, kafka.SASL = []string{addr}, bus.SASL{Mechanism: "scram-sha-256", User: user, Password: password}
-	kafka.Partitions, kafka.Replicas = 2, 1
-	if err := bus.EnsureTopics(t.Context(), kafka, bus.Topics(foldNames()...)); err != nil {
-		t.Fatal(err)
-	}
+	kafka := testKafka(t, 2)
 	var filler strings.Builder
 	for i := range 20_000 { // more than one part
 		filler.WriteString("# " + proto.HashID("x", []byte{byte(i), byte(i >> 8)}).String() + proto.HashID("y", []byte{byte(i), byte(i >> 8)}).String() + "\n")

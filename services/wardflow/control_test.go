@@ -8,19 +8,12 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/bus"
 	"github.com/wardflow/wardflow/pkg/config"
-	"github.com/wardflow/wardflow/pkg/embedded/embeddedtest"
 	"github.com/wardflow/wardflow/proto"
 )
 
 // What wardflow.control says in the end is what is configured, and nothing is said twice.
 func TestPoliciesArePublishedAndWithdrawn(t *testing.T) {
-	kafka := bus.Default()
-	addr, user, password := embeddedtest.NewTestBroker(t)
-	kafka.Brokers, kafka.SASL = []string{addr}, bus.SASL{Mechanism: "scram-sha-256", User: user, Password: password}
-	kafka.Partitions, kafka.Replicas = 2, 1
-	if err := bus.EnsureTopics(t.Context(), kafka, bus.Topics(foldNames()...)); err != nil {
-		t.Fatal(err)
-	}
+	kafka := testKafka(t, 2)
 	events := func(partition int32) (list []proto.Policy) {
 		r, err := bus.NewReader(kafka)
 		if err != nil {

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/wardflow/wardflow/pkg/bus"
-	"github.com/wardflow/wardflow/pkg/embedded/embeddedtest"
 	"github.com/wardflow/wardflow/pkg/stream"
 	"github.com/wardflow/wardflow/proto"
 	"github.com/wardflow/wardflow/services/fingerprint"
@@ -31,13 +30,7 @@ type office struct {
 
 func newOffice(t *testing.T) *office {
 	t.Helper()
-	o := &office{t: t, kafka: bus.Default(), dir: t.TempDir(), pump: proto.MACEndpoint("north", proto.MAC{0xf8, 0xc6, 0x78, 0x10, 0x42, 1})}
-	addr, user, password := embeddedtest.NewTestBroker(t)
-	o.kafka.Brokers, o.kafka.SASL = []string{addr}, bus.SASL{Mechanism: "scram-sha-256", User: user, Password: password}
-	o.kafka.Partitions, o.kafka.Replicas = 2, 1
-	if err := bus.EnsureTopics(t.Context(), o.kafka, bus.Topics(foldNames()...)); err != nil {
-		t.Fatal(err)
-	}
+	o := &office{t: t, kafka: testKafka(t, 2), dir: t.TempDir(), pump: proto.MACEndpoint("north", proto.MAC{0xf8, 0xc6, 0x78, 0x10, 0x42, 1})}
 	now := proto.TimeOf(time.Now())
 	val, err := proto.Marshal(&proto.Summary{Endpoint: o.pump, Group: o.pump, Site: "north", FirstSeen: now, LastSeen: now, Version: 1})
 	if err != nil {

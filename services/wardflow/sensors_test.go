@@ -24,19 +24,26 @@ import (
 	"github.com/wardflow/wardflow/services/capture"
 )
 
-// brokerOf is a broker with all topics, as the environment of a command and as a client's configuration.
-func brokerOf(t *testing.T) (env []string, kafka bus.Config) {
+// testKafka is a broker of the test's own with all topics.
+func testKafka(t *testing.T, partitions int32) bus.Config {
 	t.Helper()
-	kafka = bus.Default()
+	kafka := bus.Default()
 	addr, user, password := embeddedtest.NewTestBroker(t)
 	kafka.Brokers, kafka.SASL = []string{addr}, bus.SASL{Mechanism: "scram-sha-256", User: user, Password: password}
-	kafka.Partitions, kafka.Replicas = 4, 1
+	kafka.Partitions, kafka.Replicas = partitions, 1
 	if err := bus.EnsureTopics(t.Context(), kafka, bus.Topics(foldNames()...)); err != nil {
 		t.Fatal(err)
 	}
+	return kafka
+}
+
+// brokerOf is a broker with all topics, as the environment of a command and as a client's configuration.
+func brokerOf(t *testing.T) (env []string, kafka bus.Config) {
+	t.Helper()
+	kafka = testKafka(t, 4)
 	return []string{
-		"WARDFLOW_KAFKA_BROKERS=" + addr, "WARDFLOW_KAFKA_PARTITIONS=4", "WARDFLOW_KAFKA_REPLICAS=1",
-		"WARDFLOW_KAFKA_SASL_MECHANISM=scram-sha-256", "WARDFLOW_KAFKA_SASL_USER=" + user, "WARDFLOW_KAFKA_SASL_PASSWORD=" + password,
+		"WARDFLOW_KAFKA_BROKERS=" + kafka.Brokers[0], "WARDFLOW_KAFKA_PARTITIONS=4", "WARDFLOW_KAFKA_REPLICAS=1",
+		"WARDFLOW_KAFKA_SASL_MECHANISM=scram-sha-256", "WARDFLOW_KAFKA_SASL_USER=" + kafka.SASL.User, "WARDFLOW_KAFKA_SASL_PASSWORD=" + kafka.SASL.Password,
 	}, kafka
 }
 

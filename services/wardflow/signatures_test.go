@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/wardflow/wardflow/pkg/bus"
-	"github.com/wardflow/wardflow/pkg/embedded/embeddedtest"
 	"github.com/wardflow/wardflow/proto"
 )
 
@@ -53,13 +51,7 @@ func TestSignaturesCommand(t *testing.T) {
 
 // What wardflow.control says of packs in the end is what is listed.
 func TestPacksAreAddedAndTakenAway(t *testing.T) {
-	kafka := bus.Default()
-	addr, user, password := embeddedtest.NewTestBroker(t)
-	kafka.Brokers, kafka.SASL = []string{addr}, bus.SASL{Mechanism: "scram-sha-256", User: user, Password: password}
-	kafka.Partitions, kafka.Replicas = 2, 1
-	if err := bus.EnsureTopics(t.Context(), kafka, bus.Topics(foldNames()...)); err != nil {
-		t.Fatal(err)
-	}
+	kafka := testKafka(t, 2)
 	for _, step := range []struct {
 		pack proto.SignaturePack
 		want string
