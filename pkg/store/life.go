@@ -2,10 +2,6 @@ package store
 
 // The views of devices' lives, and of the hospital's inventory.
 
-// standing are the devices as they stand.
-const standing = `(SELECT * FROM $db.devices FINAL
-    WHERE NOT deleted AND device_id $global NOT IN (SELECT arrayJoin(aliases) FROM $db.devices FINAL WHERE NOT deleted))`
-
 var lifecycleSelect = `SELECT
     ` + hexID("d.device_id") + ` AS device_id, d.site AS site, d.category AS category, d.type AS type, d.manufacturer AS manufacturer, d.model AS model,
     d.life_state AS state, if(d.life_state = '', NULL, d.life_since) AS since, d.life_reason AS reason, d.first_seen AS first_seen, d.last_seen AS last_seen,

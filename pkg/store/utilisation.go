@@ -166,8 +166,7 @@ FROM (SELECT ` + hexID("d.device_id") + ` AS device_id, d.site AS site, d.catego
         arrayCount(i -> has(pattern.1, toDayOfWeek(toDate(begin, $zone) + i)), range(days)) * pattern.2 * 3600 AS operating_s,
         u.in_use_s AS in_use_s, u.online_s AS online_s, u.exams AS exams, u.uses AS uses, ` + timeNull("u.last_used") + ` AS last_used, d.last_seen AS last_seen,
         d.building AS building, d.floor AS floor, d.department AS department, d.room AS room
-    FROM (SELECT * FROM $db.devices FINAL
-        WHERE NOT deleted AND device_id $global NOT IN (SELECT arrayJoin(aliases) FROM $db.devices FINAL WHERE NOT deleted)) AS d
+    FROM ` + standing + ` AS d
     $global LEFT ANY JOIN (` + usedSelect + `) AS u ON u.device = d.device_id)
 WHERE days > 0`
 

@@ -102,6 +102,10 @@ FROM ` + bound
 
 const latestRisk = `(SELECT device_id, argMax((score, tier, time), (topic_generation, version, kafka_offset)) AS r FROM $db.risk GROUP BY device_id)`
 
+// standing are the devices as they stand: an id that another has as alias is none.
+const standing = `(SELECT * FROM $db.devices FINAL
+    WHERE NOT deleted AND device_id $global NOT IN (SELECT arrayJoin(aliases) FROM $db.devices FINAL WHERE NOT deleted))`
+
 var devicesSelect = `SELECT
     ` + hexID("d.device_id") + ` AS device_id, arrayMap(a -> lower(hex(a)), d.aliases) AS aliases, d.site AS site, d.macs AS macs, d.ips AS ips, d.hostnames AS hostnames, d.ae_titles AS ae_titles,
     ` + hexID("d.gateway") + ` AS gateway, d.category AS category, d.type AS type, d.manufacturer AS manufacturer, d.model AS model, d.os AS os, d.os_version AS os_version,
@@ -110,8 +114,7 @@ var devicesSelect = `SELECT
     if(r.r.2 = '', NULL, r.r.1) AS score, r.r.2 AS tier, d.record AS record, d.human AS human, d.conflicts AS conflicts,
     d.building AS building, d.floor AS floor, d.department AS department, d.room AS room, d.place_source AS place_source,
     d.life_state AS life_state, if(d.life_state = '', NULL, d.life_since) AS life_since, toDate32OrNull(d.end_of_support) AS end_of_support
-FROM (SELECT * FROM $db.devices FINAL
-    WHERE NOT deleted AND device_id $global NOT IN (SELECT arrayJoin(aliases) FROM $db.devices FINAL WHERE NOT deleted)) AS d
+FROM ` + standing + ` AS d
 $global LEFT ANY JOIN ` + latestRisk + ` AS r ON r.device_id = d.device_id`
 
 const device4 = `k.d.2 AS category, k.d.3 AS type, k.d.4 AS manufacturer, k.d.5 AS model, k.d.6 AS location`

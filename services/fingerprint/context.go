@@ -117,7 +117,17 @@ func assemble(tx *stream.Tx, sum, name string) (*hospital.Context, error) {
 		}
 		return true
 	})
-	z, err := gzip.NewReader(bytes.NewReader(all))
+	text, err := ContextText(name, sum, all)
+	if err != nil {
+		return nil, err
+	}
+	return hospital.Parse(name, text)
+}
+
+// ContextText is the text of a context file, of which the parts of its control events
+// are given, one after the other.
+func ContextText(name, sum string, parts []byte) ([]byte, error) {
+	z, err := gzip.NewReader(bytes.NewReader(parts))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
@@ -128,7 +138,7 @@ func assemble(tx *stream.Tx, sum, name string) (*hospital.Context, error) {
 	if got := sha256.Sum256(text); hex.EncodeToString(got[:]) != sum {
 		return nil, fmt.Errorf("read %s: it is not what its hash says: set it again", name)
 	}
-	return hospital.Parse(name, text)
+	return text, nil
 }
 
 // contextPart takes a part of a file in. With the last the file is in force, if it is

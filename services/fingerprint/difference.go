@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/wardflow/wardflow/proto"
 )
@@ -29,10 +28,8 @@ func sweptFrom(name string) (was uint64, ok bool) {
 // it touches is judged by both alike. Most packs are about few devices, and to see that
 // costs a tenth of judging.
 type difference struct {
-	rules map[string][]rule // by evidence attribute, those that only one of the sets has
-
-	mu         sync.RWMutex
-	remembered map[[2]string]bool
+	rules      map[string][]rule // by evidence attribute, those that only one of the sets has
+	remembered remembering[bool]
 }
 
 // differ compares two sets; nil means that they have to be compared device by device.
@@ -63,7 +60,7 @@ func differ(a, b *signatures) *difference {
 			return nil
 		}
 	}
-	return &difference{rules: rules.rules, remembered: map[[2]string]bool{}}
+	return &difference{rules: rules.rules}
 }
 
 // touches reports whether a rule of only one of the sets matches any of the evidence.
@@ -86,22 +83,12 @@ func (d *difference) touches(all []*proto.Summary) bool {
 }
 
 func (d *difference) matches(attribute, value string) bool {
-	k := [2]string{attribute, value}
-	d.mu.RLock()
-	is, known := d.remembered[k]
-	d.mu.RUnlock()
-	if known {
-		return is
-	}
+	return d.remembered.of(attribute, value, d.match)
+}
+
+func (d *difference) match(attribute, value string) bool {
 	lower := strings.ToLower(value)
-	is = slices.ContainsFunc(d.rules[attribute], func(r rule) bool {
+	return slices.ContainsFunc(d.rules[attribute], func(r rule) bool {
 		return strings.HasPrefix(lower, r.starts) && r.is.MatchString(value)
 	})
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.remembered) >= maxMeanings {
-		clear(d.remembered)
-	}
-	d.remembered[k] = is
-	return is
 }

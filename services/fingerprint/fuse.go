@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/wardflow/wardflow/proto"
 )
@@ -178,21 +179,33 @@ const maxMeanings = 1 << 16
 // matching them is what costs: they are remembered. That is no state: it follows
 // from the signatures alone.
 func (s *signatures) means(attribute, value string) []meaning {
+	return s.remembered.of(attribute, value, s.match)
+}
+
+// remembering keeps what follows from evidence, for several partitions at once.
+type remembering[V any] struct {
+	mu   sync.RWMutex
+	made map[[2]string]V
+}
+
+// of gives what follows from a value of an attribute, which is worked out when it is not
+// remembered.
+func (m *remembering[V]) of(attribute, value string, work func(attribute, value string) V) V {
 	k := [2]string{attribute, value}
-	s.mu.RLock()
-	list, known := s.remembered[k]
-	s.mu.RUnlock()
+	m.mu.RLock()
+	v, known := m.made[k]
+	m.mu.RUnlock()
 	if known {
-		return list
+		return v
 	}
-	list = s.match(attribute, value)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.remembered) >= maxMeanings {
-		clear(s.remembered)
+	v = work(attribute, value)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.made == nil || len(m.made) >= maxMeanings {
+		m.made = map[[2]string]V{}
 	}
-	s.remembered[k] = list
-	return list
+	m.made[k] = v
+	return v
 }
 
 func (s *signatures) match(attribute, value string) (list []meaning) {

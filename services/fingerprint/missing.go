@@ -42,7 +42,7 @@ func (e *Endpoint) policy(tx *stream.Tx, p *proto.Policy) {
 	}
 }
 
-// away takes an absence in that is over: a silence longer than is ordinary.
+// absence takes one in that is over: a silence longer than is ordinary.
 func (h *habit) absence(d time.Duration, now proto.Time) {
 	if d <= h.offlineAfter(now) {
 		return

@@ -43,8 +43,7 @@ type signatures struct {
 	interfaces  []maker // registrants of MACs who make interfaces for others' devices
 	packs       []*Pack
 
-	mu         sync.RWMutex
-	remembered map[[2]string][]meaning // see means
+	remembered remembering[[]meaning] // see means
 
 	registrants sync.Map // of MACs -> weight, see weightOUI
 }
@@ -73,7 +72,7 @@ func loadSignatures() (*signatures, error) {
 }
 
 func emptySignatures() *signatures {
-	return &signatures{rules: map[string][]rule{}, category: map[string]string{}, criticality: map[string]string{}, remembered: map[[2]string][]meaning{}}
+	return &signatures{rules: map[string][]rule{}, category: map[string]string{}, criticality: map[string]string{}}
 }
 
 // with gives the signatures of the program and of more packs; one that has the name of

@@ -31,6 +31,32 @@ var compared = []struct {
 	{"risk.jsonl", "v_risk_history", "device_id version", "time device_id score tier likelihood impact factors framework version cause"},
 }
 
+// whose are the columns that say which device a row was of. Of devices that say the same
+// of themselves in the same second that depends, while they are told apart, on what is
+// heard first (DESIGN.md, Which endpoints are one); so do the scores of then.
+var whose = map[string]bool{"src_device": true, "dst_device": true, "device": true, "device_id": true}
+
+// alike blanks whose a row was.
+func (t table) alike(tb testing.TB) table {
+	tb.Helper()
+	out := table{}
+	for k, text := range t {
+		var row map[string]any
+		if err := json.Unmarshal([]byte(text), &row); err != nil {
+			tb.Fatal(err)
+		}
+		for c := range whose {
+			delete(row, c)
+		}
+		b, err := json.Marshal(row)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		out[k] = string(b)
+	}
+	return out
+}
+
 // replay gives what the same files come to without broker and database.
 func (w *world) replay(site string, files ...string) map[string]table {
 	w.t.Helper()
@@ -187,7 +213,17 @@ func (w *world) differences(ctx context.Context, site string, want map[string]ta
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.view, err)
 		}
-		diff = append(diff, compare(c.view, got, want[c.file])...)
+		there := want[c.file]
+		if w.lookalikes {
+			switch c.file {
+			case "risk.jsonl":
+				continue
+			case "devices.jsonl": // as they stand in the end they are the same
+			default:
+				got, there = got.alike(w.t), there.alike(w.t)
+			}
+		}
+		diff = append(diff, compare(c.view, got, there)...)
 	}
 	more, err := w.rollupDifferences(ctx, site)
 	return append(diff, more...), err
@@ -271,30 +307,6 @@ func (w *world) settle(site string, within time.Duration, files ...string) {
 	w.t.Errorf("site %s: %d differences to replay after %s", site, len(diff), within)
 	for _, d := range diff[:min(len(diff), 12)] {
 		w.t.Log(d)
-	}
-	w.explain()
-}
-
-// settleCounts waits until as many rows are stored as replay writes lines. The captures
-// may be of devices that say the same of themselves in the same second: which of them a
-// row is of then, while they are told apart, depends on what is heard first (DESIGN.md,
-// Which endpoints are one).
-func (w *world) settleCounts(site string, within time.Duration, files ...string) {
-	w.t.Helper()
-	want := w.replay(site, files...)
-	got := map[string]int{}
-	for begun := time.Now(); time.Since(begun) < within; wait(w.t, 200*time.Millisecond) {
-		equal := true
-		for file, view := range map[string]string{"flows.jsonl": "v_flows", "observations.jsonl": "v_observations", "devices.jsonl": "v_devices", "detections.jsonl": "v_detections"} {
-			got[file] = int(w.count("SELECT count() FROM " + view + " WHERE site = '" + site + "'"))
-			equal = equal && got[file] == len(want[file])
-		}
-		if equal {
-			return
-		}
-	}
-	for file, n := range got {
-		w.t.Errorf("site %s: %d rows for %d lines of %s after %s", site, n, len(want[file]), file, within)
 	}
 	w.explain()
 }

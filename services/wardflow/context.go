@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	stdio "io"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -263,13 +260,9 @@ func publishedContext(ctx context.Context, kafka bus.Config) (*proto.HospitalCon
 	if meta == nil {
 		return nil, nil, nil
 	}
-	z, err := gzip.NewReader(bytes.NewReader(data))
+	text, err := fingerprint.ContextText(meta.Name, meta.SHA256, data)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the context in force: %w", err)
-	}
-	text, err := stdio.ReadAll(stdio.LimitReader(z, hospital.MaxFile))
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the context in force: %w", err)
+		return nil, nil, fmt.Errorf("the context in force: %w", err)
 	}
 	return meta, text, nil
 }

@@ -57,6 +57,8 @@ type world struct {
 	run     *embedded.RunFile
 	store   *store.Store
 	brokers *embedded.Process // nil on real Kafka
+
+	lookalikes bool // which device a row was of is not compared: see whose
 	house   *embedded.Process
 	kafka   *kafkatest.Cluster
 
