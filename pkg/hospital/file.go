@@ -329,7 +329,7 @@ func (p Place) Path() string {
 	return strings.Join(parts, " / ")
 }
 
-// Site gives the name of the site of an entry that names none: the only one.
+// site gives the name of the site of an entry that names none: the only one.
 func (c *Context) site(named string) string {
 	if named == "" && len(c.File.Sites) == 1 {
 		return c.File.Sites[0].Site
