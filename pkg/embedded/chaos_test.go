@@ -40,6 +40,17 @@ func writer(ctx context.Context, t *testing.T, run *embedded.RunFile, id int, no
 		if cl != nil {
 			cl.Close()
 		}
+		// A transaction that was left open hides what others commit behind it. Who comes next under its name ends it, as
+		// the next life of a fold does.
+		next, err := kgo.NewClient(opts...)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer next.Close()
+		if _, _, err := next.ProducerID(context.WithoutCancel(ctx)); err != nil {
+			t.Errorf("end what writer %d left open: %v", id, err)
+		}
 	}()
 	for round := 0; ctx.Err() == nil; round++ {
 		if cl == nil {

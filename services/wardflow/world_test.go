@@ -59,8 +59,8 @@ type world struct {
 	brokers *embedded.Process // nil on real Kafka
 
 	lookalikes bool // which device a row was of is not compared: see whose
-	house   *embedded.Process
-	kafka   *kafkatest.Cluster
+	house      *embedded.Process
+	kafka      *kafkatest.Cluster
 
 	mu       sync.Mutex
 	services map[string]*service
