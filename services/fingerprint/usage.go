@@ -134,9 +134,20 @@ func (t *timeline) takes(tag string, uses []proto.Use, now proto.Time) {
 	}
 }
 
-// over reports whether a use has ended by now.
+// over reports whether a use has ended by now, and nothing can change that.
 func over(u *proto.Use, now proto.Time) bool {
-	return !u.Open || now.Sub(u.End) > useGaps[u.How]
+	switch {
+	case u.Open:
+		return now.Sub(u.End) > useGaps[u.How]
+	case forgotten(u):
+		return now.Sub(u.End) > besides
+	}
+	return true
+}
+
+// forgotten reports whether a procedure step is over because a later one is.
+func forgotten(u *proto.Use) bool {
+	return u.How == proto.UseStep && !u.Open && u.Outcome == outcomes[signOn]
 }
 
 // useEnd is when a use ended, as far as its signs show: one that goes on has not.
@@ -171,11 +182,17 @@ func (t *timeline) last() proto.Time {
 
 // lines cuts the time from first to last into intervals of one state each: uses as
 // they are, what is left of presence idle, and silences that are long enough offline.
-func (t *timeline) lines(now proto.Time) []proto.Usage {
+// When nothing comes any more (final), a use that begins with the last sign of life has
+// its second before it.
+func (t *timeline) lines(now proto.Time, final bool) []proto.Usage {
 	from, to := t.first(), t.last()
+	shortest := time.Duration(0)
+	if final {
+		shortest = shortestUse
+	}
 	var out []proto.Usage
 	at := from
-	for _, u := range t.apart(from, to, now) {
+	for _, u := range t.apart(from, to, now, shortest) {
 		out = t.presence(out, at, u.Start)
 		out = append(out, u)
 		at = u.End
@@ -185,8 +202,9 @@ func (t *timeline) lines(now proto.Time) []proto.Usage {
 
 // apart gives the uses as lines that do not overlap: where one begins before another
 // ended, the later takes over, and ends when both have. What two endpoints of the
-// device say of one use is one line.
-func (t *timeline) apart(from, to, now proto.Time) []proto.Usage {
+// device say of one use is one line. One that begins at to begins so much earlier as the
+// shortest use lasts.
+func (t *timeline) apart(from, to, now proto.Time, shortest time.Duration) []proto.Usage {
 	var out []proto.Usage
 	var keys []string
 	for i := range t.uses {
@@ -195,10 +213,13 @@ func (t *timeline) apart(from, to, now proto.Time) []proto.Usage {
 			Start: max(u.Start, from), End: useEnd(u, now), State: "in_use", Kind: useKinds[u.How], Outcome: u.Outcome,
 			How: "decoded", Confidence: useConfidence[u.How],
 		}
-		if !over(u, now) && u.How != proto.UseStudy && u.How != proto.UseTest {
+		if u.Open && !over(u, now) && u.How != proto.UseStudy && u.How != proto.UseTest {
 			line.End = max(line.End, to) // it goes on
 		}
 		line.End = min(line.End, max(to, line.Start))
+		if line.Start == to {
+			line.Start = max(from, to.Add(-shortest))
+		}
 		if u.Guessed {
 			line.Confidence /= 2
 		}

@@ -91,7 +91,7 @@ func (s *timelineState) advance(now proto.Time, final bool, tell func(proto.Usag
 	if len(s.spans) == 0 {
 		return
 	}
-	lines, horizon := s.lines(now), s.horizon(now)
+	lines, horizon := s.lines(now, final), s.horizon(now)
 	n := 0
 	for n < len(lines) && lines[n].End <= horizon {
 		n++

@@ -217,13 +217,22 @@ func (s *useState) settle(now proto.Time) {
 		}
 	}
 	s.signs = kept
-	s.uses = slices.DeleteFunc(s.uses, func(x proto.Use) bool { return over(&x, now) && now.Sub(x.End) > recentUse })
+	s.uses = slices.DeleteFunc(s.uses, func(x proto.Use) bool { return past(&x, now) })
+}
+
+// past reports whether a use need not be known any more: one that was forgotten may be
+// ended yet, and must not be taken for another one then.
+func past(u *proto.Use, now proto.Time) bool {
+	if forgotten(u) {
+		return now.Sub(u.End) > useGaps[u.How]
+	}
+	return over(u, now) && now.Sub(u.End) > recentUse
 }
 
 // due reports whether settle would change anything.
 func (s *useState) due(now proto.Time) bool {
 	return slices.ContainsFunc(s.signs, func(g sign) bool { return now.Sub(g.until) > settleUse }) ||
-		slices.ContainsFunc(s.uses, func(x proto.Use) bool { return over(&x, now) && now.Sub(x.End) > recentUse })
+		slices.ContainsFunc(s.uses, func(x proto.Use) bool { return past(&x, now) })
 }
 
 // told gives the uses that all signs so far make.
@@ -264,6 +273,15 @@ func (s *useState) apply(g sign, list []proto.Use) []proto.Use {
 	case signEnd, signDiscontinued:
 		if u != nil && u.Open && g.at.Sub(u.End) <= useGaps[g.how] && g.at >= u.Start {
 			u.End, u.Open, u.Outcome = max(u.End, g.at), false, outcomes[g.act]
+			if g.how == proto.UseStep {
+				forget(list, u)
+			}
+			return list
+		}
+		if u != nil && forgotten(u) { // and ended after all
+			if u.Outcome = outcomes[g.act]; g.at.Sub(u.End) <= besides {
+				u.End = max(u.End, g.at)
+			}
 			return list
 		}
 		if g.how == proto.UseStep && u == nil { // begun before anybody looked
@@ -288,6 +306,26 @@ func (s *useState) apply(g sign, list []proto.Use) []proto.Use {
 		})
 	}
 	return bounded(list)
+}
+
+// besides is how much later than another one that began after it a procedure step may end
+// and have been under way all the time, as steps of one patient are that are done together.
+const besides = 2 * time.Hour
+
+// forget ends the steps that began before one that is over now. A modality does one after
+// the other, so nobody has ended them, or nobody has seen it. They lasted up to their last
+// image, or as long as images may stay away, and not into the next one.
+func forget(list []proto.Use, next *proto.Use) {
+	for i := range list {
+		u := &list[i]
+		if u.How != proto.UseStep || !u.Open || u.Start >= next.Start {
+			continue
+		}
+		if u.End == u.Start {
+			u.End = u.Start.Add(useGaps[proto.UseStudy])
+		}
+		u.End, u.Open = min(u.End, next.Start), false
+	}
 }
 
 var outcomes = [...]string{signOn: "unknown", signDone: "completed", signEnd: "completed", signDiscontinued: "discontinued"}

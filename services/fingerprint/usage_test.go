@@ -94,7 +94,7 @@ func TestTimeline(t *testing.T) {
 			}
 			tl.takes(tag, append(of(tl.uses, tag), u), minute(c.now))
 		}
-		if got := text(tl.lines(minute(c.now))); got != c.want {
+		if got := text(tl.lines(minute(c.now), false)); got != c.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", c.name, got, c.want)
 		}
 	}
@@ -116,12 +116,12 @@ func TestTimelineSettles(t *testing.T) {
 	tl.see(proto.Span{Start: minute(0), End: minute(100)})
 	tl.takes("", []proto.Use{{How: proto.UseStep, Key: "a", Start: minute(10), End: minute(20), Outcome: "completed"}}, minute(100))
 	tl.settle(minute(20), minute(100))
-	if got, want := text(tl.lines(minute(100))), "20-100 idle"; got != want || len(tl.uses) != 0 {
+	if got, want := text(tl.lines(minute(100), false)), "20-100 idle"; got != want || len(tl.uses) != 0 {
 		t.Errorf("%s and %d uses, want %s", got, len(tl.uses), want)
 	}
 	tl.takes("", []proto.Use{{How: proto.UseStep, Key: "a", Start: minute(10), End: minute(20), Outcome: "completed"}}, minute(100))
 	tl.see(proto.Span{Start: minute(3), End: minute(12)})
-	if got, want := text(tl.lines(minute(100))), "20-100 idle"; got != want {
+	if got, want := text(tl.lines(minute(100), false)), "20-100 idle"; got != want {
 		t.Errorf("told again: %s, want %s", got, want)
 	}
 	for i := range 200 {
@@ -176,6 +176,8 @@ type utterance struct {
 const (
 	create       = "dicom n_create mpps=m1 study=s1"
 	completed    = "dicom n_set mpps=m1 mpps_status=completed"
+	create2      = "dicom n_create mpps=m2 study=s2"
+	completed2   = "dicom n_set mpps=m2 mpps_status=completed"
 	discontinued = "dicom n_set mpps=m1 mpps_status=discontinued"
 	image        = "dicom c_store role=scu study=s1 modality=CT"
 	image2       = "dicom c_store role=scu study=s2 modality=CT"
@@ -206,6 +208,11 @@ var foldCases = []struct {
 	{"images of the step, before, in and after it", []utterance{{8, image}, {10, create}, {12, image}, {30, completed}, {33, image}}, "0-10 idle, 10-30 in_use exam completed, 30-240 idle"},
 	{"images with another study", []utterance{{10, create}, {12, image2}, {30, completed}}, "0-10 idle, 10-30 in_use exam completed, 30-240 idle"},
 	{"never ended", []utterance{{10, create}, {12, image}, {25, image}}, "0-10 idle, 10-240 in_use exam"},
+	{"never ended, and another one after it", []utterance{{10, create}, {12, image}, {20, image}, {50, create2}, {65, completed2}}, "0-10 idle, 10-20 in_use exam, 20-50 idle, 50-65 in_use exam completed, 65-240 idle"},
+	{"never ended, without images", []utterance{{10, create}, {30, create2}, {45, completed2}}, "0-10 idle, 10-30 in_use exam, 30-45 in_use exam completed, 45-240 idle"},
+	{"never ended, the next one much later", []utterance{{10, create}, {130, create2}, {145, completed2}}, "0-10 idle, 10-40 in_use exam, 40-130 idle, 130-145 in_use exam completed, 145-240 idle"},
+	{"two steps of one patient", []utterance{{10, create}, {12, create2}, {30, completed2}, {31, completed}}, "0-10 idle, 10-12 in_use exam completed, 12-31 in_use exam completed, 31-240 idle"},
+	{"ended when the next patient was", []utterance{{10, create}, {12, image}, {20, create2}, {30, completed2}, {200, completed}}, "0-10 idle, 10-12 in_use exam, 12-20 idle, 20-30 in_use exam completed, 30-240 idle"},
 	{"images alone", every(1, 10, 17, image), "0-10 idle, 10-17 in_use exam, 17-240 idle"},
 	{"a gap within the study", []utterance{{10, image}, {35, image}}, "0-10 idle, 10-35 in_use exam, 35-240 idle"},
 	{"too long a gap", []utterance{{10, image}, {20, image}, {51, image}, {60, image}}, "0-10 idle, 10-20 in_use exam, 20-51 idle, 51-60 in_use exam, 60-240 idle"},
@@ -218,6 +225,7 @@ var foldCases = []struct {
 	{"infusion", append(every(5, 10, 55, infusing), utterance{60, standby}), "0-10 idle, 10-60 in_use infusion completed, 60-240 idle"},
 	{"two infusions", []utterance{{10, infusing}, {20, standby}, {30, infusing}, {40, standby}}, "0-10 idle, 10-20 in_use infusion completed, 20-30 idle, 30-40 in_use infusion completed, 40-240 idle"},
 	{"infusion, then silence about it", every(4, 10, 50, infusing), "0-10 idle, 10-52 in_use infusion, 52-240 idle"},
+	{"infusion begun by the last message", []utterance{{10, standby}, {241, infusing}}, "0-240.98 idle, 240.98-241 in_use infusion"},
 	{"stopped, and never begun", []utterance{{10, standby}}, "0-240 idle"},
 	{"monitoring", append(every(10, 10, 50, measures), utterance{56, measuresNot}), "0-10 idle, 10-56 in_use monitoring completed, 56-240 idle"},
 	{"monitoring, then silence about it", every(10, 10, 50, measures), "0-10 idle, 10-55 in_use monitoring, 55-240 idle"},
@@ -242,7 +250,7 @@ func tellWard(t *testing.T, says []utterance, presence func(m float64) bool) *wa
 			w.beat(clock, false)
 		}
 	}
-	w.beat(minute(240), true)
+	w.beat(max(clock, minute(240)), true)
 	return w
 }
 
@@ -477,7 +485,7 @@ func TestUseStateIsBounded(t *testing.T) {
 			t.Fatalf("%d bytes of timeline after %d signs", len(b), i)
 		}
 		same(t, &s, new(useState))
-		tl.told = tl.lines(at)
+		tl.told = tl.lines(at, false)
 		for i := range tl.told {
 			tl.told[i].How = ""
 		}
