@@ -108,14 +108,15 @@ const standing = `(SELECT * FROM $db.devices FINAL
 
 var devicesSelect = `SELECT
     ` + hexID("d.device_id") + ` AS device_id, arrayMap(a -> lower(hex(a)), d.aliases) AS aliases, d.site AS site, d.macs AS macs, d.ips AS ips, d.hostnames AS hostnames, d.ae_titles AS ae_titles,
-    ` + hexID("d.gateway") + ` AS gateway, d.category AS category, d.type AS type, d.manufacturer AS manufacturer, d.model AS model, d.os AS os, d.os_version AS os_version,
+    ` + hexID("if(g.id = d.gateway, g.device_id, d.gateway)") + ` AS gateway, d.category AS category, d.type AS type, d.manufacturer AS manufacturer, d.model AS model, d.os AS os, d.os_version AS os_version,
     d.hardware_version AS hardware_version, d.software_version AS software_version, d.serial AS serial, d.location AS location, d.type_confidence AS type_confidence,
     d.first_seen AS first_seen, d.last_seen AS last_seen, d.last_state AS last_state, arrayMap(e -> lower(hex(e)), d.endpoints) AS endpoints,
     if(r.r.2 = '', NULL, r.r.1) AS score, r.r.2 AS tier, d.record AS record, d.human AS human, d.conflicts AS conflicts,
     d.building AS building, d.floor AS floor, d.department AS department, d.room AS room, d.place_source AS place_source,
     d.life_state AS life_state, if(d.life_state = '', NULL, d.life_since) AS life_since, toDate32OrNull(d.end_of_support) AS end_of_support
 FROM ` + standing + ` AS d
-$global LEFT ANY JOIN ` + latestRisk + ` AS r ON r.device_id = d.device_id`
+$global LEFT ANY JOIN ` + latestRisk + ` AS r ON r.device_id = d.device_id
+$global LEFT ANY JOIN (SELECT arrayJoin(aliases) AS id, device_id FROM $db.devices FINAL WHERE NOT deleted) AS g ON g.id = d.gateway`
 
 const device4 = `k.d.2 AS category, k.d.3 AS type, k.d.4 AS manufacturer, k.d.5 AS model, k.d.6 AS location`
 

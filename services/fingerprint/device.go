@@ -152,8 +152,8 @@ func (s *signatures) device(id proto.ID, all []*proto.Summary) *proto.Device {
 		for _, ip := range e.IPs {
 			addNew(&dev.IPs, ip.String())
 		}
-		addNew(&dev.Hostnames, e.Hostnames...)
-		addNew(&dev.AETitles, e.AETitles...)
+		addNew(&dev.Hostnames, namesOf(e, "hostname", e.Hostnames)...)
+		addNew(&dev.AETitles, namesOf(e, "ae_title", e.AETitles)...)
 		if dev.Gateway.IsZero() && !wired { // a device with an interface of its own sits behind nobody
 			dev.Gateway = e.Gateway
 		}
@@ -175,6 +175,23 @@ func (s *signatures) device(id proto.ID, all []*proto.Summary) *proto.Device {
 	dev.Behaviour = behaviourOf(evidence)
 	dev.Evidence = slices.DeleteFunc(evidence, func(v proto.Evidence) bool { return v.Attribute == "oui_vendor" })
 	return dev
+}
+
+// namesOf leaves out the names that were heard of an address for the last time while another
+// device had it.
+func namesOf(e *proto.Summary, attribute string, names []string) []string {
+	if e.Since == 0 {
+		return names
+	}
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		last := proto.Time(0)
+		for i := range e.Evidence {
+			if v := &e.Evidence[i]; v.Attribute == attribute && v.Value == name {
+				last = max(last, v.Last)
+			}
+		}
+		return last != 0 && last < e.Since
+	})
 }
 
 // joinedBy says why an endpoint is part of its device.

@@ -83,6 +83,7 @@ func (d *Device) edit(tx *stream.Tx, e *proto.Edit) {
 		return
 	}
 	if twice {
+		d.back(tx, key, e)
 		return
 	}
 	all := d.members(tx, e.DeviceID)
@@ -98,6 +99,19 @@ func (d *Device) edit(tx *stream.Tx, e *proto.Edit) {
 	d.enter(tx, key, e)
 	verdict(tx, e)
 	d.retell(tx, e.DeviceID, all)
+}
+
+// back takes an edit into the view again that was made on a device which had left this one,
+// and is part of it once more. Whatever else comes twice changes nothing.
+func (d *Device) back(tx *stream.Tx, key []byte, e *proto.Edit) {
+	n := editIDs.Get(tx, key)
+	at := editKey(e.DeviceID, n.N)
+	if st := edits.Get(tx, at); st == nil || !st.left || st.MadeOn != e.MadeOn {
+		return
+	}
+	edits.Edit(tx, at).left = false
+	d.review(tx, e.DeviceID, views.Edit(tx, e.DeviceID[:]))
+	d.retell(tx, e.DeviceID, d.members(tx, e.DeviceID))
 }
 
 // verdict tells the identity fold what a person has decided about two ids, or taken

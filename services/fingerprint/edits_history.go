@@ -40,8 +40,11 @@ func EditHistory(list []*proto.Edit) []ToldEdit {
 			continue
 		}
 		state := EditHolds
-		if _, twice := at[e.EditID]; twice {
+		if i, twice := at[e.EditID]; twice {
 			state = EditRepeated
+			if x := &out[i]; x.State == EditLeft && x.MadeOn == e.MadeOn { // its device is part of this one again
+				x.State = EditHolds
+			}
 		} else if embedded().checkEdit(e) != nil {
 			state = EditRefused
 		} else if e.Action == proto.EditUndo {

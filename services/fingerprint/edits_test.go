@@ -390,6 +390,70 @@ func TestEditsFollowMergeAndSplit(t *testing.T) {
 	if d := w.devices[b]; d.Model != nil || fact(d.Serial) != "b1 0.99 human" || people(d) != "map[room:12]" || d.Edits.Kept != 4 {
 		t.Errorf("on its own again: %s, %s, %v, %+v", fact(d.Model), fact(d.Serial), people(d), d.Edits)
 	}
+	serial := w.devices[b].Human[1].EditID
+	w.edit(m.set(b, "room", "14"), m.make(b, proto.EditUndo, func(e *proto.Edit) { e.Undoes = serial }))
+	say(a, a, b)
+	if d := w.devices[a]; d.Serial != nil || people(d) != "map[owner:of a room:14]" {
+		t.Errorf("part of it once more: %s, %v", fact(d.Serial), people(d))
+	}
+	say(b, b)
+	say(a, a)
+	say(a, a, b)
+	if d := w.devices[a]; people(d) != "map[owner:of a room:14]" {
+		t.Errorf("and once more: %v", people(d))
+	}
+}
+
+// Persons who join two, part them and join them again lose nothing of what was said.
+func TestJoinedAgain(t *testing.T) {
+	w := newWard(t)
+	w.observe(seen("http", "request", 1, noon), seen("http", "request", 3, noon+2))
+	w.beat(noon.Add(time.Hour), false)
+	n := byte(0)
+	say := func(e proto.Edit) proto.ID {
+		n++
+		e.EditID, e.DeviceID, e.By, e.Time = proto.ID{n}, id(3), "k", noon.Add(time.Hour+time.Duration(n))
+		if err := w.local.Edit(&e); err != nil {
+			t.Fatal(err)
+		}
+		return e.EditID
+	}
+	say(proto.Edit{Action: proto.EditSet, Attribute: "room", Value: "12"})
+	join := say(proto.Edit{Action: proto.EditJoin, Into: id(1)})
+	for round := range 3 {
+		if got := people(w.devices[id(1)]); got != "map[room:12]" {
+			t.Errorf("round %d, joined: %s", round, got)
+		}
+		say(proto.Edit{Action: proto.EditUndo, Undoes: join})
+		if got := people(w.devices[id(1)]); got != "map[]" {
+			t.Errorf("round %d, undone: %s", round, got)
+		}
+		join = say(proto.Edit{Action: proto.EditJoin, Into: id(1)})
+	}
+}
+
+func TestHistoryOfWhatCameBack(t *testing.T) {
+	a, b, m := id(1), id(2), &editor{}
+	of := func(e *proto.Edit) *proto.Edit { c := *e; c.DeviceID, c.MadeOn = a, b; return &c }
+	room := m.set(b, "room", "12")
+	split := &proto.Edit{EditID: proto.ID{9}, DeviceID: a, MadeOn: b, Action: proto.EditSplit}
+	for _, c := range []struct {
+		list []*proto.Edit
+		want string
+	}{
+		{[]*proto.Edit{of(room)}, "holds"},
+		{[]*proto.Edit{of(room), split}, "left holds"},
+		{[]*proto.Edit{of(room), split, of(room)}, "holds holds repeated"},
+		{[]*proto.Edit{of(room), of(room)}, "holds repeated"},
+	} {
+		var states []string
+		for _, e := range EditHistory(c.list) {
+			states = append(states, e.State)
+		}
+		if got := strings.Join(states, " "); got != c.want {
+			t.Errorf("got %s, want %s", got, c.want)
+		}
+	}
 }
 
 // Where between the observations of a device its edits fall does not matter: the

@@ -192,7 +192,7 @@ func TestTenantsOfAFarAddress(t *testing.T) {
 	use := func(who byte, h int, agent string) {
 		at := noon.Add(time.Duration(h) * time.Hour)
 		w.observe(as(seen("dhcp", "ack", who, at), id(who), mac(who), "10.9.0.7"),
-			as(seen("http", "request", 0, at.Add(time.Minute), "user_agent", agent), far("10.9.0.7"), proto.MAC{}, "10.9.0.7"))
+			as(seen("http", "request", 0, at.Add(time.Minute), "user_agent", agent, "computer_name", "pc-"+agent), far("10.9.0.7"), proto.MAC{}, "10.9.0.7"))
 		w.beat(at.Add(30*time.Minute), false)
 	}
 	use(1, 0, "first")
@@ -203,12 +203,15 @@ func TestTenantsOfAFarAddress(t *testing.T) {
 		t.Errorf("joined: %+v", d.Joined)
 	}
 	for _, v := range d.Evidence {
-		if v.Value == "first" {
+		if strings.HasSuffix(v.Value, "first") {
 			t.Errorf("the second tenant has %+v", v)
 		}
 	}
 	if d.FirstSeen != noon.Add(3*time.Hour) {
 		t.Errorf("first seen %s", d.FirstSeen)
+	}
+	if !slices.Equal(d.Hostnames, proto.Strings{"pc-second"}) {
+		t.Errorf("the second tenant is called %v", d.Hostnames)
 	}
 	if b := w.bindings[far("10.9.0.7")]; b.Device != id(2) {
 		t.Errorf("the address is bound to %s", b.Device)

@@ -352,7 +352,7 @@ func (c *collector) finishUsage(to sink, n *uint64) error {
 		slices.SortFunc(lines, func(a, b *proto.Usage) int {
 			return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.End, b.End), cmp.Compare(a.State, b.State), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Outcome, b.Outcome))
 		})
-		list = append(list, fingerprint.JoinUsage(lines)...)
+		list = append(list, c.registry.within(fingerprint.JoinUsage(lines))...)
 	}
 	slices.SortFunc(list, func(a, b *proto.Usage) int {
 		return cmp.Or(cmp.Compare(a.Start, b.Start), bytes.Compare(a.DeviceID[:], b.DeviceID[:]))

@@ -95,11 +95,13 @@ func (r *registry) sorted() []*proto.Device {
 	return list
 }
 
-// final lists the devices that there are in the end, in order of first sight.
+// final lists the devices that there are in the end, in order of first sight, behind the
+// devices that their gateways are in the end.
 func (r *registry) final() []*proto.Device {
 	var list []*proto.Device
 	for _, d := range r.sorted() {
 		if r.now(d.DeviceID) == d.DeviceID {
+			d.Gateway = r.now(d.Gateway)
 			list = append(list, d)
 		}
 	}
@@ -112,6 +114,17 @@ func (r *registry) now(id proto.ID) proto.ID {
 		return d
 	}
 	return id
+}
+
+// within cuts the lines of a device at the moment from which on it is known: an address
+// that has come to it was seen before, and may have been another's.
+func (r *registry) within(lines []*proto.Usage) []*proto.Usage {
+	return slices.DeleteFunc(lines, func(u *proto.Usage) bool {
+		if d := r.devices[u.DeviceID]; d != nil {
+			u.Start = max(u.Start, d.FirstSeen)
+		}
+		return u.End <= u.Start
+	})
 }
 
 // at is the device that an endpoint belonged to; zero for none.

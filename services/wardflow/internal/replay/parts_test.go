@@ -88,7 +88,7 @@ func TestRegistry(t *testing.T) {
 	bind(e3, pacs, 10*time.Minute)
 	bind(e3, printer, 10*time.Minute)
 	for id, d := range map[proto.ID]*proto.Device{
-		old: {}, pump: {Aliases: proto.IDs{old, e1}}, pacs: {FirstSeen: 1}, printer: {},
+		old: {}, pump: {Aliases: proto.IDs{old, e1}}, pacs: {FirstSeen: 1}, printer: {Gateway: old},
 	} {
 		d.DeviceID = id
 		r.devices[id] = d
@@ -124,6 +124,14 @@ func TestRegistry(t *testing.T) {
 	}
 	if !slices.Equal(final, []proto.ID{pump, printer, pacs, e3}) {
 		t.Errorf("devices in the end %v", final)
+	}
+	if got := r.devices[printer].Gateway; got != pump {
+		t.Errorf("the printer is behind %s, want what its gateway has become, %s", got, pump)
+	}
+	r.devices[pacs].FirstSeen = 10
+	lines := r.within([]*proto.Usage{{DeviceID: pacs, Start: 1, End: 10}, {DeviceID: pacs, Start: 2, End: 20}, {DeviceID: pacs, Start: 20, End: 30}})
+	if len(lines) != 2 || lines[0].Start != 10 || lines[1].Start != 20 {
+		t.Errorf("lines from when the device is known on: %+v", lines)
 	}
 }
 
