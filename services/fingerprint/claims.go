@@ -1,7 +1,6 @@
 package fingerprint
 
 import (
-	"bytes"
 	"net/netip"
 	"slices"
 	"strings"
@@ -348,12 +347,12 @@ func distinctive(name string) bool {
 	return len(name) >= 6 && strings.ContainsAny(name, "0123456789")
 }
 
-// sharedMAC reports an address that routers share: VRRP (RFC 9568), HSRP and GLBP.
+// sharedMAC reports an address that routers share: of VRRP (RFC 9568 7.3), of HSRP version 1
+// (RFC 2281 5.3), 2 and for IPv6, and of GLBP (Cisco's documentation of both).
 func sharedMAC(m proto.MAC) bool {
-	for _, prefix := range [][]byte{{0, 0, 0x5e, 0, 1}, {0, 0, 0x5e, 0, 2}, {0, 0, 0x0c, 7, 0xac}, {0, 0, 0x0c, 0x9f}, {0, 5, 0x73, 0xa0}, {0, 7, 0xb4}} {
-		if bytes.HasPrefix(m[:], prefix) {
-			return true
-		}
+	switch n := uint64(m[0])<<40 | uint64(m[1])<<32 | uint64(m[2])<<24 | uint64(m[3])<<16 | uint64(m[4])<<8 | uint64(m[5]); {
+	case n>>8 == 0x00005e0001, n>>8 == 0x00005e0002, n>>8 == 0x00000c07ac, n>>12 == 0x00000c9ff, n>>12 == 0x000573a00, n>>16 == 0x0007b400:
+		return true
 	}
 	return false
 }

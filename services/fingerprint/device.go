@@ -14,6 +14,10 @@ const (
 	tableMembers = 'm'
 )
 
+// virtualRouter is the weight of an address of VRRP (RFC 9568 7.3), HSRP or GLBP: the device
+// that has it is the routers' together.
+const virtualRouter = 0.95
+
 // Folds makes the folds of the package, upstream first.
 func Folds(cfg Config) []stream.Fold {
 	return []stream.Fold{NewEndpoint(cfg), NewIdentity(), NewDevice(cfg)}
@@ -162,7 +166,9 @@ func (s *signatures) device(id proto.ID, all []*proto.Summary) *proto.Device {
 				evidence = append(evidence, v)
 			}
 		}
-		if maker := ieee().registrant(e.MAC); maker != "" {
+		if sharedMAC(e.MAC) { // an address of a group of routers is no maker's
+			evidence = append(evidence, proto.Evidence{Attribute: "type", Value: "router", Protocol: "virtual_mac", First: e.FirstSeen, Last: e.LastSeen, Count: 1, Weight: virtualRouter})
+		} else if maker := ieee().registrant(e.MAC); maker != "" {
 			n := uint64(1)
 			evidence = append(evidence,
 				proto.Evidence{Attribute: "manufacturer", Value: maker, Protocol: "oui", First: e.FirstSeen, Last: e.LastSeen, Count: n, Weight: s.weightOUI(maker)},

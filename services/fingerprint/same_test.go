@@ -3,6 +3,7 @@ package fingerprint
 import (
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -414,5 +415,27 @@ func (claimant) Inputs() []stream.Input { return []stream.Input{{Topic: proto.To
 func (claimant) Apply(tx *stream.Tx, ev *stream.Event) {
 	if o, is := ev.Msg.(*proto.Observation); is {
 		tx.Emit(stream.Output{Topic: proto.TopicClaims, Kind: proto.KindClaim, Lane: proto.IdentityLane, Value: []byte(o.Attributes.Get("claim")), Time: tx.Now()})
+	}
+}
+
+func TestAddressesOfRoutersTogether(t *testing.T) {
+	for text, want := range map[string]bool{
+		"00:00:5e:00:01:0a": true, "00:00:5e:00:02:01": true, "00:00:5e:00:03:01": false, "00:00:0c:07:ac:01": true, "00:00:0c:9f:f0:01": true,
+		"00:00:0c:9f:10:01": false, "00:05:73:a0:0f:ff": true, "00:05:73:a0:10:00": false, "00:07:b4:00:01:02": true, "00:07:b4:01:01:02": false,
+	} {
+		hw, err := net.ParseMAC(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := proto.MAC(hw)
+		w := newWard(t)
+		o := seen("arp", "reply", 1, noon)
+		o.MAC = m
+		w.observe(as(o, proto.MACEndpoint("st-alban", m), m, "10.1.0.1"))
+		w.beat(noon.Add(time.Hour), true)
+		d := w.devices[proto.MACEndpoint("st-alban", m)]
+		if sharedMAC(m) != want || (d.Type != nil && d.Type.Value == "router") != want {
+			t.Errorf("%s: shared %v, type %+v, want %v", text, sharedMAC(m), d.Type, want)
+		}
 	}
 }
