@@ -273,6 +273,8 @@ type Attachment struct {
 	Source      string `json:"source"` // the protocol that says so
 	First       Time   `json:"first"`
 	Last        Time   `json:"last"`
+
+	Confidence float64 `json:"confidence"` // how surely the source says so, 0..1
 }
 
 // Attachments is a list that is [] and never null in JSON.

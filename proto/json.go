@@ -263,7 +263,8 @@ func appendAttachment(b []byte, a Attachment) []byte {
 	b = appendText(append(b, `,"vlan":`...), a.VLAN)
 	b = appendText(append(b, `,"source":`...), a.Source)
 	b = appendTime(append(b, `,"first":`...), a.First)
-	return append(appendTime(append(b, `,"last":`...), a.Last), '}')
+	b = appendTime(append(b, `,"last":`...), a.Last)
+	return append(appendFloat(append(b, `,"confidence":`...), a.Confidence), '}')
 }
 
 func appendBehaviour(b []byte, v *Behaviour) []byte {

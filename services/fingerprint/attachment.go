@@ -3,6 +3,7 @@ package fingerprint
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/wardflow/wardflow/proto"
@@ -18,6 +19,9 @@ const attrAttachment = "attachment"
 func noteAttachment(o *proto.Observation, put func(string, string, float64)) {
 	a := &o.Attributes
 	switch {
+	case o.Kind == kindAttached:
+		put(attrAttachment, joined("switch", a.Get("switch"), "port", a.Get("port"), "access_point", a.Get("access_point"), "ssid", a.Get("ssid"),
+			"controller", a.Get("controller"), "vlan", a.Get("vlan")), attachedWeight(o))
 	case o.Protocol == "radius" && o.Kind == "station":
 		sw := cmp.Or(a.Get("nas_identifier"), a.Get("nas_ip"))
 		if a.Get("ssid") != "" || strings.HasPrefix(a.Get("port_type"), "wireless") {
@@ -32,6 +36,17 @@ func noteAttachment(o *proto.Observation, put func(string, string, float64)) {
 	}
 }
 
+// attachedWeight is how surely a table or a log says where a device is.
+func attachedWeight(o *proto.Observation) float64 {
+	switch n, err := strconv.Atoi(o.Attributes.Get("together")); {
+	case o.Protocol == "lldp" || o.Protocol == "cdp":
+		return weightNeighbour
+	case err == nil && n > aloneOnPort:
+		return weightSeveral
+	}
+	return weightAlone
+}
+
 // joined writes pairs of name and value, "switch=sw-3; port=Gi1/0/7", without empty ones.
 func joined(pairs ...string) string {
 	var parts []string
@@ -43,7 +58,9 @@ func joined(pairs ...string) string {
 	return strings.Join(parts, "; ")
 }
 
-// attachments are where a device was attached, the latest last.
+// attachments are where a device was attached, the latest last. What a switch says of a
+// port with several on it is taken for an hour older than it is: a switch nearer to the
+// device, on whose port it is alone, is asked in the same round.
 func attachments(evidence []proto.Evidence) proto.Attachments {
 	var list proto.Attachments
 	for i := range evidence {
@@ -51,7 +68,7 @@ func attachments(evidence []proto.Evidence) proto.Attachments {
 		if v.Attribute != attrAttachment {
 			continue
 		}
-		x := proto.Attachment{Source: v.Protocol, First: v.First, Last: v.Last}
+		x := proto.Attachment{Source: v.Protocol, First: v.First, Last: v.Last, Confidence: v.Weight}
 		for part := range strings.SplitSeq(v.Value, "; ") {
 			name, value, _ := strings.Cut(part, "=")
 			switch name {
@@ -72,7 +89,14 @@ func attachments(evidence []proto.Evidence) proto.Attachments {
 		list = append(list, x)
 	}
 	slices.SortStableFunc(list, func(a, b proto.Attachment) int {
-		return cmp.Or(cmp.Compare(a.Last, b.Last), cmp.Compare(a.First, b.First))
+		return cmp.Or(cmp.Compare(counted(&a), counted(&b)), cmp.Compare(a.First, b.First))
 	})
 	return list
+}
+
+func counted(a *proto.Attachment) proto.Time {
+	if a.Source == "snmp" && a.Confidence <= weightSeveral {
+		return a.Last.Add(-togetherFor)
+	}
+	return a.Last
 }

@@ -22,12 +22,12 @@ func TestAttachments(t *testing.T) {
 	see(seen("radius", "station", 4, noon, "nas_ip", "10.0.0.254"))
 	w.beat(later(60), true)
 	ap := func(name string, first, last int) proto.Attachment {
-		return proto.Attachment{AccessPoint: name, SSID: "ward", Controller: "wlc-1", VLAN: "41", Source: "radius", First: later(first), Last: later(last)}
+		return proto.Attachment{AccessPoint: name, SSID: "ward", Controller: "wlc-1", VLAN: "41", Source: "radius", First: later(first), Last: later(last), Confidence: 0.9}
 	}
 	for who, want := range map[byte]proto.Attachments{
 		1: {ap("02", 5, 5), ap("01", 0, 9)},
-		2: {{Switch: "10.0.0.254", Port: "Gi1/0/7", Source: "radius", First: noon, Last: noon}},
-		3: {{Switch: "00:25:45:a1:08:01", Port: "vlan:41 port:1/23", Source: "dhcp", First: noon, Last: noon}},
+		2: {{Switch: "10.0.0.254", Port: "Gi1/0/7", Source: "radius", First: noon, Last: noon, Confidence: 0.9}},
+		3: {{Switch: "00:25:45:a1:08:01", Port: "vlan:41 port:1/23", Source: "dhcp", First: noon, Last: noon, Confidence: 0.8}},
 		4: nil,
 	} {
 		if got := w.devices[id(who)].Attachments; !slices.Equal(got, want) {

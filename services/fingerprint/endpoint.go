@@ -43,6 +43,7 @@ const (
 	timerWatch = 'w'
 	timerFresh = 'b'
 	timerHours = 'i'
+	timerPorts = 'q'
 )
 
 // Endpoint is the endpoint fold.
@@ -87,6 +88,7 @@ func (e *Endpoint) Apply(tx *stream.Tx, ev *stream.Event) {
 		e.observation(tx, ev, m)
 	case *proto.Heartbeat:
 		if m.End {
+			tx.Sweep(sweepPorts, tableSwitches)
 			tx.Sweep("end", tableHosts)
 		}
 	case *proto.Grouping:
@@ -297,6 +299,8 @@ func (e *Endpoint) Fire(tx *stream.Tx, t stream.Timer) {
 		p := writeProfile(tx, id)
 		p.hourly = false
 		e.claim(tx, id, h, p)
+	case timerPorts:
+		portsFire(tx, id, h.site)
 	case timerFresh:
 		if e.conclude(tx, id, h) {
 			e.changed(tx, id, h, true)
@@ -327,8 +331,12 @@ func (e *Endpoint) clean(tx *stream.Tx, id proto.ID, h *host, now proto.Time) {
 }
 
 // Sweep settles every endpoint at the end of a capture file.
-func (e *Endpoint) Sweep(tx *stream.Tx, _ string, key []byte) {
+func (e *Endpoint) Sweep(tx *stream.Tx, name string, key []byte) {
 	h := hosts.Get(tx, key)
+	if name == sweepPorts {
+		portsEnd(tx, h, key)
+		return
+	}
 	if h == nil || (!h.unsent && !h.timer && !h.open && h.fresh != freshOpen && !h.hours[0].unsent && !h.hours[1].unsent) {
 		return
 	}

@@ -120,13 +120,21 @@ func (e *Endpoint) observation(tx *stream.Tx, ev *stream.Event, o *proto.Observa
 		news = note(tx, id, o) || news
 		news = noteUse(tx, id, o) || news
 	}
+	noteTables(tx, o)
 	h.sketchObservation(tx, o)
+	if o.Kind == kindAttached && h.ended { // judged when the file was over, as its timers are
+		e.settle(tx, id, h, true)
+		return
+	}
 	e.changed(tx, id, h, news)
 }
 
 // spoke reports whether the observation shows the endpoint itself at work, and
 // not only what somebody else answered about it.
 func spoke(o *proto.Observation) bool {
+	if o.Kind == kindAttached { // a table may hold on to who has gone; a log tells of a moment
+		return o.Protocol == "syslog"
+	}
 	switch o.Protocol {
 	case "dns", "llmnr":
 		return o.Kind != "name"

@@ -162,6 +162,9 @@ var officeReadings = map[string][]reading{
 // about somebody that it talks of.
 func ofItself(o *proto.Observation) bool {
 	role := o.Attributes.Get("role")
+	if o.Kind == kindAttached {
+		return true
+	}
 	switch o.Protocol {
 	case "snmp":
 		return role == "server" // a manager has nothing to say of itself

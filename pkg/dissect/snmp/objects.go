@@ -117,10 +117,13 @@ const (
 	trapEnterprise = "trap enterprise"
 )
 
-// sizes are the lengths of the keys of objects.
+// sizes are the lengths of the keys of objects and columns of ports.
 var sizes = func() (list []int) {
 	var seen [64]bool
 	for k := range objects {
+		seen[len(k)] = true
+	}
+	for k := range portObjects {
 		seen[len(k)] = true
 	}
 	for n, yes := range seen {
@@ -144,6 +147,9 @@ func find(oid []byte) (o object, index []byte, ok bool) {
 				only = 1
 			}
 			return o, index, o.column || len(index) == 1 && index[0] == only
+		}
+		if column, ok := portObjects[string(oid[:n])]; ok {
+			return object{attribute: column}, oid[n:], true
 		}
 	}
 	return object{}, nil, false

@@ -41,6 +41,8 @@ type state struct {
 	opener    string // role of who opened the flow
 	chassis   uint64 // row of the whole device in ENTITY-MIB
 	sure      bool   // because its class says so
+	rows      map[rowKey]*row
+	recent    map[uint64]proto.Time // hashes of rows, and when they were told
 }
 
 // errorNames are the values of error-status (RFC 3416 3).
@@ -55,7 +57,7 @@ var trapNames = [...]string{"cold_start", "warm_start", "link_down", "link_up", 
 
 // Size is about how many bytes are kept.
 func (s *state) Size() int {
-	n := 512 + 8*cap(s.told)
+	n := 512 + 8*cap(s.told) + 160*len(s.rows) + 32*len(s.recent)
 	for _, a := range s.identity {
 		n += 64 + len(a.Value)
 		for _, v := range a.List {
@@ -121,6 +123,7 @@ func (s *state) message(c *dissector.Context, m *message) {
 		e.body(m)
 	}
 	e.emit()
+	e.emitTables()
 	if role == "client" && m.v3.named && m.expects(c) {
 		s.asked(c, m.v3.engine)
 	}
@@ -179,6 +182,7 @@ type event struct {
 	identity   proto.Attributes // said when it changes
 	volatile   proto.Attributes // said along
 	parts      []part
+	tables     tableRows
 }
 
 // part is a value of a row of ENTITY-MIB.

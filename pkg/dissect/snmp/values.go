@@ -55,13 +55,17 @@ func (e *event) body(m *message) {
 		one := list.want(tagSequence)
 		oid := one.want(tagOID)
 		tag, value := one.next()
-		if one.bad || list.bad || oid.missing > 0 || value.missing > 0 {
+		if list.bad || oid.missing > 0 || value.missing > 0 || one.bad && cut {
 			if cut {
 				e.c.Count("snmp_cut")
 			} else {
 				e.malformed(m)
 			}
 			return
+		}
+		if one.bad { // the others are where their own lengths say
+			e.malformed(m)
+			continue
 		}
 		e.variable(oid.b, tag, value.b)
 	}
@@ -157,6 +161,10 @@ func rowOf(index []byte) (uint64, bool) {
 
 // special takes the objects that stand for more than an attribute.
 func (e *event) special(what string, index []byte, tag byte, value []byte) {
+	if strings.HasPrefix(what, tables) {
+		e.table(what, index, tag, value)
+		return
+	}
 	switch what {
 	case entityClass: // 3 is a chassis
 		if n, ok := integer(value); ok && n == 3 && tag == tagInteger && !e.s.sure {

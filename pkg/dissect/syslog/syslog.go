@@ -40,6 +40,7 @@ func datagram(c *dissector.Context, b []byte, known bool) dissector.Verdict {
 		c.State = s
 	}
 	s.message(c, &m)
+	s.station(c, b[:min(len(b), maxHead)], &m)
 	return dissector.Yes
 }
 
@@ -113,7 +114,7 @@ func (s *stream) Data(c *dissector.Context, b []byte) {
 			h.keep(b[:n])
 			b = b[n:]
 			if h.left -= n; h.left == 0 {
-				h.end(c)
+				h.end(c, true)
 			}
 		case h.begun:
 			i := bytes.IndexAny(b, "\n\x00")
@@ -123,7 +124,7 @@ func (s *stream) Data(c *dissector.Context, b []byte) {
 			}
 			h.keep(b[:i])
 			b = b[i+1:]
-			h.end(c)
+			h.end(c, true)
 		default:
 			b = h.begin(c, b)
 		}
@@ -178,11 +179,14 @@ func (h *half) keep(b []byte) {
 	h.head = append(h.head, b[:min(len(b), maxHead-len(h.head))]...)
 }
 
-// end reads the message in hand.
-func (h *half) end(c *dissector.Context) {
+// end reads the message in hand, whole or as far as it came.
+func (h *half) end(c *dissector.Context, whole bool) {
 	m, _, ok := parse(h.head)
 	if ok {
 		h.message(c, &m)
+		if whole {
+			h.station(c, h.head, &m)
+		}
 		h.skipped = 0
 	} else {
 		c.Count("syslog_malformed")
@@ -204,7 +208,7 @@ func (s *stream) Gap(c *dissector.Context, n int64) {
 func (s *stream) End(c *dissector.Context) {
 	h := &s.half[c.Side&1]
 	if h.begun && len(h.head) > 0 {
-		h.end(c)
+		h.end(c, false)
 	}
 	h.sum(c, c.Side)
 	h.head = nil

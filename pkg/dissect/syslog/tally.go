@@ -12,13 +12,14 @@ const maxTold = 64 // heads of a flow that are told
 // tally is what is kept of a flow: which heads were told, and counts.
 type tally struct {
 	told       []string
+	stations   []toldStation
 	count      int
 	facilities [len(facilities)]int
 	severities [len(severities)]int
 }
 
 func (t *tally) size() int {
-	n := 512
+	n := 512 + 32*cap(t.stations)
 	for _, s := range t.told {
 		n += 16 + len(s)
 	}

@@ -139,6 +139,9 @@ func (s *Sketch) announce(b []byte, o *proto.Observation, name, value string) bo
 
 // Own reports whether the device itself spoke, and not somebody about it.
 func Own(o *proto.Observation) bool {
+	if o.Kind == "attached" || o.Kind == "ports" { // of whom a switch speaks, and what its manager asks for
+		return false
+	}
 	switch o.Protocol {
 	case "dns", "llmnr", "netbios":
 		return o.Kind != "name"
