@@ -155,10 +155,7 @@ func (c *Context) signs(s *Signs) []sign {
 		add(0, at, found, SourcePerson, s.Text, personWeight)
 	}
 	if s.Switch != "" {
-		at, found := c.ports[s.Site][[2]string{fold(s.Switch), fold(s.Port)}]
-		if !found {
-			at, found = c.ports[s.Site][[2]string{fold(s.Switch), ""}]
-		}
+		at, found := c.port(s.Site, fold(s.Switch), foldPort(s.Port))
 		add(1, at, found, SourcePort, joined(s.Switch, s.Port), portWeight)
 	}
 	if s.AccessPoint != "" {

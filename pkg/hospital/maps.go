@@ -32,7 +32,7 @@ func (c *Context) maps(r *reader) {
 			r.bad(p.Line, "switch_ports: names no switch")
 			continue
 		}
-		put(c, r, p.Line, c.ports, [2]string{fold(p.Switch), fold(p.Port)}, p.Place, "the port")
+		put(c, r, p.Line, c.ports, [2]string{fold(p.Switch), foldPort(p.Port)}, p.Place, "the port")
 	}
 	for i := range c.File.AccessPoints {
 		p := &c.File.AccessPoints[i]

@@ -15,7 +15,7 @@ import (
 
 type deviceWhyCmd struct {
 	ID        string `arg:"" name:"device" help:"${device}"`
-	Attribute string `arg:"" help:"Whose value: type, model, software_version, ..."`
+	Attribute string `arg:"" help:"Whose value: type, model, software_version, ...; attachment for switch and port or access point, place for where that is."`
 	Site      string `placeholder:"SITE" help:"The device of this site, where several sites have one of that address or name."`
 	From      string `placeholder:"DIR" help:"From a folder that replay wrote, and not from ClickHouse."`
 	Output    format `short:"o" aliases:"format" enum:"table,json" default:"table" help:"table; or json, one reason a line."`
@@ -24,11 +24,13 @@ type deviceWhyCmd struct {
 // Help is shown by --help.
 func (deviceWhyCmd) Help() string {
 	return `Which packets said so: each piece of evidence that speaks for the value, its weight, and the first observations and
-the last in which it was said, with the flow that carried them. A MAC's maker is in every frame, and has none.
+the last in which it was said, with the flow that carried them. A MAC's maker is in every frame, and has none. What a switch's tables say of a device stands in the
+switch's packets, and is found by the device's MAC.
 
 Examples:
 
     wardflow device why 10.41.8.62 model
+    wardflow device why 10.41.8.62 attachment
     wardflow device why CT-1 software_version --from monday/ --output json | jq -r '.packets[].flow'`
 }
 
@@ -53,7 +55,7 @@ func (c *deviceWhyCmd) Run(ctx context.Context, g *globals, io *streams) error {
 		if reasons, err = why.Of(dev, c.Attribute); err != nil {
 			return err
 		}
-		if err := why.Folder(c.From, dev.DeviceID, reasons); err != nil {
+		if err := why.Folder(c.From, dev, reasons); err != nil {
 			return err
 		}
 	} else if err := withStore(ctx, g, io, func(s *store.Store) (err error) {
@@ -64,7 +66,7 @@ func (c *deviceWhyCmd) Run(ctx context.Context, g *globals, io *streams) error {
 			return err
 		}
 		for _, r := range reasons {
-			if err := storedPackets(ctx, s, dev.DeviceID, r); err != nil {
+			if err := storedPackets(ctx, s, dev, r); err != nil {
 				return err
 			}
 		}
@@ -72,14 +74,18 @@ func (c *deviceWhyCmd) Run(ctx context.Context, g *globals, io *streams) error {
 	}); err != nil {
 		return err
 	}
-	return showWhy(io, c.Output, dev.Fact(c.Attribute), c.Attribute, reasons)
+	return showWhy(io, c.Output, why.Fact(dev, c.Attribute), c.Attribute, reasons)
 }
 
 // mostWhole bounds the observations that are looked at for a value that is put together.
 const mostWhole = 500
 
 // storedPackets finds the packets of a reason in ClickHouse: the first ones and the last.
-func storedPackets(ctx context.Context, s *store.Store, device proto.ID, r *why.Reason) error {
+func storedPackets(ctx context.Context, s *store.Store, d *proto.Device, r *why.Reason) error {
+	device := d.DeviceID
+	if r.OfTables() {
+		return storedRows(ctx, s, d, r)
+	}
 	const columns = "SELECT toString(time) AS at, sensor, kind, attributes, ifNull(flow_id, '') FROM v_observations WHERE "
 	const where = "device = {id:String} AND protocol = {protocol:String} AND time BETWEEN fromUnixTimestamp64Nano({from:Int64}) AND fromUnixTimestamp64Nano({to:Int64}) AND duplicate_of_sensor = '' AND positionCaseInsensitiveUTF8(attributes, {said:String}) > 0"
 	sql := columns + where + " ORDER BY time LIMIT {n:UInt32}"
@@ -137,6 +143,29 @@ func storedPackets(ctx context.Context, s *store.Store, device proto.ID, r *why.
 			var from, to int
 			if _, err := fmt.Sscan(fmt.Sprint(v[1], " ", v[3]), &from, &to); err == nil {
 				p.Flow = why.Ends(fmt.Sprint(v[0]), from, fmt.Sprint(v[2]), to)
+			}
+		}
+	}
+	return nil
+}
+
+// storedRows finds the rows of switches' tables that name a device.
+func storedRows(ctx context.Context, s *store.Store, d *proto.Device, r *why.Reason) error {
+	const sql = "SELECT toString(time) AS at, sensor, kind, attributes, ifNull(flow_id, '') FROM v_observations WHERE site = {site:String} AND protocol = 'snmp' AND kind = 'ports' AND time BETWEEN fromUnixTimestamp64Nano({from:Int64}) AND fromUnixTimestamp64Nano({to:Int64}) AND duplicate_of_sensor = '' AND arrayExists(m -> position(attributes, m) > 0, splitByChar(',', {macs:String})) ORDER BY time "
+	seen := map[string]bool{}
+	for _, order := range []struct {
+		sql string
+		n   int
+	}{{"LIMIT {n:UInt32}", why.Shown}, {"DESC LIMIT {n:UInt32}", 1}} {
+		rows, err := all(s.Query(ctx, sql+order.sql, store.Named("site", d.Site), store.Named("from", int64(r.First)), store.Named("to", int64(r.Last)),
+			store.Named("macs", strings.Join(d.MACs, ",")), store.Named("n", uint32(order.n))))
+		if err != nil {
+			return err
+		}
+		for _, v := range rows {
+			if said, ok := why.Row([]byte(fmt.Sprint(v[3])), d.MACs); ok && !seen[fmt.Sprint(v[0], v[4])] {
+				seen[fmt.Sprint(v[0], v[4])] = true
+				r.Add(why.Packet{Time: fmt.Sprint(v[0]), Sensor: fmt.Sprint(v[1]), Kind: fmt.Sprint(v[2]), Said: said, FlowID: fmt.Sprint(v[4])})
 			}
 		}
 	}

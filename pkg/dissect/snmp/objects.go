@@ -32,7 +32,7 @@ func under(prefix []uint32, numbers ...uint32) string {
 }
 
 // objects are the objects whose values may leave, by their encoded identifier,
-// without the index. All others stay: the contact, the aliases and descriptions
+// without the index. All others stay: the contact, the aliases of ports and descriptions
 // that an administrator typed, tables of connections, routes and users.
 var objects = map[string]object{
 	// SNMPv2-MIB (RFC 3418)

@@ -271,7 +271,10 @@ func TestCanaries(t *testing.T) {
 		bind("1.3.6.1.2.1.1.4.0", str("CanaryContact")), bind("1.3.6.1.2.1.1.6.0", str("room of Dr Canarella")), bind("1.3.6.1.2.1.1.1.0", str("Canarella's printer")),
 		bind("1.3.6.1.2.1.2.2.1.2.1", str("CanaryPatient")), bind("1.3.6.1.2.1.31.1.1.1.18.1", str("CanaryPatient")), bind("1.3.6.1.4.1.11.2.3.9.1.1.7.0", str("MFG:Canarella's;JOB:CanaryPatient;SN:canary@home;")),
 		bind("1.3.6.1.2.1.47.1.1.1.1.14.1", str("CanaryPatient")), bind("1.3.6.1.2.1.43.5.1.1.17.1", str("CanaryPatient")), bind("1.3.6.1.6.3.10.2.1.1.0", str(engine)),
-		bind("1.3.6.1.2.1.43.18.1.1.8.1.1", str("CanaryPatient")),
+		bind("1.3.6.1.2.1.43.18.1.1.8.1.1", str("CanaryPatient")), bind("1.3.6.1.2.1.31.1.1.1.1.7", str("CanaryPatient")), bind("1.0.8802.1.1.2.1.3.7.1.2.7", num(1)),
+		bind("1.0.8802.1.1.2.1.3.7.1.3.7", str("Canarella")), bind("1.0.8802.1.1.2.1.3.7.1.4.7", str("CanaryPatient")), bind("1.0.8802.1.1.2.1.4.1.1.5.0.7.1", str("CanaryPatient")),
+		bind("1.0.8802.1.1.2.1.4.1.1.7.0.7.1", str("CanaryPatient")), bind("1.0.8802.1.1.2.1.4.1.1.9.0.7.1", str("CanaryPatient")), bind("1.3.6.1.4.1.9.9.23.1.2.1.1.6.7.1", str("CanaryPatient")),
+		bind("1.3.6.1.2.1.17.4.3.1.2.0.27.33.170.187.204", num(7)),
 	}
 	dissecttest.Planted(t, "snmp", secrets, []packet.Headers{
 		dissecttest.Datagram(0, agent, v2("Canarella", pdu(get, 0, binds...))), dissecttest.Datagram(1, agent, v2("Canarella", pdu(response, 0, binds...))),

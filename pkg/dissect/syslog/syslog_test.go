@@ -129,6 +129,9 @@ func TestCanaries(t *testing.T) {
 		`<165>1 2003-10-11T22:14:15.003Z host app - ID [x@1 patient="Canarella"][origin software="Canarella's" swVersion="canary@home"] Canarella`,
 		`<13>Feb  5 17:32:18 host sshd[1]: CanaryUser Canarella`, `<13>Feb  5 17:32:18 Canarella was seen`, `<13>Canarella: CanaryUser`, `<13>2016-05-24T09:50:52Z Canarella and CanaryUser`, "Canarella: x",
 		`<189>29: *Mar  1 18:46:11: %SYS-5-CONFIG_I: Configured by CanaryUser`, `<13>Feb  5 17:32:18 host canary@home: x`,
+		`<189>12: sw-3: Feb  5 17:32:18.001: %DOT1X-5-SUCCESS: Authentication successful for client (0010.a423.19c0) on Interface Gi1/0/12 AuditSessionID 0A1B2C3D Username CanaryUser`,
+		`<190>77: Mar 24 10:18:33.637: %CLIENT_ORCH_LOG-6-CLIENT_ADDED_TO_RUN_STATE: Chassis 1 R0/0: wncd: Username entry (CanaryUser) joined with ssid (ward) for device with MAC: 0010.a423.19c1`,
+		`<141>Mar 20 10:48:41 wlc-1 authmgr[3469]: <522008> <NOTI> <wlc-1 10.1.1.5>  User Authentication Successful: username=CanaryUser MAC=00:10:a4:23:19:c2 IP=10.1.3.2 role=Canarella VLAN=41 AP=ap-3 SSID=ward AAA profile=p auth method=802.1x auth server=s`,
 	}
 	var packets []packet.Headers
 	known := list[0]

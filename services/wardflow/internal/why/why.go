@@ -46,8 +46,11 @@ type Packet struct {
 
 // Of makes the list of reasons for a value that a device shows.
 func Of(d *proto.Device, attribute string) ([]*Reason, error) {
-	if !slices.Contains(fingerprint.FactNames(), attribute) {
-		return nil, fmt.Errorf("%s: no such attribute; want one of %s", attribute, strings.Join(fingerprint.FactNames(), ", "))
+	if attribute == attachment || attribute == place {
+		return whereabouts(d, attribute)
+	}
+	if names := append(fingerprint.FactNames(), attachment, place); !slices.Contains(names, attribute) {
+		return nil, fmt.Errorf("%s: no such attribute; want one of %s", attribute, strings.Join(names, ", "))
 	}
 	if d.Fact(attribute) == nil {
 		return nil, fmt.Errorf("%s of device %s is not known: nothing that was seen says it", attribute, d.DeviceID)
@@ -120,8 +123,8 @@ func (r *Reason) Add(p Packet) {
 }
 
 // Folder finds the packets in a folder that replay wrote.
-func Folder(dir string, device proto.ID, reasons []*Reason) error {
-	id := device.String()
+func Folder(dir string, d *proto.Device, reasons []*Reason) error {
+	id := d.DeviceID.String()
 	err := results.Lines(filepath.Join(dir, "observations.jsonl"), func(_ int, text []byte) error {
 		var o struct {
 			Time       proto.Time
@@ -135,14 +138,19 @@ func Folder(dir string, device proto.ID, reasons []*Reason) error {
 		if err := json.Unmarshal(text, &o); err != nil {
 			return err
 		}
-		if o.Device == nil || *o.Device != id {
-			return nil
-		}
+		own, ofTables := o.Device != nil && *o.Device == id, o.Protocol == "snmp" && o.Kind == kindPorts
 		for _, r := range reasons {
-			if r.Protocol != o.Protocol || o.Time < r.First || o.Time > r.Last {
+			if o.Time < r.First || o.Time > r.Last {
 				continue
 			}
-			if said, ok := Says(o.Attributes, r.Value); ok {
+			said, ok := "", false
+			switch {
+			case ofTables && r.OfTables():
+				said, ok = Row(o.Attributes, d.MACs)
+			case own && r.Protocol == o.Protocol && !ofTables:
+				said, ok = Says(o.Attributes, r.Value)
+			}
+			if ok {
 				p := Packet{Time: o.Time.String(), Sensor: o.Sensor, Kind: o.Kind, Said: said}
 				if o.Flow != nil {
 					p.FlowID = *o.Flow

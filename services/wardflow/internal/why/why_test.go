@@ -63,7 +63,7 @@ func TestFolder(t *testing.T) {
 	if err != nil || len(reasons) != 1 {
 		t.Fatalf("%d reasons, %v", len(reasons), err)
 	}
-	if err := Folder(dir, id, reasons); err != nil {
+	if err := Folder(dir, d, reasons); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
