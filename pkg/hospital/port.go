@@ -8,8 +8,18 @@ import (
 // portKinds are the long names of interfaces, and the short ones in which the same
 // system's tables and logs have them: GigabitEthernet1/0/7 is Gi1/0/7. The longest first.
 var portKinds = [...][2]string{
-	{"twentyfivegigabitethernet", "twe"}, {"twentyfivegige", "twe"}, {"fortygigabitethernet", "fo"}, {"hundredgigabitethernet", "hu"}, {"tengigabitethernet", "te"},
-	{"fivegigabitethernet", "fi"}, {"twogigabitethernet", "tw"}, {"gigabitethernet", "gi"}, {"fastethernet", "fa"}, {"hundredgige", "hu"}, {"fortygige", "fo"}, {"ethernet", "et"},
+	{"twentyfivegigabitethernet", "twe"},
+	{"twentyfivegige", "twe"},
+	{"fortygigabitethernet", "fo"},
+	{"hundredgigabitethernet", "hu"},
+	{"tengigabitethernet", "te"},
+	{"fivegigabitethernet", "fi"},
+	{"twogigabitethernet", "tw"},
+	{"gigabitethernet", "gi"},
+	{"fastethernet", "fa"},
+	{"hundredgige", "hu"},
+	{"fortygige", "fo"},
+	{"ethernet", "et"},
 	{"port-channel", "po"},
 }
 

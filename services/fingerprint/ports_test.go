@@ -15,7 +15,9 @@ import (
 func tablesSaid(who byte, at proto.Time, lists ...any) *proto.Observation {
 	o := seen("snmp", kindPorts, who, at, "role", "server")
 	for i := 0; i < len(lists); i += 2 {
-		o.Attributes.SetList(lists[i].(string), lists[i+1].([]string))
+		name, _ := lists[i].(string)
+		list, _ := lists[i+1].([]string)
+		o.Attributes.SetList(name, list)
 	}
 	return o
 }
