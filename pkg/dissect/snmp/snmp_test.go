@@ -327,9 +327,11 @@ func FuzzDatagram(f *testing.F) {
 	f.Add(v2("public", pdu(response, 0, bind("1.3.6.1.2.1.1.5.0", str("sw-w3-01")), bind("1.3.6.1.2.1.47.1.1.1.1.11.2", str("PSU-77")))))
 	f.Add(v1("public", tlv(trapV1, oid("1.3.6.1.4.1.318"), tlv(0x40, []byte{10, 9, 9, 9}), num(6), num(5), tlv(0x43, []byte{100}), tlv(0x30))))
 	f.Add(v3(3, "\x80\x00\x00\x0b\x03\x00\x01\xe6\x01\x02\x03", 13, "nurse", strings.Repeat("x", 24), str("encrypted")))
+	f.Add(v2("public", pdu(response, 0, bind("1.3.6.1.2.1.17.7.1.2.2.1.2.3.0.27.33.170.187.204", num(7)), bind("1.0.8802.1.1.2.1.4.1.1.4.0.7.1", num(4)), bind("1.0.8802.1.1.2.1.4.1.1.5.0.7.1", tlv(4, []byte{0, 27, 33, 1, 2, 3})))))
+	f.Add(v2("public", pdu(trap, 0, bind("1.3.6.1.4.1.9.9.215.1.1.8.1.2.4", tlv(4, []byte{1, 0, 41, 0, 27, 33, 1, 2, 3, 0, 7, 0})))))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, ports := range [][2]uint16{agent, elsewhere} {
-			if r := play(ports, said{0, b}, said{1, b}); len(r.Panics) > 0 || len(r.Facts) > 3 {
+			if r := play(ports, said{0, b}, said{1, b}); len(r.Panics) > 0 || len(r.Facts) > 5 {
 				t.Fatal(r.Panics, len(r.Facts))
 			}
 		}

@@ -40,11 +40,11 @@ func station(b []byte, m *message, from string, patterns []*Pattern) (mac proto.
 			}
 			return nil
 		}
-		if mac, ok = macOf(group("mac")); !ok {
+		sender := senderName(b, m, from)
+		if mac, ok = macOf(group("mac")); !ok || sender == "" {
 			return mac, nil, false
 		}
 		a.Set("mac", mac.String())
-		sender := senderName(b, m, from)
 		port := bytes.TrimRight(group("port"), ".,;")
 		switch p.By {
 		case "switch":
@@ -137,7 +137,11 @@ type toldStation struct {
 
 // station tells where a station is, once for the lines of a login.
 func (t *tally) station(c *dissector.Context, b []byte, m *message) {
-	mac, a, ok := station(b, m, c.Headers.SrcIP.Unmap().String(), looked())
+	from := ""
+	if c.Headers.PayloadLen > 0 { // else it is the receiver's packet that has shown a gap to be one
+		from = c.Headers.SrcIP.Unmap().String()
+	}
+	mac, a, ok := station(b, m, from, looked())
 	if !ok {
 		return
 	}

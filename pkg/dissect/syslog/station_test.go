@@ -42,7 +42,7 @@ func TestPatterns(t *testing.T) {
 				t.Errorf("%s: got %v, want %v", p.ID, got, x.Expect)
 			}
 			for _, q := range all {
-				if a, ok := syslog.Station(x.Message, "", q); ok && q != p {
+				if a, ok := syslog.Station(x.Message, "10.0.0.1", q); ok && q != p {
 					t.Errorf("%s also takes the example of %s: %v", q.ID, p.ID, a)
 				}
 			}
