@@ -22,11 +22,13 @@ import (
 // Nothing is told before a routine is known, and nothing of a device without one: its
 // levels cannot be told apart.
 const (
-	// routineTimes is how often a size is sent at least before it is routine, and
-	// routineExams how much more often than there are examinations: what is sent
-	// once or twice for each is part of them.
-	routineTimes = 3
-	routineExams = 2
+	// What is routine is sent again without images in between, routineRepeats times at
+	// least and in one of routineShare cases; or more often than routineExams times for
+	// each examination. The begin of a step comes again only if its examination came to
+	// nothing.
+	routineRepeats = 2
+	routineShare   = 4
+	routineExams   = 2
 
 	// sizeSlack is what signatures and numbers of varying length add to one request.
 	sizeSlack = 8
@@ -41,6 +43,13 @@ const (
 	// imageGap is the longest pause between two transfers of images of one
 	// examination; of MR series it is a quarter of an hour.
 	imageGap = 20 * time.Minute
+
+	// leastExam is how far apart its begin and its end are at least, where both are
+	// said before the images.
+	leastExam = 5 * time.Minute
+
+	// oneTransfer is the longest pause within images that were sent in one go.
+	oneTransfer = time.Minute
 
 	// aroundImages is how far from the images the begin and the end may lie.
 	aroundImages = 30 * time.Minute
@@ -67,12 +76,14 @@ type activityState struct {
 	marks []mark        // small requests that were no routine, of the last aroundImages
 	exams []imageRun    // of the last hours
 	count uint64        // examinations so far
+	last  proto.Time    // of the latest images, to the second
 	late  []transfer    // those that something may still come before, sorted
 }
 
 // requestSize is how often requests of one size came.
 type requestSize struct {
 	bytes, count uint64
+	repeats      uint64     // of which came with no images since the one before
 	exams        uint64     // that there had been when the first came
 	last         proto.Time // to the second
 }
@@ -92,7 +103,9 @@ type transfer struct {
 // imageRun is an examination: from start to end, and the first and the last images in it.
 type imageRun struct {
 	start, last, end proto.Time
-	count            uint64 // transfers of images
+	count            uint64 // transfers of images with pauses between them
+	around           bool   // something else was said before or after them
+	closed           bool   // its end was said before the images
 }
 
 // unreadDICOM reports that a flow is one to a DICOM service (IANA: 104, 2761, 2762 and
@@ -170,14 +183,14 @@ func (s *activityState) told(list []proto.Use) []proto.Use {
 	if s == nil {
 		return list
 	}
-	all := activityState{sizes: slices.Clone(s.sizes), marks: slices.Clone(s.marks), exams: slices.Clone(s.exams), count: s.count}
+	all := activityState{sizes: slices.Clone(s.sizes), marks: slices.Clone(s.marks), exams: slices.Clone(s.exams), count: s.count, last: s.last}
 	for _, x := range s.late {
 		all.apply(x)
 	}
 	for _, x := range all.exams {
 		list = append(list, proto.Use{
 			How: proto.UseActivity, Start: x.start, End: x.end, Open: true, Outcome: "unknown", Signs: x.count,
-			Guessed: x.count == 1 && x.start == x.end, // how long it took nobody can say
+			Guessed: x.count == 1 && !x.around, // sent in one go: how long it took nobody can say
 		})
 	}
 	return list
@@ -208,7 +221,7 @@ func (s *activityState) level() (most uint64) {
 
 func (s *activityState) isRoutine(i int) bool {
 	z := &s.sizes[i]
-	return z.count >= routineTimes && z.count > routineExams*(s.count-z.exams)
+	return z.repeats >= routineRepeats && (routineShare*z.repeats >= z.count || z.count > routineExams*(s.count-z.exams))
 }
 
 // size counts a request, and gives the place of its size.
@@ -219,7 +232,7 @@ func (s *activityState) size(x transfer) int {
 			best = i
 		}
 	}
-	at := x.start - x.start%proto.Time(time.Second)
+	at := wholeSecond(x.start)
 	if best < 0 {
 		if len(s.sizes) == maxSizes {
 			s.forgetSize(at)
@@ -228,12 +241,17 @@ func (s *activityState) size(x transfer) int {
 		best = len(s.sizes) - 1
 	}
 	z := &s.sizes[best]
+	if z.count > 0 && z.last > s.last {
+		z.repeats++
+	}
 	z.count, z.last = z.count+1, max(z.last, at)
 	if s.isRoutine(best) { // and so were the first ones
 		s.marks = slices.DeleteFunc(s.marks, func(m mark) bool { return apart(m.bytes, z.bytes) <= sizeSlack })
 	}
 	return best
 }
+
+func wholeSecond(t proto.Time) proto.Time { return t - t%proto.Time(time.Second) }
 
 func apart(a, b uint64) uint64 { return max(a, b) - min(a, b) }
 
@@ -264,8 +282,8 @@ func (s *activityState) unusual(x transfer) {
 		s.marks = slices.Delete(s.marks, 0, 1)
 	}
 	s.marks = append(s.marks, mark{x.start, x.bytes})
-	if last := s.latest(); last != nil && last.end == last.last && x.start.Sub(last.last) <= aroundImages {
-		last.end = max(last.end, x.end)
+	if last := s.latest(); last != nil && !last.closed && last.end == last.last && x.start.Sub(last.last) <= aroundImages {
+		last.end, last.around = max(last.end, x.end), true
 	}
 }
 
@@ -280,6 +298,7 @@ func (s *activityState) latest() *imageRun {
 // Two marks since the last images are the end of one and the begin of another,
 // however short the pause was.
 func (s *activityState) images(x transfer) {
+	s.last = max(s.last, wholeSecond(x.end))
 	since := proto.Time(0)
 	if last := s.latest(); last != nil {
 		between := 0
@@ -289,22 +308,25 @@ func (s *activityState) images(x transfer) {
 			}
 		}
 		if x.start.Sub(last.last) <= imageGap && between < 2 {
-			last.last, last.count = max(last.last, x.end), last.count+1
+			if x.start.Sub(last.last) > oneTransfer {
+				last.count++
+			}
+			last.last = max(last.last, x.end)
 			last.end = last.last
 			return
 		}
 		since = last.end
 	}
-	start := x.start
+	start, end := x.start, proto.Time(0)
 	for _, m := range s.marks {
-		if m.at > since && m.at <= start && x.start.Sub(m.at) <= aroundImages {
-			start = m.at
+		if m.at > since && m.at <= x.start && x.start.Sub(m.at) <= aroundImages {
+			start, end = min(start, m.at), m.at
 		}
 	}
 	if len(s.exams) == maxSessions {
 		s.exams = slices.Delete(s.exams, 0, 1)
 	}
-	s.exams = append(s.exams, imageRun{start: start, last: x.end, end: x.end, count: 1})
+	s.exams = append(s.exams, imageRun{start: start, last: x.end, end: x.end, count: 1, around: start < x.start, closed: end.Sub(start) > leastExam})
 	s.count++
 }
 

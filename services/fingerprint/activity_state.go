@@ -35,13 +35,14 @@ func (s *activityState) AppendTo(b []byte) []byte {
 	for _, x := range s.exams {
 		moment(x.start)
 		b = stream.AppendInt(stream.AppendInt(b, int64(x.last-x.start)), int64(x.end-x.start))
-		b = stream.AppendUint(b, x.count)
+		b = stream.AppendUint(b, x.count<<2|flagIf(x.closed, 2)|flagIf(x.around, 1))
 	}
 	length(len(s.sizes))
 	last /= proto.Time(time.Second)
+	moment(s.last / proto.Time(time.Second))
 	for _, z := range s.sizes {
 		moment(z.last / proto.Time(time.Second))
-		b = stream.AppendUint(stream.AppendUint(stream.AppendUint(b, z.bytes), z.count), z.exams)
+		b = stream.AppendUint(stream.AppendUint(stream.AppendUint(stream.AppendUint(b, z.bytes), z.count), z.repeats), z.exams)
 	}
 	return b
 }
@@ -66,14 +67,17 @@ func (s *activityState) parse(d *stream.Decoder) {
 	}
 	for n := d.Uint(); n > 0 && d.More(); n-- {
 		x := imageRun{start: moment()}
-		x.last, x.end, x.count = x.start+proto.Time(d.Int()), x.start+proto.Time(d.Int()), d.Uint()
+		x.last, x.end = x.start+proto.Time(d.Int()), x.start+proto.Time(d.Int())
+		n := d.Uint()
+		x.count, x.closed, x.around = n>>2, n&2 != 0, n&1 != 0
 		s.exams = append(s.exams, x)
 	}
 	n := d.Uint()
 	last /= proto.Time(time.Second)
+	s.last = moment() * proto.Time(time.Second)
 	for ; n > 0 && d.More(); n-- {
 		z := requestSize{last: moment() * proto.Time(time.Second)}
-		z.bytes, z.count, z.exams = d.Uint(), d.Uint(), d.Uint()
+		z.bytes, z.count, z.repeats, z.exams = d.Uint(), d.Uint(), d.Uint(), d.Uint()
 		s.sizes = append(s.sizes, z)
 	}
 }
