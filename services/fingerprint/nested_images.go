@@ -2,7 +2,6 @@ package fingerprint
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,13 +20,6 @@ const tableStations = 'i'
 var stations = stream.NewTable[stationState](tableStations, idLen) // sender, station -> what its images say
 
 const (
-	// freshImage is how old an image may be that is of a device which is there: a day,
-	// as images are sent at night at the latest. The hospital's clock may be 14 hours
-	// before UTC where the image names no zone, and a day more makes no prior of a
-	// device that is gone.
-	freshImage  = 24
-	futureImage = -14
-
 	// A station is believed from so many images or studies on, and stands beside
 	// another while both were named within a day, each again after the other.
 	enoughImages  = 3
@@ -111,11 +103,7 @@ func (s *stationState) note(o *proto.Observation) bool {
 // freshStation is the name of the station that made an image just now, "" for none.
 func freshStation(o *proto.Observation) string {
 	a := &o.Attributes
-	if o.Protocol != "dicom" || o.Kind != "c_store" || a.Get("role") != "scu" || a.Get("move_originator") != "" || noImages[a.Get("modality")] {
-		return ""
-	}
-	ago, err := strconv.Atoi(a.Get("acquired_hours_ago"))
-	if err != nil || ago > freshImage || ago < futureImage {
+	if o.Protocol != "dicom" || o.Kind != "c_store" || a.Get("role") != "scu" || a.Get("acquired") != "recently" || a.Get("move_originator") != "" || noImages[a.Get("modality")] {
 		return ""
 	}
 	maker, model, name := a.Get("manufacturer"), a.Get("model"), strings.TrimSpace(a.Get("station_name"))

@@ -1,7 +1,6 @@
 package dicom
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
@@ -11,8 +10,8 @@ import (
 
 // When an image was acquired (PS3.3 C.7.6.1, C.7.3.1): it tells the work of a device
 // that is there from a prior, which may name one that is long gone. The date itself is
-// the patient's and does not leave: what does is how many hours ago it was, and only
-// where that is hardly more than today.
+// the patient's and does not leave: what does is whether it was within the last day.
+// A coarser word than an age is also the same for two sensors whose clocks differ.
 
 // The elements, the surest first; a date is followed by its time.
 const (
@@ -27,11 +26,13 @@ var acquiredTags = [...]uint32{
 	0x0008_0021, 0x0008_0031, // series
 }
 
-// The ages that are told. A time without a zone is the hospital's, which is between 12
-// hours behind and 14 before UTC.
+// recently is how long ago an image was acquired at most: a day, as images are sent in
+// the night at the latest. A time without a zone is the hospital's, which is between 12
+// hours behind and 14 before UTC, so that up to half a day more makes no difference: a
+// device that made an image the day before is there.
 const (
-	mostAgo  = 48 * time.Hour
-	mostGone = -15 * time.Hour
+	recently = 24 * time.Hour
+	ahead    = 14*time.Hour + 30*time.Minute
 )
 
 // acquired is what an image says of its acquisition.
@@ -77,18 +78,17 @@ func (a *acquired) value(tag uint32, v []byte) {
 	}
 }
 
-// age is how many whole hours before now the image was acquired, "" for unknown, for
-// what was made of other images, and for what is older than two days.
-func (a *acquired) age(now proto.Time) string {
+// when is "recently", or "" for older, for unknown, and for what was made of other
+// images.
+func (a *acquired) when(now proto.Time) string {
 	at, ok := a.moment()
 	if !ok || a.made {
 		return ""
 	}
-	ago := now.Sub(proto.TimeOf(at))
-	if ago > mostAgo || ago < mostGone {
+	if ago := now.Sub(proto.TimeOf(at)); ago > recently || ago < -ahead {
 		return ""
 	}
-	return strconv.Itoa(int(ago.Round(time.Hour) / time.Hour))
+	return "recently"
 }
 
 // moment is the surest time there is.
