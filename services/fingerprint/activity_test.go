@@ -87,7 +87,7 @@ func TestActivityOfModalities(t *testing.T) {
 				m.list = m.list[:len(m.list)-4]
 				m.send(at+27, 60e6)
 			}
-		}, 10, 10 * 25. / 60, 0.1, 0},
+		}, 10, 10 * 27. / 60, 0.01, 0}, // two minutes each too many
 		{"no steps, images as they come", func(m *modality) {
 			m.polls(0, day)
 			for i := range 10 {
