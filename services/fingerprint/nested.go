@@ -91,17 +91,8 @@ func passOn(tx *stream.Tx, site string, o *proto.Observation) bool {
 		id := proto.HashID("nested", from[:], []byte(what))
 		return append(from[:len(from):len(from)], id[:8]...)
 	}
-	if device == "" { // the end of a step says no more whose it was
-		st := nested.Get(tx, key(step))
-		if st == nil {
-			return false
-		}
-		of := st.device
-		alone := holdEnd(tx, site, o, of)
-		if s := o.Attributes.Get("mpps_status"); s == "completed" || s == "discontinued" {
-			nested.Delete(tx, key(step))
-		}
-		return !alone && hand(tx, site, o, of)
+	if device == "" {
+		return endOfStep(tx, site, o, key(step))
 	}
 	id := proto.EquipmentEndpoint(site, device)
 	if step != "" {
@@ -149,6 +140,20 @@ func passOn(tx *stream.Tx, site string, o *proto.Observation) bool {
 		st.device, st.step = id, true
 	}
 	return hand(tx, site, o, id)
+}
+
+// endOfStep hands on the end of a step, which says no more whose it was.
+func endOfStep(tx *stream.Tx, site string, o *proto.Observation, key []byte) bool {
+	st := nested.Get(tx, key)
+	if st == nil {
+		return false
+	}
+	of := st.device
+	alone := holdEnd(tx, site, o, of)
+	if s := o.Attributes.Get("mpps_status"); s == "completed" || s == "discontinued" {
+		nested.Delete(tx, key)
+	}
+	return !alone && hand(tx, site, o, of)
 }
 
 // holdEnd keeps the end of a step whose begin is held, and reports whether it is: then

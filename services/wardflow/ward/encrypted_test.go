@@ -137,7 +137,11 @@ func TestUseOfEncryptedDevices(t *testing.T) {
 			}
 		}
 	}
-	lines := usageOf(t, w.raw)
+	compareEstimates(t, clear, sheet, usageOf(t, w.raw))
+}
+
+// compareEstimates compares the lines of use with the sheet.
+func compareEstimates(t *testing.T, clear *wardRun, sheet *useTruth, lines map[proto.ID][]proto.Usage) {
 	noon := proto.TimeOf(time.Date(2026, 11, 17, 12, 0, 0, 0, time.UTC))
 	for _, h := range sheet.Hosts {
 		d := find(clear, &h.truthHost)
