@@ -10,7 +10,7 @@ import (
 // TestAcquired: whether an image was acquired within a day, and never when. Conversations of
 // tests take place at the begin of 1970.
 func TestAcquired(t *testing.T) {
-	el := func(tag uint32, vr, v string) []byte { return expl.el(tag, vr, v) }
+	el := expl.el
 	for _, c := range []struct {
 		name string
 		data [][]byte
