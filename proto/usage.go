@@ -8,6 +8,7 @@ const (
 	UseInfusion                // a pump says that it delivers
 	UseMonitoring              // a monitor has measured values
 	UseTest                    // an analyser sends results
+	UseActivity                // images by their sizes alone, of a device whose messages are not read
 )
 
 // Span is a stretch of time, both ends included.
@@ -39,6 +40,7 @@ type Usage struct {
 	How        string  `json:"how"`     // decoded, inferred
 	Confidence float64 `json:"confidence"`
 	Site       string  `json:"site"`
+	Method     string  `json:"method"` // activity: in use by an estimate of its activity; else ""
 }
 
 // AppendJSON appends the interval as json.Marshal writes it.
@@ -51,7 +53,8 @@ func (u *Usage) AppendJSON(b []byte) []byte {
 	b = appendText(append(b, `,"outcome":`...), u.Outcome)
 	b = appendText(append(b, `,"how":`...), u.How)
 	b = appendFloat(append(b, `,"confidence":`...), u.Confidence)
-	return append(appendText(append(b, `,"site":`...), u.Site), '}')
+	b = appendText(append(b, `,"site":`...), u.Site)
+	return append(appendText(append(b, `,"method":`...), u.Method), '}')
 }
 
 func (w *writer) spans(list []Span) {

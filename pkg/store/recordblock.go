@@ -325,7 +325,7 @@ func readUsage(o *row, r *Record) error {
 	o.add(uuid.UUID(u.DeviceID))
 	o.time(u.Start)
 	o.time(u.End)
-	o.add(u.Site, u.State, u.Kind, u.Outcome, u.How, u.Confidence, r.At.version())
+	o.add(u.Site, u.State, u.Kind, u.Outcome, u.How, u.Confidence, u.Method, r.At.version())
 	return nil
 }
 

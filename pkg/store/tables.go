@@ -327,7 +327,7 @@ var tables = []Table{
 			wordCol("site", "site"),
 			wordCol("state", "in_use, idle, offline"), wordCol("kind", "exam, infusion, monitoring, test, session or empty"),
 			wordCol("outcome", "completed, discontinued, unknown or empty"), wordCol("how", "decoded or inferred"),
-			ratioCol("confidence", "0 to 1"),
+			ratioCol("confidence", "0 to 1"), wordCol("method", "activity: in use by an estimate of what cannot be read; else empty"),
 			versionCol,
 		),
 	},

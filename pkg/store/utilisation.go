@@ -119,17 +119,19 @@ const nanos = "toUnixTimestamp64Nano"
 
 // usageHourlySelect cuts the lines at the hours before it adds them up.
 var usageHourlySelect = `SELECT
-    site, ` + hexID("device") + ` AS device_id, hour, in_use_s, idle_s, offline_s, exams, infusions, monitorings, tests, sessions
+    site, ` + hexID("device") + ` AS device_id, hour, in_use_s, idle_s, offline_s, exams, infusions, monitorings, tests, sessions, in_use_estimated_s, exams_estimated
 FROM (SELECT any(h.site) AS site, if(k.id = h.device_id, k.d.1, h.device_id) AS device, h.hour AS hour, sum(h.in_use_s) AS in_use_s, sum(h.idle_s) AS idle_s,
-        sum(h.offline_s) AS offline_s, sum(h.exams) AS exams, sum(h.infusions) AS infusions, sum(h.monitorings) AS monitorings, sum(h.tests) AS tests, sum(h.sessions) AS sessions
-    FROM (SELECT device_id, any(site) AS site, toDateTime(n * 3600, 'UTC') AS hour, sumIf(s, state = 'in_use') AS in_use_s, sumIf(s, state = 'idle') AS idle_s,
-            sumIf(s, state = 'offline') AS offline_s, countIf(begun AND (kind = 'exam')) AS exams, countIf(begun AND (kind = 'infusion')) AS infusions,
-            countIf(begun AND (kind = 'monitoring')) AS monitorings, countIf(begun AND (kind = 'test')) AS tests, countIf(begun AND (kind = 'session')) AS sessions
-        FROM (SELECT device_id, site, state, kind, a, b,
+        sum(h.offline_s) AS offline_s, sum(h.exams) AS exams, sum(h.infusions) AS infusions, sum(h.monitorings) AS monitorings, sum(h.tests) AS tests, sum(h.sessions) AS sessions,
+        sum(h.in_use_estimated_s) AS in_use_estimated_s, sum(h.exams_estimated) AS exams_estimated
+    FROM (SELECT device_id, any(site) AS site, toDateTime(n * 3600, 'UTC') AS hour, sumIf(s, (state = 'in_use') AND NOT estimate) AS in_use_s, sumIf(s, state = 'idle') AS idle_s,
+            sumIf(s, state = 'offline') AS offline_s, countIf(begun AND (kind = 'exam') AND NOT estimate) AS exams, countIf(begun AND (kind = 'infusion')) AS infusions,
+            countIf(begun AND (kind = 'monitoring')) AS monitorings, countIf(begun AND (kind = 'test')) AS tests, countIf(begun AND (kind = 'session')) AS sessions,
+            sumIf(s, (state = 'in_use') AND estimate) AS in_use_estimated_s, countIf(begun AND (kind = 'exam') AND estimate) AS exams_estimated
+        FROM (SELECT device_id, site, state, kind, estimate, a, b,
                 arrayJoin(range(toUInt32(intDiv(a, 3600000000000)), toUInt32(intDiv(b - 1, 3600000000000) + 1))) AS n,
                 (least(b, (toInt64(n) + 1) * 3600000000000) - greatest(a, toInt64(n) * 3600000000000)) / 1000000000. AS s,
                 (state = 'in_use') AND (intDiv(a, 3600000000000) = n) AS begun
-            FROM (SELECT device_id, site, state, kind, ` + nanos + `(start) AS a, ` + nanos + `("end") AS b FROM $db.usage FINAL WHERE "end" > start))
+            FROM (SELECT device_id, site, state, kind, method = 'activity' AS estimate, ` + nanos + `(start) AS a, ` + nanos + `("end") AS b FROM $db.usage FINAL WHERE "end" > start))
         GROUP BY device_id, n) AS h
     $global LEFT ANY JOIN ` + known + ` AS k ON k.id = h.device_id
     GROUP BY device, hour)`
@@ -144,10 +146,11 @@ const (
 
 // usedSelect is what each device did in the window.
 var usedSelect = `SELECT if(k.id = x.device_id, k.d.1, x.device_id) AS device, sum(x.in_use_s) AS in_use_s, sum(x.online_s) AS online_s, sum(x.exams) AS exams,
-        sum(x.uses) AS uses, max(x.last_used) AS last_used
-    FROM (SELECT device_id, sumIf(s, state = 'in_use') AS in_use_s, sumIf(s, state != 'offline') AS online_s, countIf(counts AND (kind = 'exam')) AS exams, countIf(counts) AS uses,
-            maxIf("end", state = 'in_use') AS last_used
-        FROM (SELECT device_id, state, kind, "end",
+        sum(x.uses) AS uses, max(x.last_used) AS last_used, if(max(x.unknown) = 1, NULL, sum(x.in_use_estimated_s)) AS in_use_estimated_s, sum(x.exams_estimated) AS exams_estimated
+    FROM (SELECT device_id, sumIf(s, (state = 'in_use') AND NOT estimate) AS in_use_s, sumIf(s, state != 'offline') AS online_s,
+            countIf(counts AND (kind = 'exam') AND NOT estimate) AS exams, countIf(counts AND NOT estimate) AS uses, maxIf("end", state = 'in_use') AS last_used,
+            sumIf(s, (state = 'in_use') AND estimate) AS in_use_estimated_s, countIf(counts AND estimate) AS exams_estimated, maxIf(1, counts AND estimate AND (confidence < 0.5)) AS unknown
+        FROM (SELECT device_id, state, kind, method = 'activity' AS estimate, confidence, "end",
                 greatest(0, least(` + nanos + `("end"), ` + windowEnd + `) - greatest(` + nanos + `(start), ` + windowStart + `)) / 1000000000. AS s,
                 (state = 'in_use') AND (` + nanos + `(start) >= ` + windowStart + `) AND (` + nanos + `(start) < ` + windowEnd + `) AS counts
             FROM $db.usage FINAL WHERE ("end" > start) AND ("end" > ` + windowFrom + `))
@@ -159,20 +162,23 @@ var utilisationSelect = `SELECT
     device_id, site, category, type, manufacturer, model, location, days, operating_s / days / 3600 AS operating_h_day, in_use_s / days / 3600 AS in_use_h_day,
     online_s / days / 3600 AS online_h_day, exams / days AS exams_day, uses / days AS uses_day, if(operating_s > 0, in_use_s / operating_s, NULL) AS utilisation,
     online_s / (days * 86400) AS activity, last_used, dateDiff('day', coalesce(last_used, begin), now($zone)) AS idle_days, last_seen,
-    in_use_s, online_s, operating_s, exams, uses, building, floor, department, room
+    in_use_s, online_s, operating_s, exams, uses, building, floor, department, room,
+    exams_estimated, in_use_estimated_s, if(operating_s > 0, in_use_estimated_s / operating_s, NULL) AS utilisation_estimated
 FROM (SELECT ` + hexID("d.device_id") + ` AS device_id, d.site AS site, d.category AS category, d.type AS type, d.manufacturer AS manufacturer, d.model AS model, d.location AS location,
         greatest(toStartOfDay(toTimeZone(toDateTime(d.first_seen), $zone)), ` + windowFrom + `) AS begin,
         toUInt32(dateDiff('day', begin, ` + today + `)) AS days, $pattern AS pattern,
         arrayCount(i -> has(pattern.1, toDayOfWeek(toDate(begin, $zone) + i)), range(days)) * pattern.2 * 3600 AS operating_s,
         u.in_use_s AS in_use_s, u.online_s AS online_s, u.exams AS exams, u.uses AS uses, ` + timeNull("u.last_used") + ` AS last_used, d.last_seen AS last_seen,
-        d.building AS building, d.floor AS floor, d.department AS department, d.room AS room
+        d.building AS building, d.floor AS floor, d.department AS department, d.room AS room,
+        u.exams_estimated AS exams_estimated, if(u.exams_estimated = 0, 0, u.in_use_estimated_s) AS in_use_estimated_s
     FROM ` + standing + ` AS d
     $global LEFT ANY JOIN (` + usedSelect + `) AS u ON u.device = d.device_id)
 WHERE days > 0`
 
 const utilisationGroupsSelect = `SELECT
     site, g.1 AS grouped_by, g.2 AS value, count() AS devices, countIf(in_use_s > 0) AS devices_used, sum(in_use_s) / sum(days) / 3600 AS in_use_h_day, sum(online_s) / sum(days) / 3600 AS online_h_day,
-    sum(exams) / sum(days) AS exams_day, if(sum(operating_s) > 0, sum(in_use_s) / sum(operating_s), NULL) AS utilisation, sum(online_s) / (sum(days) * 86400) AS activity
+    sum(exams) / sum(days) AS exams_day, if(sum(operating_s) > 0, sum(in_use_s) / sum(operating_s), NULL) AS utilisation, sum(online_s) / (sum(days) * 86400) AS activity,
+    sum(exams_estimated) / sum(days) AS exams_estimated_day
 FROM (SELECT *, arrayJoin(arrayConcat([('site', toString(site)), ('category', toString(category)), ('type', toString(type)), ('model', toString(model)), ('location', toString(location))],
         arrayFilter(x -> (x.2 != ''), [('building', toString(building)), ('department', toString(department))]))) AS g
     FROM $db.v_utilisation)
@@ -203,7 +209,9 @@ exams: examinations begun
 infusions: infusions begun
 monitorings: monitoring of a patient begun
 tests: batches of results begun
-sessions: stretches begun that were known by their traffic alone`),
+sessions: stretches begun that were known by their traffic alone
+in_use_estimated_s: seconds in use by an estimate (method activity), of devices that say nothing that can be read; in none of the other numbers
+exams_estimated: examinations begun, by the same`),
 	},
 	{
 		Name: "v_utilisation", SQL: utilisationSelect,
@@ -223,10 +231,10 @@ exams_day: examinations a day
 uses_day: uses of any kind a day
 utilisation: in use / operating hours, 0.3 being 30 %; NULL where the pattern has no hours
 activity: online / wall clock
-last_used: end of its last use in these days and today, NULL for none
+last_used: end of its last use, estimates too, in these days and today, NULL for none
 idle_days: days since then, or since it is counted
 last_seen: its last packet
-in_use_s: seconds in use
+in_use_s: seconds in use, estimates apart
 online_s: seconds online
 operating_s: seconds of operation by its pattern
 exams: examinations
@@ -234,7 +242,10 @@ uses: uses of any kind
 building: where it is, by the context file
 floor: floor
 department: department
-room: room`),
+room: room
+exams_estimated: examinations by an estimate (method activity), of a device that says nothing that can be read; not in exams
+in_use_estimated_s: seconds in use by the same, not in in_use_s; NULL where it is not known how long some of them took
+utilisation_estimated: in_use_estimated_s / operating_s`),
 	},
 	{
 		Name: "v_utilisation_groups", SQL: utilisationGroupsSelect, Comment: "Utilisation by site, category, type, model, location, building and department: choose with grouped_by.",
@@ -242,7 +253,8 @@ room: room`),
 grouped_by: site, category, type, model, location, building or department
 value: which
 devices: devices
-devices_used: of which were in use at all` + groupDoc),
+devices_used: of which were in use at all, estimates apart` + groupDoc + `
+exams_estimated_day: examinations a day and device by estimates, not in exams_day`),
 	},
 	{
 		Name: "v_idle_fleet", SQL: idleFleetSelect, Comment: "Medical devices that were online in the last week, and since when they have not been used: WHERE idle_days >= 30.",

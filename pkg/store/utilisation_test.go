@@ -70,6 +70,33 @@ func TestUtilisationWorkedCheck(t *testing.T) {
 	check(fmt.Sprintf("SELECT toHour(hour), in_use_s, idle_s, exams FROM v_usage_hourly WHERE device_id = '%s' AND toHour(hour) IN (7, 8, 9) ORDER BY hour", pump), "[[7 0 1800 0] [8 1800 1800 1] [9 1800 1800 1]]")
 }
 
+// TestEstimatesAreApart: an estimate of use is in no number of what devices say
+// themselves, and hours are not told where some are not known.
+func TestEstimatesAreApart(t *testing.T) {
+	w := clinic(t, map[string]string{"ct": "08:00-18:00"})
+	estimate := func(from, to string, confidence float64) {
+		w.record(store.Usage, yesterday(to), &proto.Usage{
+			DeviceID: pacs, Start: yesterday(from), End: yesterday(to), State: "in_use", Kind: "exam", How: "inferred", Confidence: confidence, Site: "north", Method: "activity",
+		})
+	}
+	w.record(store.Usage, yesterday("16:30"), &proto.Usage{DeviceID: pacs, Start: yesterday("07:30"), End: yesterday("10:00"), State: "idle", How: "inferred", Site: "north"})
+	estimate("10:00", "10:30", 0.6)
+	estimate("10:30", "11:00", 0.6)
+	check := func(sql, want string) {
+		t.Helper()
+		if got := fmt.Sprint(rows(t, w.s, sql)); got != want {
+			t.Errorf("%s:\ngot  %s\nwant %s", sql, got, want)
+		}
+	}
+	of := fmt.Sprintf(" FROM v_utilisation WHERE device_id = '%s'", pacs)
+	check("SELECT in_use_s, exams, uses, utilisation, exams_estimated, in_use_estimated_s, utilisation_estimated, online_h_day, last_used IS NULL"+of, "[[0 0 0 0 2 3600 0.1 3.5 0]]")
+	check("SELECT sum(in_use_s), sum(exams), sum(in_use_estimated_s), sum(exams_estimated) FROM v_usage_hourly", "[[10800 6 3600 2]]")
+	check("SELECT devices_used, exams_day, exams_estimated_day FROM v_utilisation_groups WHERE grouped_by = 'type'", "[[1 3 1]]")
+	check("SELECT method, count() FROM v_usage WHERE state = 'in_use' GROUP BY method ORDER BY method", "[[ 6] [activity 2]]")
+	estimate("11:00", "11:01", 0.3)
+	check("SELECT exams_estimated, in_use_estimated_s, utilisation_estimated"+of, "[[3 <nil> <nil>]]")
+}
+
 func TestOperatingHours(t *testing.T) {
 	day := strings.ToLower(time.Now().UTC().Add(-24 * time.Hour).Weekday().String()[:3])
 	for _, c := range []struct {

@@ -237,7 +237,8 @@ kind: exam, infusion, monitoring, test, session or empty
 outcome: completed, discontinued, unknown or empty
 how: decoded or inferred
 confidence: 0 to 1
-site: site` + deviceDoc),
+site: site` + deviceDoc + `
+method: activity: in use by an estimate of what cannot be read; else empty`),
 	},
 	{
 		Name: "v_findings", SQL: findingsSelect, Comment: "Devices and their vulnerabilities.",

@@ -151,7 +151,7 @@ $global LEFT ANY JOIN ` + known + ` AS k ON k.id = x.device_id`
 // Lines that were withdrawn end where they start.
 var usageSelect = `SELECT
     ` + current("u.device_id") + `, u.start AS start, u.end AS end, u.state AS state, u.kind AS kind, u.outcome AS outcome, u.how AS how, u.confidence AS confidence, u.site AS site,
-    ` + device4 + `
+    ` + device4 + `, u.method AS method
 FROM (SELECT * FROM $db.usage FINAL WHERE "end" > start) AS u
 $global LEFT ANY JOIN ` + known + ` AS k ON k.id = u.device_id`
 

@@ -138,6 +138,7 @@ func (e *Endpoint) flow(tx *stream.Tx, ev *stream.Event, f *proto.Flow) {
 		news = h.role(tx, owner, f, asServer) || news
 		news = h.tagged(tx, owner, mac, f.VLAN, f.End) || news
 		h.sketchFlow(tx, owner, f, asServer)
+		noteActivity(tx, owner, f, asServer)
 	}
 	e.changed(tx, owner, h, news)
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Devices that are only heard of through another: the stations whose procedure steps
-// one broker reports (DICOM PS3.4 annex F), the meters that one data manager speaks for
+// one broker reports (DICOM PS3.4 annex F), or whose images it sends (nested_images.go), the meters that one data manager speaks for
 // (CLSI POCT1-A). What such a message is about is known from it alone; that its sender
 // speaks for others is known when it has named a second one. From then on its messages
 // are handed on to the lanes of the devices that they name.
@@ -31,11 +31,16 @@ type nestedState struct {
 	device proto.ID
 	step   bool
 	held   []byte // the message that named it, while its sender has named no other
+	ended  []byte // the end of the procedure step that it began
 }
 
 // AppendTo encodes the state.
 func (s *nestedState) AppendTo(b []byte) []byte {
-	return stream.AppendBytes(stream.AppendUint(append(b, s.device[:]...), flagIf(s.step, 1)), s.held)
+	b = stream.AppendBytes(stream.AppendUint(append(b, s.device[:]...), flagIf(s.step, 1)), s.held)
+	if len(s.ended) == 0 {
+		return b
+	}
+	return stream.AppendBytes(b, s.ended)
 }
 
 // Parse decodes the state.
@@ -46,6 +51,9 @@ func (s *nestedState) Parse(b []byte) error {
 	s.step = d.Uint() == 1
 	if held := d.Bytes(); len(held) > 0 {
 		s.held = append([]byte(nil), held...)
+	}
+	if d.More() {
+		s.ended = append([]byte(nil), d.Bytes()...)
 	}
 	return d.Err()
 }
@@ -76,25 +84,20 @@ func named(o *proto.Observation) (device, step string) {
 func passOn(tx *stream.Tx, site string, o *proto.Observation) bool {
 	device, step := named(o)
 	if device == "" && step == "" {
-		return false
+		return passOnImage(tx, site, o)
 	}
 	from := o.Endpoint
 	key := func(what string) []byte {
 		id := proto.HashID("nested", from[:], []byte(what))
 		return append(from[:len(from):len(from)], id[:8]...)
 	}
-	if device == "" { // the end of a step says no more whose it was
-		st := nested.Get(tx, key(step))
-		if st == nil {
-			return false
-		}
-		of := st.device
-		if s := o.Attributes.Get("mpps_status"); s == "completed" || s == "discontinued" {
-			nested.Delete(tx, key(step))
-		}
-		return hand(tx, site, o, of)
+	if device == "" {
+		return endOfStep(tx, site, o, key(step))
 	}
 	id := proto.EquipmentEndpoint(site, device)
+	if step != "" {
+		id = stepDevice(tx, from, id, o.Attributes.Get("station_name"))
+	}
 	others, steps := 0, 0
 	known := false
 	nested.Scan(tx, from[:], func(at []byte, s *nestedState) bool {
@@ -106,8 +109,12 @@ func passOn(tx *stream.Tx, site string, o *proto.Observation) bool {
 		default:
 			others++
 			if len(s.held) > 0 { // what the first one said before there was a second
-				publishNested(tx, s.device, s.held, o.Time)
-				nested.Edit(tx, at).held = nil
+				x := nested.Edit(tx, at)
+				publishNested(tx, x.device, x.held, o.Time)
+				if len(x.ended) > 0 {
+					publishNested(tx, x.device, x.ended, o.Time)
+				}
+				x.held, x.ended = nil, nil
 			}
 		}
 		return true
@@ -119,6 +126,9 @@ func passOn(tx *stream.Tx, site string, o *proto.Observation) bool {
 		if !known {
 			st := nested.Edit(tx, key(device))
 			st.device, st.held = id, readdressed(tx, site, o, id)
+			if step != "" {
+				*nested.Edit(tx, key(step)) = nestedState{device: id, step: true}
+			}
 		}
 		return false
 	}
@@ -130,6 +140,34 @@ func passOn(tx *stream.Tx, site string, o *proto.Observation) bool {
 		st.device, st.step = id, true
 	}
 	return hand(tx, site, o, id)
+}
+
+// endOfStep hands on the end of a step, which says no more whose it was.
+func endOfStep(tx *stream.Tx, site string, o *proto.Observation, key []byte) bool {
+	st := nested.Get(tx, key)
+	if st == nil {
+		return false
+	}
+	of := st.device
+	alone := holdEnd(tx, site, o, of)
+	if s := o.Attributes.Get("mpps_status"); s == "completed" || s == "discontinued" {
+		nested.Delete(tx, key)
+	}
+	return !alone && hand(tx, site, o, of)
+}
+
+// holdEnd keeps the end of a step whose begin is held, and reports whether it is: then
+// its sender has named nobody else yet.
+func holdEnd(tx *stream.Tx, site string, o *proto.Observation, of proto.ID) (alone bool) {
+	nested.Scan(tx, o.Endpoint[:], func(at []byte, s *nestedState) bool {
+		if s.device != of || len(s.held) == 0 {
+			return true
+		}
+		nested.Edit(tx, at).ended = readdressed(tx, site, o, of)
+		alone = true
+		return false
+	})
+	return alone
 }
 
 // ofSender are attributes of a message that are about who sends it.

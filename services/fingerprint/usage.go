@@ -51,16 +51,19 @@ var useGaps = [...]time.Duration{
 	proto.UseInfusion:   offlineAfter,     // a pump's reports
 	proto.UseMonitoring: 35 * time.Minute, // measured values; parsers tell them each ten minutes
 	proto.UseTest:       time.Minute,      // results of one batch
+	proto.UseActivity:   aroundImages,     // what lies around images
 }
 
 // useKinds are the words of usage.jsonl.
 var useKinds = [...]string{
 	proto.UseStep: "exam", proto.UseStudy: "exam", proto.UseInfusion: "infusion", proto.UseMonitoring: "monitoring", proto.UseTest: "test",
+	proto.UseActivity: "exam",
 }
 
 // useConfidence is how sure each way of knowing is.
 var useConfidence = [...]float64{
 	proto.UseStep: 0.95, proto.UseStudy: 0.85, proto.UseInfusion: 0.95, proto.UseMonitoring: 0.9, proto.UseTest: 0.9,
+	proto.UseActivity: 0.6,
 }
 
 // presenceConfidence is how sure idle and offline are: a device in use may announce
@@ -123,7 +126,7 @@ func (t *timeline) takes(tag string, uses []proto.Use, now proto.Time) {
 		if over(&u, now) && useEnd(&u, now) <= t.from {
 			continue
 		}
-		t.decoded = true
+		t.decoded = t.decoded || u.How != proto.UseActivity
 		i, _ := slices.BinarySearchFunc(t.uses, u, func(x, u proto.Use) int {
 			return cmp.Or(cmp.Compare(x.Start, u.Start), cmp.Compare(x.How, u.How), cmp.Compare(x.Key, u.Key))
 		})
@@ -156,7 +159,7 @@ func forgotten(u *proto.Use) bool {
 func useEnd(u *proto.Use, now proto.Time) proto.Time {
 	end := max(u.End, u.Start.Add(shortestUse))
 	switch {
-	case !u.Open || u.How == proto.UseStudy || u.How == proto.UseTest || u.How == proto.UseStep:
+	case !u.Open || u.How == proto.UseStudy || u.How == proto.UseTest || u.How == proto.UseStep || u.How == proto.UseActivity:
 	case u.Signs > 1 && over(u, now):
 		end = max(end, u.End.Add(min(u.End.Sub(u.Start)/time.Duration(u.Signs-1)/2, mostAfterSign)))
 	}
@@ -213,8 +216,14 @@ func (t *timeline) apart(from, to, now proto.Time, shortest time.Duration) []pro
 			Start: max(u.Start, from), End: useEnd(u, now), State: "in_use", Kind: useKinds[u.How], Outcome: u.Outcome,
 			How: "decoded", Confidence: useConfidence[u.How],
 		}
-		if u.Open && !over(u, now) && u.How != proto.UseStudy && u.How != proto.UseTest {
-			line.End = max(line.End, to) // it goes on
+		switch u.How {
+		case proto.UseActivity:
+			line.How, line.Method = "inferred", methodActivity
+		case proto.UseStudy, proto.UseTest:
+		default:
+			if u.Open && !over(u, now) {
+				line.End = max(line.End, to) // it goes on
+			}
 		}
 		line.End = min(line.End, max(to, line.Start))
 		if line.Start == to {

@@ -73,7 +73,7 @@ func (d *Device) usage(tx *stream.Tx, dev *proto.Device, all []*proto.Summary, s
 		isStudy := func(u proto.Use) bool { return u.How == proto.UseStudy }
 		news, t.uses = slices.DeleteFunc(news, isStudy), slices.DeleteFunc(t.uses, isStudy)
 	}
-	t.takes(tag, news, now)
+	t.takes(tag, t.estimates(tx, dev, foreign, news), now)
 	tell := func(l proto.Usage) {
 		l.DeviceID, l.Site = dev.DeviceID, dev.Site
 		tx.Emit(stream.Output{
@@ -104,7 +104,7 @@ func (s *timelineState) advance(now proto.Time, final bool, tell func(proto.Usag
 	for i, l := range lines[:n+len(open)] {
 		at := slices.IndexFunc(s.told, func(x proto.Usage) bool { return x.Start == l.Start })
 		kept := l
-		kept.How = ""
+		kept.How, kept.Method = "", ""
 		switch {
 		case at < 0:
 			tell(l)

@@ -17,12 +17,13 @@ func JoinUsage(lines []*proto.Usage) []*proto.Usage {
 	}
 	var used, idle []*proto.Usage
 	from, to := lines[0].Start, lines[0].End
+	exact := slices.ContainsFunc(lines, func(l *proto.Usage) bool { return l.State == "in_use" && l.Method == "" })
 	for _, l := range lines {
 		from, to = min(from, l.Start), max(to, l.End)
-		switch l.State {
-		case "in_use":
+		switch {
+		case l.State == "in_use" && (l.Method == "" || !exact): // an estimate is nothing beside what a device says itself
 			used = append(used, l)
-		case "idle":
+		case l.State != "offline":
 			idle = append(idle, l)
 		}
 	}

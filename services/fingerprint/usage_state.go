@@ -31,6 +31,8 @@ type useState struct {
 
 	unheard time.Duration // of its present silence: no sensor was heard either
 	waited  bool          // a timer for missing is under way
+
+	activity *activityState // of who speaks DICOM that is not read
 }
 
 // What a sign says.
@@ -65,11 +67,15 @@ func (s *useState) AppendTo(b []byte) []byte {
 		b = stream.AppendUint(stream.AppendString(b, g.key), g.count)
 		last = g.at
 	}
-	if s.habit.away == [2]time.Duration{} && s.unheard == 0 && !s.waited {
+	if s.habit.away == [2]time.Duration{} && s.unheard == 0 && !s.waited && s.activity == nil {
 		return b
 	}
 	b = stream.AppendUint(stream.AppendUint(b, uint64(s.habit.away[0]/time.Second)), uint64(s.habit.away[1]/time.Second))
-	return stream.AppendUint(stream.AppendUint(b, uint64(s.unheard/time.Second)), flagIf(s.waited, 1))
+	b = stream.AppendUint(stream.AppendUint(b, uint64(s.unheard/time.Second)), flagIf(s.waited, 1))
+	if s.activity == nil {
+		return b
+	}
+	return s.activity.AppendTo(b)
 }
 
 // Parse decodes the state.
@@ -90,6 +96,10 @@ func (s *useState) Parse(b []byte) error {
 	if d.More() {
 		s.habit.away = [2]time.Duration{time.Duration(d.Uint()) * time.Second, time.Duration(d.Uint()) * time.Second}
 		s.unheard, s.waited = time.Duration(d.Uint())*time.Second, d.Uint() == 1
+	}
+	if d.More() {
+		s.activity = &activityState{}
+		s.activity.parse(d)
 	}
 	return d.Err()
 }
@@ -217,6 +227,7 @@ func (s *useState) settle(now proto.Time) {
 		}
 	}
 	s.signs = kept
+	s.activity.settle(now)
 	s.uses = slices.DeleteFunc(s.uses, func(x proto.Use) bool { return past(&x, now) })
 }
 
@@ -231,7 +242,7 @@ func past(u *proto.Use, now proto.Time) bool {
 
 // due reports whether settle would change anything.
 func (s *useState) due(now proto.Time) bool {
-	return slices.ContainsFunc(s.signs, func(g sign) bool { return now.Sub(g.until) > settleUse }) ||
+	return s.activity.due(now) || slices.ContainsFunc(s.signs, func(g sign) bool { return now.Sub(g.until) > settleUse }) ||
 		slices.ContainsFunc(s.uses, func(x proto.Use) bool { return past(&x, now) })
 }
 
@@ -242,7 +253,7 @@ func (s *useState) told() []proto.Use {
 	for _, g := range s.signs {
 		list = rest.apply(g, list)
 	}
-	return list
+	return s.activity.told(list)
 }
 
 // latest is the latest use of a kind and key, or nil.

@@ -74,6 +74,7 @@ func (m *message) describe(c *dissector.Context, f *dissector.Fact, complete boo
 	if complete && !m.data.dead {
 		a.Set("started", moment(m.times[0], m.times[1]))
 		a.Set("ended", moment(m.times[2], m.times[3]))
+		a.Set("acquired", m.acquired.when(c.Headers.Time))
 		for i, name := range [...]string{"series_count", "images_count", "instances_count", "failed_count"} {
 			if m.items[i] > 0 {
 				a.Set(name, strconv.Itoa(m.items[i]))

@@ -42,6 +42,8 @@ type message struct {
 	items   [4]int    // series, images, instances, failed instances
 	values  map[string]string
 	guard   dissector.Guard
+
+	acquired acquired
 }
 
 func (m *message) init(a *association) {
@@ -62,6 +64,7 @@ func (m *message) clear() {
 	m.class, m.instance, m.moveTo, m.moveFrom, m.study, m.level = "", "", "", "", "", ""
 	m.subs, m.times, m.items = [4]int{-1, -1, -1, -1}, [4]string{}, [4]int{}
 	m.first = m.first[:0]
+	m.acquired = acquired{}
 }
 
 func (m *message) size() int {
@@ -155,6 +158,8 @@ func (m *message) dataValue(e *elements, tag uint32, v []byte) {
 		m.series = xxhash.Sum64(v) | 1
 	case tag == tagLevel:
 		m.level = levels[dissector.Text(v, 16)]
+	case m.acquired.wants(tag) > 0:
+		m.acquired.value(tag, v)
 	case persons[tag]:
 		m.hide(v)
 	case tag == tagStartDate, tag == tagStartTime, tag == tagEndDate, tag == tagEndTime:

@@ -99,6 +99,8 @@ func (m *message) want(e *elements, tag uint32) int {
 			return 16
 		}
 		return 0
+	case top && m.field == cStore && m.acquired.wants(tag) > 0:
+		return m.acquired.wants(tag)
 	case persons[tag]:
 		if e.left > maxKeptData {
 			m.guard.Fill() // whom it names nobody can know
@@ -147,4 +149,7 @@ var kinds = map[uint16]string{
 	0x0fff: "c_cancel",
 }
 
-const response = 0x8000
+const (
+	cStore   = 0x0001
+	response = 0x8000
+)
