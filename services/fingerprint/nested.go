@@ -1,6 +1,8 @@
 package fingerprint
 
 import (
+	"bytes"
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -20,22 +22,33 @@ const tableNested = 'n'
 var nested = stream.NewTable[nestedState](tableNested, idLen) // sender, what is named -> the device
 
 // maxNested bounds what is kept of a sender, maxSteps of that its procedure steps
-// that have not ended.
+// that have not ended, and maxHeld of these those that are held.
 const (
 	maxNested = 256
 	maxSteps  = 64
+	maxHeld   = 8
 )
 
 // nestedState is a device that a sender has named, or a procedure step of it.
 type nestedState struct {
 	device proto.ID
 	step   bool
-	held   []byte // the message that named it, while its sender has named no other
+	at     proto.Time // of a step: when it began
+	held   []byte     // the message that named it, while its sender has named no other
 }
+
+const (
+	flagStep = 1 << iota
+	flagStepAt
+)
 
 // AppendTo encodes the state.
 func (s *nestedState) AppendTo(b []byte) []byte {
-	return stream.AppendBytes(stream.AppendUint(append(b, s.device[:]...), flagIf(s.step, 1)), s.held)
+	b = stream.AppendUint(append(b, s.device[:]...), flagIf(s.step, flagStep)|flagIf(s.at != 0, flagStepAt))
+	if s.at != 0 {
+		b = stream.AppendInt(b, int64(s.at))
+	}
+	return stream.AppendBytes(b, s.held)
 }
 
 // Parse decodes the state.
@@ -43,7 +56,11 @@ func (s *nestedState) Parse(b []byte) error {
 	d := stream.NewDecoder(b)
 	*s = nestedState{}
 	d.Fixed(s.device[:])
-	s.step = d.Uint() == 1
+	flags := d.Uint()
+	s.step = flags&flagStep != 0
+	if flags&flagStepAt != 0 { // absent from one of an earlier release
+		s.at = proto.Time(d.Int())
+	}
 	if held := d.Bytes(); len(held) > 0 {
 		s.held = append([]byte(nil), held...)
 	}
@@ -88,48 +105,119 @@ func passOn(tx *stream.Tx, site string, o *proto.Observation) bool {
 		if st == nil {
 			return false
 		}
-		of := st.device
+		of, held := st.device, len(st.held) > 0
 		if s := o.Attributes.Get("mpps_status"); s == "completed" || s == "discontinued" {
 			nested.Delete(tx, key(step))
 		}
-		return hand(tx, site, o, of)
+		return !held && hand(tx, site, o, of)
 	}
 	id := proto.EquipmentEndpoint(site, device)
-	others, steps := 0, 0
-	known := false
+	b := lookBehind(tx, from, id, o.Time)
+	if !b.known && b.others >= maxNested {
+		return false
+	}
+	var held []byte
+	room := maxSteps
+	if b.others == 0 {
+		held, room = readdressed(tx, site, o, id), maxHeld
+	}
+	if !b.known {
+		st := nested.Edit(tx, key(device))
+		st.device, st.held = id, held
+	}
+	if step != "" && b.steps < room {
+		st := nested.Edit(tx, key(step))
+		st.device, st.step, st.at, st.held = id, true, o.Time, held
+	}
+	if b.others == 0 {
+		return false
+	}
+	release(tx, from, b.held, o.Time)
+	return hand(tx, site, o, id)
+}
+
+// spokenFor is what a sender has named before a message.
+type spokenFor struct {
+	known         bool // the device that the message is about
+	others, steps int
+	held          []nestedState // what the first device said before there was a second
+}
+
+// lookBehind gives what a sender has named, and lets steps go that nobody ended. What
+// is held is given, and held no longer, when the message is about another device.
+func lookBehind(tx *stream.Tx, from, id proto.ID, now proto.Time) spokenFor {
+	var b spokenFor
 	nested.Scan(tx, from[:], func(at []byte, s *nestedState) bool {
 		switch {
+		case s.step && now.Sub(s.at) > useGaps[proto.UseStep]:
+			nested.Delete(tx, at)
+			return true
 		case s.step:
-			steps++
+			b.steps++
 		case s.device == id:
-			known = true
+			b.known = true
 		default:
-			others++
-			if len(s.held) > 0 { // what the first one said before there was a second
-				publishNested(tx, s.device, s.held, o.Time)
-				nested.Edit(tx, at).held = nil
-			}
+			b.others++
+		}
+		if len(s.held) > 0 && s.device != id {
+			b.held = append(b.held, *s)
+			nested.Edit(tx, at).held = nil
 		}
 		return true
 	})
-	if !known && others >= maxNested {
-		return false
-	}
-	if others == 0 {
-		if !known {
-			st := nested.Edit(tx, key(device))
-			st.device, st.held = id, readdressed(tx, site, o, id)
+	return b
+}
+
+// release hands on what was held of the first device that a sender named, and takes
+// back from the sender what it was held to be and to do because of it. What was over
+// by then stays as it was told: the sender's.
+func release(tx *stream.Tx, from proto.ID, held []nestedState, now proto.Time) {
+	slices.SortFunc(held, func(a, b nestedState) int { // the message that named the device is before its steps, which have a time
+		return cmp.Or(cmp.Compare(a.at, b.at), bytes.Compare(a.held, b.held))
+	})
+	var since proto.Time
+	for i := range held {
+		s, n := &held[i], new(proto.Nested)
+		if err := proto.Unmarshal(s.held, n); err != nil {
+			tx.Dead("nested device: " + err.Error())
+			continue
 		}
-		return false
+		o := &n.Observation
+		if i == 0 {
+			since = o.Time
+		}
+		if s.step {
+			withdrawStep(tx, from, o.Attributes.Get("mpps"))
+		}
+		withdrawEvidence(tx, from, o, since)
+		switch {
+		case s.step:
+			publishNested(tx, s.device, s.held, now)
+		case len(held) == 1: // else its steps say the same
+			o.Attributes = slices.DeleteFunc(o.Attributes, func(a proto.Attribute) bool { return a.Name == "mpps" }) // that is over
+			if val, err := proto.Marshal(n); err == nil {
+				publishNested(tx, s.device, val, now)
+			}
+		}
 	}
-	if !known {
-		nested.Edit(tx, key(device)).device = id
-	}
-	if step != "" && steps < maxSteps {
-		st := nested.Edit(tx, key(step))
-		st.device, st.step = id, true
-	}
-	return hand(tx, site, o, id)
+}
+
+// withdrawStep takes back that an endpoint is in use by a procedure step.
+func withdrawStep(tx *stream.Tx, id proto.ID, step string) {
+	s := uses.Edit(tx, id[:])
+	s.signs = slices.DeleteFunc(s.signs, func(x sign) bool { return x.how == proto.UseStep && x.key == step })
+	s.uses = slices.DeleteFunc(s.uses, func(x proto.Use) bool { return x.How == proto.UseStep && x.Key == step })
+}
+
+// withdrawEvidence takes back what was noted from an observation that was readdressed
+// since. What was known before of the sender itself, and its own title, stay.
+func withdrawEvidence(tx *stream.Tx, id proto.ID, o *proto.Observation, since proto.Time) {
+	p := writeProfile(tx, id)
+	read(o, func(attribute, value string, _ float64) {
+		p.evidence = slices.DeleteFunc(p.evidence, func(e proto.Evidence) bool {
+			return e.Attribute == attribute && e.Value == clean(value) && e.Protocol == o.Protocol && e.First >= since && attribute != "ae_title"
+		})
+	})
 }
 
 // ofSender are attributes of a message that are about who sends it.

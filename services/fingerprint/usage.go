@@ -109,12 +109,12 @@ func (t *timeline) see(s proto.Span) {
 }
 
 // takes takes over what an endpoint, named by the tag of its keys, tells of its uses:
-// all those of the last hours. What is told takes the place of what was by kind, key
-// and time, and what is not told any more was none.
+// all those that go on, and of the last hours. What is told takes the place of what
+// was by kind, key and time, and what is not told any more was none.
 func (t *timeline) takes(tag string, uses []proto.Use, now proto.Time) {
 	t.uses = slices.DeleteFunc(t.uses, func(x proto.Use) bool {
 		_, of, _ := strings.Cut(x.Key, keyTag)
-		return of == tag && (now.Sub(x.End) < recentUse/2 || slices.ContainsFunc(uses, func(u proto.Use) bool {
+		return of == tag && (now.Sub(x.End) < recentUse/2 || !over(&x, now) || slices.ContainsFunc(uses, func(u proto.Use) bool {
 			return u.How == x.How && keyTag+tag == strings.TrimPrefix(x.Key, u.Key) && (x.Start <= u.End && u.Start <= x.End)
 		}))
 	})
