@@ -88,6 +88,11 @@ func named(o *proto.Observation) (device, step string) {
 	return device, step
 }
 
+func nestedKey(from proto.ID, what string) []byte {
+	id := proto.HashID("nested", from[:], []byte(what))
+	return append(from[:len(from):len(from)], id[:8]...)
+}
+
 // passOn hands an observation on to the device that it names, where its endpoint
 // speaks for several, and reports whether it did.
 func passOn(tx *stream.Tx, site string, o *proto.Observation) bool {
@@ -96,10 +101,7 @@ func passOn(tx *stream.Tx, site string, o *proto.Observation) bool {
 		return false
 	}
 	from := o.Endpoint
-	key := func(what string) []byte {
-		id := proto.HashID("nested", from[:], []byte(what))
-		return append(from[:len(from):len(from)], id[:8]...)
-	}
+	key := func(what string) []byte { return nestedKey(from, what) }
 	if device == "" { // the end of a step says no more whose it was
 		st := nested.Get(tx, key(step))
 		if st == nil {
@@ -175,42 +177,52 @@ func release(tx *stream.Tx, from proto.ID, held []nestedState, now proto.Time) {
 	slices.SortFunc(held, func(a, b nestedState) int { // the message that named the device is before its steps, which have a time
 		return cmp.Or(cmp.Compare(a.at, b.at), bytes.Compare(a.held, b.held))
 	})
-	var since proto.Time
+	var first proto.Nested
+	moved := 0
 	for i := range held {
-		s, n := &held[i], new(proto.Nested)
-		if err := proto.Unmarshal(s.held, n); err != nil {
+		n := new(proto.Nested)
+		if err := proto.Unmarshal(held[i].held, n); err != nil {
 			tx.Dead("nested device: " + err.Error())
-			continue
+			return
 		}
 		o := &n.Observation
 		if i == 0 {
-			since = o.Time
+			first = *n
 		}
-		if s.step {
-			withdrawStep(tx, from, o.Attributes.Get("mpps"))
+		withdrawEvidence(tx, from, o, first.Observation.Time)
+		switch step := o.Attributes.Get("mpps"); {
+		case !held[i].step:
+		case withdrawStep(tx, from, step, now):
+			publishNested(tx, held[i].device, held[i].held, now)
+			moved++
+		default: // its end, should it come yet, is the sender's too
+			nested.Delete(tx, nestedKey(from, step))
 		}
-		withdrawEvidence(tx, from, o, since)
-		switch {
-		case s.step:
-			publishNested(tx, s.device, s.held, now)
-		case len(held) == 1: // else its steps say the same
-			o.Attributes = slices.DeleteFunc(o.Attributes, func(a proto.Attribute) bool { return a.Name == "mpps" }) // that is over
-			if val, err := proto.Marshal(n); err == nil {
-				publishNested(tx, s.device, val, now)
-			}
-		}
+	}
+	if moved > 0 || len(held) == 0 { // a step's message says what the first one does
+		return
+	}
+	o := &first.Observation
+	o.Attributes = slices.DeleteFunc(o.Attributes, func(a proto.Attribute) bool { return a.Name == "mpps" }) // that is over
+	if val, err := proto.Marshal(&first); err == nil {
+		publishNested(tx, held[0].device, val, now)
 	}
 }
 
-// withdrawStep takes back that an endpoint is in use by a procedure step.
-func withdrawStep(tx *stream.Tx, id proto.ID, step string) {
+// withdrawStep takes back that an endpoint is in use by a procedure step, and reports
+// whether it could: one that is taken to be over may have been told for good.
+func withdrawStep(tx *stream.Tx, id proto.ID, step string, now proto.Time) bool {
 	s := uses.Edit(tx, id[:])
+	if u := latest(s.told(), proto.UseStep, step); u != nil && over(u, now) {
+		return false
+	}
 	s.signs = slices.DeleteFunc(s.signs, func(x sign) bool { return x.how == proto.UseStep && x.key == step })
 	s.uses = slices.DeleteFunc(s.uses, func(x proto.Use) bool { return x.How == proto.UseStep && x.Key == step })
+	return true
 }
 
-// withdrawEvidence takes back what was noted from an observation that was readdressed
-// since. What was known before of the sender itself, and its own title, stay.
+// withdrawEvidence takes back what an endpoint is since a time held to be because of an
+// observation that is handed on now. What was known before, and its own title, stay.
 func withdrawEvidence(tx *stream.Tx, id proto.ID, o *proto.Observation, since proto.Time) {
 	p := writeProfile(tx, id)
 	read(o, func(attribute, value string, _ float64) {

@@ -81,6 +81,41 @@ func TestFirstStationOfABroker(t *testing.T) {
 	}
 }
 
+// TestForgottenStepOfABroker: a step that nobody ended and that is taken to be over is
+// not told a second time, of its station.
+func TestForgottenStepOfABroker(t *testing.T) {
+	w := newWard(t)
+	for m := range 400 {
+		at := noon.Add(time.Duration(m) * time.Minute)
+		say := func(kind, name, station string) {
+			w.observe(seen("dicom", kind, 1, at, "role", "scu", "calling_ae", "BROKER", "mpps", name, "mpps_status", "completed", "station_ae", station))
+		}
+		switch m {
+		case 0:
+			say("n_create", "forgotten", "CT1")
+		case 60:
+			say("n_create", "b", "CT1")
+		case 70:
+			say("n_set", "b", "")
+		case 300:
+			say("n_create", "c", "CT2")
+		case 310:
+			say("n_set", "c", "")
+		case 350:
+			say("n_set", "forgotten", "")
+		}
+		w.beat(at, false)
+	}
+	w.beat(noon.Add(8*time.Hour), true)
+	if got := w.usesOf(id(1)); !slices.Equal(got, []string{"0s for 30m0s exam unknown", "1h0m0s for 10m0s exam completed"}) {
+		t.Errorf("broker: %q", got)
+	}
+	ct1 := proto.EquipmentEndpoint("st-alban", "dicom:CT1")
+	if got := w.usesOf(ct1); w.devices[ct1] == nil || len(got) > 0 {
+		t.Errorf("first station: %v, %q", w.devices[ct1] != nil, got)
+	}
+}
+
 // TestDockKeepsNoMetersName: a dock with two meters is neither of them, and the tests
 // that name their meter are that meter's.
 func TestDockKeepsNoMetersName(t *testing.T) {
