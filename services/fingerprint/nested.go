@@ -1,6 +1,8 @@
 package fingerprint
 
 import (
+	"bytes"
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -10,7 +12,7 @@ import (
 )
 
 // Devices that are only heard of through another: the stations whose procedure steps
-// one broker reports (DICOM PS3.4 annex F), or whose images it sends (nested_images.go), the meters that one data manager speaks for
+// one broker reports (DICOM PS3.4 annex F), the meters that one data manager speaks for
 // (CLSI POCT1-A). What such a message is about is known from it alone; that its sender
 // speaks for others is known when it has named a second one. From then on its messages
 // are handed on to the lanes of the devices that they name.
@@ -20,23 +22,34 @@ const tableNested = 'n'
 var nested = stream.NewTable[nestedState](tableNested, idLen) // sender, what is named -> the device
 
 // maxNested bounds what is kept of a sender, maxSteps of that its procedure steps
-// that have not ended.
+// that have not ended, and maxHeld of these those that are held.
 const (
 	maxNested = 256
 	maxSteps  = 64
+	maxHeld   = 8
 )
 
 // nestedState is a device that a sender has named, or a procedure step of it.
 type nestedState struct {
 	device proto.ID
 	step   bool
-	held   []byte // the message that named it, while its sender has named no other
-	ended  []byte // the end of the procedure step that it began
+	at     proto.Time // of a step: when it began
+	held   []byte     // the message that named it, while its sender has named no other
+	ended  []byte     // of a step: the message that ended it, held as well
 }
+
+const (
+	flagStep = 1 << iota
+	flagStepAt
+)
 
 // AppendTo encodes the state.
 func (s *nestedState) AppendTo(b []byte) []byte {
-	b = stream.AppendBytes(stream.AppendUint(append(b, s.device[:]...), flagIf(s.step, 1)), s.held)
+	b = stream.AppendUint(append(b, s.device[:]...), flagIf(s.step, flagStep)|flagIf(s.at != 0, flagStepAt))
+	if s.at != 0 {
+		b = stream.AppendInt(b, int64(s.at))
+	}
+	b = stream.AppendBytes(b, s.held)
 	if len(s.ended) == 0 {
 		return b
 	}
@@ -48,7 +61,11 @@ func (s *nestedState) Parse(b []byte) error {
 	d := stream.NewDecoder(b)
 	*s = nestedState{}
 	d.Fixed(s.device[:])
-	s.step = d.Uint() == 1
+	flags := d.Uint()
+	s.step = flags&flagStep != 0
+	if flags&flagStepAt != 0 { // absent from one of an earlier release
+		s.at = proto.Time(d.Int())
+	}
 	if held := d.Bytes(); len(held) > 0 {
 		s.held = append([]byte(nil), held...)
 	}
@@ -79,6 +96,11 @@ func named(o *proto.Observation) (device, step string) {
 	return device, step
 }
 
+func nestedKey(from proto.ID, what string) []byte {
+	id := proto.HashID("nested", from[:], []byte(what))
+	return append(from[:len(from):len(from)], id[:8]...)
+}
+
 // passOn hands an observation on to the device that it names, where its endpoint
 // speaks for several, and reports whether it did.
 func passOn(tx *stream.Tx, site string, o *proto.Observation) bool {
@@ -87,10 +109,7 @@ func passOn(tx *stream.Tx, site string, o *proto.Observation) bool {
 		return passOnImage(tx, site, o)
 	}
 	from := o.Endpoint
-	key := func(what string) []byte {
-		id := proto.HashID("nested", from[:], []byte(what))
-		return append(from[:len(from):len(from)], id[:8]...)
-	}
+	key := func(what string) []byte { return nestedKey(from, what) }
 	if device == "" {
 		return endOfStep(tx, site, o, key(step))
 	}
@@ -98,76 +117,157 @@ func passOn(tx *stream.Tx, site string, o *proto.Observation) bool {
 	if step != "" {
 		id = stepDevice(tx, from, id, o.Attributes.Get("station_name"))
 	}
-	others, steps := 0, 0
-	known := false
-	nested.Scan(tx, from[:], func(at []byte, s *nestedState) bool {
-		switch {
-		case s.step:
-			steps++
-		case s.device == id:
-			known = true
-		default:
-			others++
-			if len(s.held) > 0 { // what the first one said before there was a second
-				x := nested.Edit(tx, at)
-				publishNested(tx, x.device, x.held, o.Time)
-				if len(x.ended) > 0 {
-					publishNested(tx, x.device, x.ended, o.Time)
-				}
-				x.held, x.ended = nil, nil
-			}
-		}
-		return true
-	})
-	if !known && others >= maxNested {
+	b := lookBehind(tx, from, id, o.Time)
+	if !b.known && b.others >= maxNested {
 		return false
 	}
-	if others == 0 {
-		if !known {
-			st := nested.Edit(tx, key(device))
-			st.device, st.held = id, readdressed(tx, site, o, id)
-			if step != "" {
-				*nested.Edit(tx, key(step)) = nestedState{device: id, step: true}
-			}
-		}
-		return false
+	var held []byte
+	room := maxSteps
+	if b.others == 0 {
+		held, room = readdressed(tx, site, o, id), maxHeld
 	}
-	if !known {
-		nested.Edit(tx, key(device)).device = id
+	if !b.known {
+		st := nested.Edit(tx, key(device))
+		st.device, st.held = id, held
 	}
-	if step != "" && steps < maxSteps {
+	if step != "" && b.steps < room {
 		st := nested.Edit(tx, key(step))
-		st.device, st.step = id, true
+		st.device, st.step, st.at, st.held = id, true, o.Time, held
 	}
+	if b.others == 0 {
+		return false
+	}
+	release(tx, from, b.held, o.Time)
 	return hand(tx, site, o, id)
 }
 
-// endOfStep hands on the end of a step, which says no more whose it was.
+// endOfStep takes in what is said of a step after its begin, which says no more whose it
+// was. The end of one whose begin is held is held too.
 func endOfStep(tx *stream.Tx, site string, o *proto.Observation, key []byte) bool {
 	st := nested.Get(tx, key)
 	if st == nil {
 		return false
 	}
-	of := st.device
-	alone := holdEnd(tx, site, o, of)
+	of, held := st.device, len(st.held) > 0
 	if s := o.Attributes.Get("mpps_status"); s == "completed" || s == "discontinued" {
-		nested.Delete(tx, key)
+		if held {
+			nested.Edit(tx, key).ended = readdressed(tx, site, o, of)
+		} else {
+			nested.Delete(tx, key)
+		}
 	}
-	return !alone && hand(tx, site, o, of)
+	return !held && hand(tx, site, o, of)
 }
 
-// holdEnd keeps the end of a step whose begin is held, and reports whether it is: then
-// its sender has named nobody else yet.
-func holdEnd(tx *stream.Tx, site string, o *proto.Observation, of proto.ID) (alone bool) {
-	nested.Scan(tx, o.Endpoint[:], func(at []byte, s *nestedState) bool {
-		if s.device != of || len(s.held) == 0 {
+// spokenFor is what a sender has named before a message.
+type spokenFor struct {
+	known         bool // the device that the message is about
+	others, steps int
+	held          []nestedState // what the first device said before there was a second
+}
+
+// lookBehind gives what a sender has named, and lets steps go that nobody ended. What
+// is held is given, and held no longer, when the message is about another device.
+func lookBehind(tx *stream.Tx, from, id proto.ID, now proto.Time) spokenFor {
+	var b spokenFor
+	var ended [][]byte
+	oldest, at0 := -1, proto.Time(0)
+	nested.Scan(tx, from[:], func(at []byte, s *nestedState) bool {
+		switch {
+		case s.step && now.Sub(s.at) > useGaps[proto.UseStep]:
+			nested.Delete(tx, at)
 			return true
+		case s.step && len(s.ended) > 0:
+			if oldest < 0 || s.at < at0 {
+				oldest, at0 = len(ended), s.at
+			}
+			ended = append(ended, bytes.Clone(at))
+		case s.step:
+			b.steps++
+		case s.device == id:
+			b.known = true
+		default:
+			b.others++
 		}
-		nested.Edit(tx, at).ended = readdressed(tx, site, o, of)
-		alone = true
-		return false
+		if len(s.held) > 0 && s.device != id {
+			b.held = append(b.held, *s)
+			nested.Edit(tx, at).held = nil
+		}
+		return true
 	})
-	return alone
+	if len(ended) > maxHeld && len(b.held) == 0 {
+		nested.Delete(tx, ended[oldest])
+	}
+	return b
+}
+
+// release hands on what was held of the first device that a sender named, and takes
+// back from the sender what it was held to be and to do because of it. Of what was over by
+// then the sender's lines may have been told for good, and stay as well.
+func release(tx *stream.Tx, from proto.ID, held []nestedState, now proto.Time) {
+	slices.SortFunc(held, func(a, b nestedState) int { // the message that named the device is before its steps, which have a time
+		return cmp.Or(cmp.Compare(a.at, b.at), bytes.Compare(a.held, b.held))
+	})
+	var first proto.Nested
+	moved := 0
+	for i := range held {
+		n := new(proto.Nested)
+		if err := proto.Unmarshal(held[i].held, n); err != nil {
+			tx.Dead("nested device: " + err.Error())
+			return
+		}
+		o := &n.Observation
+		if i == 0 {
+			first = *n
+		}
+		withdrawEvidence(tx, from, o, first.Observation.Time)
+		if !held[i].step {
+			continue
+		}
+		step, ended := o.Attributes.Get("mpps"), len(held[i].ended) > 0
+		open := withdrawStep(tx, from, step, now)
+		if open || ended {
+			publishNested(tx, held[i].device, held[i].held, now)
+			moved++
+		}
+		if ended {
+			publishNested(tx, held[i].device, held[i].ended, now)
+		}
+		if !open || ended { // the end of one that is over, should it come yet, is the sender's too
+			nested.Delete(tx, nestedKey(from, step))
+		}
+	}
+	if moved > 0 || len(held) == 0 { // a step's message says what the first one does
+		return
+	}
+	o := &first.Observation
+	o.Attributes = slices.DeleteFunc(o.Attributes, func(a proto.Attribute) bool { return a.Name == "mpps" }) // that is over
+	if val, err := proto.Marshal(&first); err == nil {
+		publishNested(tx, held[0].device, val, now)
+	}
+}
+
+// withdrawStep takes back that an endpoint is in use by a procedure step, and reports
+// whether it could: one that is taken to be over may have been told for good.
+func withdrawStep(tx *stream.Tx, id proto.ID, step string, now proto.Time) bool {
+	s := uses.Edit(tx, id[:])
+	if u := latest(s.told(), proto.UseStep, step); u != nil && over(u, now) {
+		return false
+	}
+	s.signs = slices.DeleteFunc(s.signs, func(x sign) bool { return x.how == proto.UseStep && x.key == step })
+	s.uses = slices.DeleteFunc(s.uses, func(x proto.Use) bool { return x.How == proto.UseStep && x.Key == step })
+	return true
+}
+
+// withdrawEvidence takes back what an endpoint is since a time held to be because of an
+// observation that is handed on now. What was known before, and its own title, stay.
+func withdrawEvidence(tx *stream.Tx, id proto.ID, o *proto.Observation, since proto.Time) {
+	p := writeProfile(tx, id)
+	read(o, func(attribute, value string, _ float64) {
+		p.evidence = slices.DeleteFunc(p.evidence, func(e proto.Evidence) bool {
+			return e.Attribute == attribute && e.Value == clean(value) && e.Protocol == o.Protocol && e.First >= since && attribute != "ae_title"
+		})
+	})
 }
 
 // ofSender are attributes of a message that are about who sends it.

@@ -158,8 +158,7 @@ func spoke(o *proto.Observation) bool {
 
 // note adds the evidence of an observation, and reports whether any of it is new.
 func note(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
-	list, known := allReadings[o.Protocol]
-	if !known || !ofItself(o) {
+	if _, known := allReadings[o.Protocol]; !known || !ofItself(o) {
 		return false
 	}
 	news := false
@@ -171,7 +170,18 @@ func note(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 		}
 		news = noted(tx, id, proto.Evidence{Attribute: attribute, Value: value, Protocol: o.Protocol, First: o.Time, Last: o.Time, Weight: weight}) || news
 	}
-	for _, r := range list {
+	read(o, put)
+	if !o.Gateway.IsZero() {
+		if p := profiles.Get(tx, id[:]); p == nil || p.gateway != o.Gateway {
+			writeProfile(tx, id).gateway, news = o.Gateway, true
+		}
+	}
+	return news
+}
+
+// read gives the evidence that is in an observation.
+func read(o *proto.Observation, put func(attribute, value string, weight float64)) {
+	for _, r := range allReadings[o.Protocol] {
 		value := o.Attributes.Get(r.attribute)
 		if r.evidence == "hostname" {
 			value = strings.TrimSuffix(strings.TrimSuffix(value, "."), ".local") // RFC 6762: a link's own suffix is no part of the name
@@ -212,12 +222,6 @@ func note(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 	default:
 		noteMore(o, put)
 	}
-	if !o.Gateway.IsZero() {
-		if p := profiles.Get(tx, id[:]); p == nil || p.gateway != o.Gateway {
-			writeProfile(tx, id).gateway, news = o.Gateway, true
-		}
-	}
-	return news
 }
 
 // iaidDigits are the hex digits of the interface's own part of a DHCP client

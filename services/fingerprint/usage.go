@@ -66,10 +66,9 @@ var useConfidence = [...]float64{
 	proto.UseActivity: 0.6,
 }
 
-// presenceConfidence is how sure idle and offline are: a device in use may announce
-// nothing of it.
+// How sure idle and offline are: a device in use may announce nothing of it.
 const (
-	idleConfidence    = 0.7
+	IdleConfidence    = 0.7
 	idleDecoded       = 0.9 // where the device does say when it is in use
 	offlineConfidence = 0.8
 )
@@ -112,12 +111,12 @@ func (t *timeline) see(s proto.Span) {
 }
 
 // takes takes over what an endpoint, named by the tag of its keys, tells of its uses:
-// all those of the last hours. What is told takes the place of what was by kind, key
-// and time, and what is not told any more was none.
+// all those that go on, and of the last hours. What is told takes the place of what
+// was by kind, key and time, and what is not told any more was none.
 func (t *timeline) takes(tag string, uses []proto.Use, now proto.Time) {
 	t.uses = slices.DeleteFunc(t.uses, func(x proto.Use) bool {
 		_, of, _ := strings.Cut(x.Key, keyTag)
-		return of == tag && (now.Sub(x.End) < recentUse/2 || slices.ContainsFunc(uses, func(u proto.Use) bool {
+		return of == tag && (now.Sub(x.End) < recentUse/2 || !over(&x, now) || slices.ContainsFunc(uses, func(u proto.Use) bool {
 			return u.How == x.How && keyTag+tag == strings.TrimPrefix(x.Key, u.Key) && (x.Start <= u.End && u.Start <= x.End)
 		}))
 	})
@@ -258,7 +257,7 @@ const keyTag = "\x00"
 
 // presence adds idle and offline lines over [from, to).
 func (t *timeline) presence(out []proto.Usage, from, to proto.Time) []proto.Usage {
-	idle := idleConfidence
+	idle := IdleConfidence
 	if t.decoded {
 		idle = idleDecoded
 	}

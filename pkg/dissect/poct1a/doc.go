@@ -5,5 +5,7 @@
 // Here live the recognition and the list of elements that are read: what a device
 // says of itself, its state, how many results it has, and what it is told to do.
 // Patients, operators, results, reagents and notes are passed over unread; of
-// lists of them only the number of entries leaves. The XML is scanned by xmlscan.
+// lists of them only the number of entries leaves. Only a hello says which device it
+// is of; what the device says after it is told as the same one's. The XML is scanned
+// by xmlscan.
 package poct1a

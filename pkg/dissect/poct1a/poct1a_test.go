@@ -8,6 +8,7 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/dissect"
 	"github.com/wardflow/wardflow/pkg/dissect/dissecttest"
+	"github.com/wardflow/wardflow/pkg/packet"
 	"github.com/wardflow/wardflow/pkg/repotest"
 	"github.com/wardflow/wardflow/proto"
 )
@@ -107,6 +108,48 @@ func TestMessages(t *testing.T) {
 			}
 			if f := r.Flows[0]; f.Protocol != "poct1a" || f.By != proto.ByContent {
 				t.Errorf("labelled %s by %s", f.Protocol, f.By)
+			}
+		})
+	}
+}
+
+// TestWhoseMessage: only the hello names a device; what follows on the connection, up
+// to the next hello, is of the same one.
+func TestWhoseMessage(t *testing.T) {
+	second := strings.NewReplacer("S051177", "S051178", "4.5.0.0", "4.6.0.0").Replace(hello)
+	third := strings.Replace(hello, "S051177", "S051179", 1)
+	nameless := strings.Replace(hello, `<DEV.serial_id V="S051177" />`, "", 1)
+	events := msg("EVS.R01", 9, `<EVT/>`)
+	for _, tc := range []struct {
+		name  string
+		parts []string
+		lost  string // the part that is not captured
+		want  []string
+	}{
+		{"one meter", []string{hello, status, results, events, ">" + directive(7, "LOCK"), acknowledge(4, 7, "AA")}, "", []string{
+			"0 hel_r01 S051177 DCA Vantage", "0 dst_r01 S051177 DCA Vantage", "0 obs_r01 S051177 DCA Vantage", "0 evs_r01 S051177 DCA Vantage", "1 dtv_r01", "0 ack_r01 S051177 DCA Vantage", "0 session S051177 DCA Vantage",
+		}},
+		{"one after the other", []string{hello, status, results, second, status, results}, "", []string{
+			"0 hel_r01 S051177 DCA Vantage", "0 dst_r01 S051177 DCA Vantage", "0 obs_r01 S051177 DCA Vantage",
+			"0 hel_r01 S051178 DCA Vantage", "0 dst_r01 S051178 DCA Vantage", "0 obs_r01 S051178 DCA Vantage", "0 session",
+		}},
+		{"hello without a serial number", []string{hello, results, nameless, control}, "", []string{"0 hel_r01 S051177 DCA Vantage", "0 obs_r01 S051177 DCA Vantage", "0 hel_r01  DCA Vantage", "0 obs_r02  DCA Vantage", "0 session"}},
+		{"no hello was seen", []string{status, results}, "", []string{"0 dst_r01", "0 obs_r01", "0 session"}},
+		{"a message of one meter is lost", []string{hello, results, control, results}, control, []string{"0 hel_r01 S051177 DCA Vantage", "0 obs_r01 S051177 DCA Vantage", "0 obs_r01 S051177 DCA Vantage", "0 session S051177 DCA Vantage"}},
+		{"the hello of a third is lost", []string{hello, results, second, events, third, results, hello, control}, third, []string{
+			"0 hel_r01 S051177 DCA Vantage", "0 obs_r01 S051177 DCA Vantage", "0 hel_r01 S051178 DCA Vantage", "0 evs_r01 S051178 DCA Vantage", "0 obs_r01", "0 hel_r01 S051177 DCA Vantage", "0 obs_r02 S051177 DCA Vantage", "0 session",
+		}},
+		{"a host that says hello and then commands", []string{hello, directive(7, "LOCK")}, "", []string{"0 hel_r01 S051177 DCA Vantage", "0 dtv_r01", "1 session"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			segments := slices.DeleteFunc(say(tc.parts...).Segments(true), func(h packet.Headers) bool { return tc.lost != "" && string(h.Payload) == tc.lost })
+			r := dissecttest.Play(dissect.Config{}, segments)
+			got := r.Lines(func(f *dissecttest.Fact) string {
+				a := &f.Attributes
+				return strings.TrimRight(fmt.Sprintf("%d %s %s %s", f.Subject.Side, f.Kind, a.Get("serial"), a.Get("model")), " ")
+			})
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(tc.want, "\n"))
 			}
 		})
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/wardflow/wardflow/pkg/dissect/dissector"
 	"github.com/wardflow/wardflow/pkg/dissect/xmlscan"
 	"github.com/wardflow/wardflow/pkg/packet"
+	"github.com/wardflow/wardflow/proto"
 )
 
 const (
@@ -37,9 +38,35 @@ type half struct {
 	msg     message
 	pending [maxPending]pending // what the other side has to acknowledge, a ring
 	next    int
-	acked   bool   // an acknowledgement was told
-	status  string // the last that was told
+	speaker identity // of the device of which this side says something
+	several bool     // this side has spoken for one device after another
+	acked   bool     // an acknowledgement was told
+	status  string   // the last that was told
 	request string
+}
+
+// identity is what a device is known by. Only its hello names it; what else is said
+// on the connection, up to the next hello, is said of it: a dock or a data manager
+// speaks for one meter after another.
+type identity struct{ manufacturer, model, serial string }
+
+// attributes says whose a device's message is.
+func (d *identity) attributes(a *proto.Attributes) {
+	if a.Get("role") != roleDevice {
+		return
+	}
+	a.Set("manufacturer", d.manufacturer)
+	a.Set("model", d.model)
+	a.Set("serial", d.serial)
+}
+
+// greets takes a hello in.
+func (h *half) greets(m *message) {
+	d := identity{m.device[manufacturer], m.device[modelID], m.device[serialID]}
+	if h.speaker != d {
+		h.several = h.several || h.speaker != identity{}
+		h.speaker, h.status = d, ""
+	}
 }
 
 // pending is a message that tells a device to do something.
@@ -70,6 +97,9 @@ func (s *stream) Gap(c *dissector.Context, _ int64) {
 	s.c, s.gaps = c, true
 	h := &s.half[c.Side&1]
 	h.scan.Lost(h)
+	if h.several { // the hello of the next may be in what is lost
+		h.speaker = identity{}
+	}
 	s.c = nil
 }
 
@@ -127,6 +157,8 @@ func (h *half) finish(complete bool) {
 	}
 	st.known(c.Side, m)
 	switch m.kind {
+	case hel:
+		h.greets(m)
 	case obs1:
 		st.results[0] += m.results
 	case obs2:
@@ -142,6 +174,9 @@ func (h *half) finish(complete bool) {
 	if h.news() {
 		f := dissector.Fact{Kind: m.name(), Subject: dissector.Subject{Side: c.Side}}
 		m.attributes(&f.Attributes, complete)
+		if m.kind != hel {
+			h.speaker.attributes(&f.Attributes)
+		}
 		c.Emit(&f)
 	}
 }
@@ -190,6 +225,7 @@ func (h *half) acknowledge(c *dissector.Context, complete bool) {
 	a.Set("ack_code", m.ack)
 	a.Set("acknowledges", of.kind)
 	a.Set("command", of.command)
+	h.speaker.attributes(a)
 	if !complete {
 		a.Set("incomplete", "true")
 	}
@@ -243,6 +279,9 @@ func (s *stream) session(c *dissector.Context) {
 	a.Set("observations", count(s.results[0]))
 	a.Set("control_observations", count(s.results[1]))
 	a.Set("refused", count(s.refused))
+	if h := &s.half[s.device&1]; !h.several { // else it is nobody's in particular
+		h.speaker.attributes(a)
+	}
 	if s.gaps {
 		a.Set("incomplete", "true")
 	}

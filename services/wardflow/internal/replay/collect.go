@@ -323,8 +323,8 @@ type useKey struct {
 	start  proto.Time
 }
 
-// finishUsage leaves out what was withdrawn, and makes one timeline of those of ids
-// that have become one device.
+// finishUsage leaves out what was withdrawn or is another's, and makes one timeline of those
+// of ids that have become one device.
 func (c *collector) finishUsage(to sink, n *uint64) error {
 	list := make([]*proto.Usage, 0, len(c.usage))
 	first := map[proto.ID]proto.ID{} // device -> the id that one of its lines was told under
@@ -354,6 +354,7 @@ func (c *collector) finishUsage(to sink, n *uint64) error {
 		})
 		list = append(list, c.registry.within(fingerprint.JoinUsage(lines))...)
 	}
+	list = c.registry.ownUse(list)
 	slices.SortFunc(list, func(a, b *proto.Usage) int {
 		return cmp.Or(cmp.Compare(a.Start, b.Start), bytes.Compare(a.DeviceID[:], b.DeviceID[:]))
 	})

@@ -8,6 +8,7 @@ import (
 	"sort"
 
 	"github.com/wardflow/wardflow/proto"
+	"github.com/wardflow/wardflow/services/fingerprint"
 )
 
 // registry knows the devices as they stand, and which device an endpoint
@@ -125,6 +126,44 @@ func (r *registry) within(lines []*proto.Usage) []*proto.Usage {
 		}
 		return u.End <= u.Start
 	})
+}
+
+// ownUse leaves out, of the lines of a device that speaks for others, the uses that are
+// their own: it was not known yet whose they were when they were told.
+func (r *registry) ownUse(list []*proto.Usage) []*proto.Usage {
+	type use struct {
+		device     proto.ID
+		start, end proto.Time
+		kind       string
+	}
+	others := map[use]bool{}
+	for _, u := range list {
+		if d := r.devices[u.DeviceID]; d != nil && u.State == "in_use" && !d.Gateway.IsZero() {
+			others[use{r.now(d.Gateway), u.Start, u.End, u.Kind}] = true
+		}
+	}
+	changed := map[proto.ID][]*proto.Usage{}
+	for _, u := range list {
+		if u.State == "in_use" && others[use{u.DeviceID, u.Start, u.End, u.Kind}] {
+			u.State, u.Kind, u.Outcome, u.How, u.Confidence = "idle", "", "", "inferred", fingerprint.IdleConfidence
+			changed[u.DeviceID] = nil
+		}
+	}
+	if len(changed) == 0 {
+		return list
+	}
+	list = slices.DeleteFunc(list, func(u *proto.Usage) bool {
+		lines, is := changed[u.DeviceID]
+		if is {
+			changed[u.DeviceID] = append(lines, u)
+		}
+		return is
+	})
+	for _, lines := range changed {
+		slices.SortFunc(lines, func(a, b *proto.Usage) int { return cmp.Compare(a.Start, b.Start) })
+		list = append(list, fingerprint.JoinUsage(lines)...)
+	}
+	return list
 }
 
 // at is the device that an endpoint belonged to; zero for none.

@@ -3,6 +3,7 @@ package replay
 import (
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -127,6 +128,22 @@ func TestRegistry(t *testing.T) {
 	}
 	if got := r.devices[printer].Gateway; got != pump {
 		t.Errorf("the printer is behind %s, want what its gateway has become, %s", got, pump)
+	}
+	use := func(d proto.ID, start, end proto.Time, state string) *proto.Usage {
+		u := &proto.Usage{DeviceID: d, Start: start, End: end, State: state, How: "inferred"}
+		if state == "in_use" {
+			u.Kind, u.How = "exam", "decoded"
+		}
+		return u
+	}
+	own := r.ownUse([]*proto.Usage{use(pump, 0, 4, "idle"), use(pump, 4, 8, "in_use"), use(pump, 8, 9, "idle"), use(pump, 9, 12, "in_use"), use(printer, 4, 8, "in_use"), use(printer, 8, 12, "idle")})
+	var text []string
+	for _, u := range own {
+		text = append(text, fmt.Sprintf("%s %d-%d %s", u.DeviceID.String()[:2], u.Start, u.End, u.State))
+	}
+	slices.Sort(text)
+	if got, want := strings.Join(text, ", "), "0b 0-9 idle, 0b 9-12 in_use, 0f 4-8 in_use, 0f 8-12 idle"; got != want {
+		t.Errorf("uses of those behind it are not the gateway's: got %s, want %s", got, want)
 	}
 	r.devices[pacs].FirstSeen = 10
 	lines := r.within([]*proto.Usage{{DeviceID: pacs, Start: 1, End: 10}, {DeviceID: pacs, Start: 2, End: 20}, {DeviceID: pacs, Start: 20, End: 30}})
