@@ -156,8 +156,9 @@ func (d *Decoder) Int() int64 {
 }
 
 // Bytes reads a length and bytes, which alias the input.
-func (d *Decoder) Bytes() []byte {
-	n := d.Uint()
+func (d *Decoder) Bytes() []byte { return d.take(d.Uint()) }
+
+func (d *Decoder) take(n uint64) []byte {
 	if d.err == nil && n > uint64(len(d.b)) {
 		d.err = errShort
 	}
@@ -170,8 +171,13 @@ func (d *Decoder) Bytes() []byte {
 }
 
 // String reads a length and text.
-func (d *Decoder) String() string {
-	s := d.Bytes()
+func (d *Decoder) String() string { return d.asText(d.Bytes()) }
+
+// Text reads a text of a length that is known.
+func (d *Decoder) Text(n uint64) string { return d.asText(d.take(n)) }
+
+// asText makes a text of what was read last.
+func (d *Decoder) asText(s []byte) string {
 	if d.text == "" {
 		return string(s)
 	}

@@ -100,7 +100,8 @@ func (d *Device) left(tx *stream.Tx, ev *stream.Event, s *proto.Summary) {
 
 // members are the endpoints of a group.
 func (d *Device) members(tx *stream.Tx, group proto.ID) (all []*proto.Summary) {
-	members.Scan(tx, group[:], func(_ []byte, m *memberState) bool {
+	members.Scan(tx, group[:], func(key []byte, m *memberState) bool {
+		m.Group, m.Endpoint = group, proto.ID(key[idLen:])
 		all = append(all, &m.Summary)
 		return true
 	})

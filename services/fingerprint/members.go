@@ -8,20 +8,88 @@ import (
 	"github.com/wardflow/wardflow/proto"
 )
 
-// memberState is the last summary of an endpoint of a group.
+// memberState is the last summary of an endpoint of a group. Which they are the row's
+// key says, and presence and uses are in the timeline.
 type memberState struct{ proto.Summary }
+
+// packedMember begins a row; those of an earlier release begin with the head of a
+// MessagePack array.
+const packedMember = 1
+
+const (
+	memberMAC = 1 << iota
+	memberGateway
+	memberFinal
+	memberJoined
+)
 
 // AppendTo encodes the summary.
 func (m *memberState) AppendTo(b []byte) []byte {
-	val, err := proto.Marshal(&m.Summary)
-	if err != nil { // it was decoded from the like
-		return b
+	w := packer{b: append(b, packedMember)}
+	joined := m.Since != 0 || m.Why != ""
+	w.uint(flagIf(!m.MAC.IsZero(), memberMAC) | flagIf(!m.Gateway.IsZero(), memberGateway) | flagIf(m.Final, memberFinal) | flagIf(joined, memberJoined))
+	if !m.MAC.IsZero() {
+		w.b = append(w.b, m.MAC[:]...)
 	}
-	return append(b, val...)
+	if !m.Gateway.IsZero() {
+		w.b = append(w.b, m.Gateway[:]...)
+	}
+	w.text(m.Site)
+	w.uint(uint64(len(m.IPs)))
+	for _, ip := range m.IPs {
+		w.address(ip)
+	}
+	w.time(m.FirstSeen)
+	w.time(m.LastSeen)
+	w.uint(m.Version)
+	w.evidence(m.Evidence)
+	for _, list := range [...][]string{m.Hostnames, m.AETitles} { // mostly values of evidence
+		w.uint(uint64(len(list)))
+		for _, s := range list {
+			w.text(s)
+		}
+	}
+	w.uint(m.Offline)
+	w.uint(m.Missing)
+	if joined {
+		w.time(m.Since)
+		w.text(m.Why)
+	}
+	return w.b
 }
 
 // Parse decodes the summary.
-func (m *memberState) Parse(b []byte) error { return proto.Unmarshal(bytes.Clone(b), &m.Summary) }
+func (m *memberState) Parse(b []byte) error {
+	if len(b) == 0 || b[0] != packedMember {
+		return proto.Unmarshal(bytes.Clone(b), &m.Summary)
+	}
+	u := newUnpacker(b[1:])
+	m.Summary = proto.Summary{}
+	f := u.Uint()
+	if f&memberMAC != 0 {
+		u.Fixed(m.MAC[:])
+	}
+	if f&memberGateway != 0 {
+		u.Fixed(m.Gateway[:])
+	}
+	m.Final = f&memberFinal != 0
+	m.Site = u.text()
+	for n := u.Uint(); n > 0 && u.More(); n-- {
+		m.IPs = append(m.IPs, u.address())
+	}
+	m.FirstSeen, m.LastSeen, m.Version = u.time(), u.time(), u.Uint()
+	m.Evidence = u.evidence()
+	for _, list := range [...]*[]string{&m.Hostnames, &m.AETitles} {
+		for n := u.Uint(); n > 0 && u.More(); n-- {
+			*list = append(*list, u.text())
+		}
+	}
+	m.Offline, m.Missing = u.Uint(), u.Uint()
+	if f&memberJoined != 0 {
+		m.Since, m.Why = u.time(), u.text()
+	}
+	return u.failed()
+}
 
 // deviceState is what has been told of a group: how often, and each binding's content.
 type deviceState struct {

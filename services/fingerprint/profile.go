@@ -1,9 +1,9 @@
 package fingerprint
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
-	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -54,49 +54,93 @@ type tenancy struct {
 	owned       uint8 // how surely it is the endpoint's: ownsNot, ...
 }
 
+// packedProfile begins a profile; those of an earlier release begin with the hardware
+// address of an interface, which is no group's (IEEE 802, 8.2).
+var packedProfile = []byte{0xff, 1}
+
+const (
+	profileMAC = 1 << iota
+	profileGateway
+	profileGroup
+	profileGrouped
+	profileWatched
+	profileHourly
+)
+
 // AppendTo encodes the profile.
 func (p *profile) AppendTo(b []byte) []byte {
-	b = append(append(append(b, p.mac[:]...), p.gateway[:]...), p.group[:]...)
-	b = stream.AppendUint(b, p.version)
-	b = stream.AppendUint(b, uint64(len(p.addresses)))
+	w := packer{b: append(b, packedProfile...)}
+	w.uint(flagIf(!p.mac.IsZero(), profileMAC) | flagIf(!p.gateway.IsZero(), profileGateway) | flagIf(!p.group.IsZero(), profileGroup) |
+		flagIf(p.groupVersion != 0, profileGrouped) | flagIf(p.watched, profileWatched) | flagIf(p.hourly, profileHourly))
+	if !p.mac.IsZero() {
+		w.b = append(w.b, p.mac[:]...)
+	}
+	if !p.gateway.IsZero() {
+		w.b = append(w.b, p.gateway[:]...)
+	}
+	if !p.group.IsZero() {
+		w.b = append(w.b, p.group[:]...)
+	}
+	w.uint(p.version)
+	w.uint(uint64(len(p.addresses)))
 	for i := range p.addresses {
 		a := &p.addresses[i]
-		b = stream.AppendString(appendAddr(b, a.ip), a.protocol)
-		b = stream.AppendInt(stream.AppendInt(b, int64(a.first)), int64(a.last-a.first))
-		b = stream.AppendUint(b, a.count)
+		w.b = appendAddr(w.b, a.ip)
+		w.text(a.protocol)
+		w.time(a.first)
+		w.time(a.last)
+		w.uint(a.count<<2 | uint64(a.owned))
 	}
-	return p.appendIdentity(appendEvidence(b, p.evidence))
-}
-
-func (p *profile) appendIdentity(b []byte) []byte {
-	b = stream.AppendUint(stream.AppendInt(b, p.hour), p.hours)
-	b = binary.BigEndian.AppendUint64(b, p.claimed)
-	for i := range p.addresses {
-		b = append(b, p.addresses[i].owned)
+	w.evidence(p.evidence)
+	w.b = stream.AppendInt(w.b, p.hour)
+	w.uint(p.hours)
+	w.b = binary.BigEndian.AppendUint64(w.b, p.claimed)
+	if p.groupVersion != 0 {
+		w.time(p.since)
+		w.uint(p.groupVersion)
+		w.text(p.why)
 	}
-	if p.groupVersion == 0 {
-		return b
-	}
-	b = stream.AppendUint(stream.AppendInt(b, int64(p.since)), flagIf(p.watched, 1)|flagIf(p.hourly, 2))
-	return stream.AppendString(stream.AppendUint(b, p.groupVersion), p.why)
-}
-
-func (p *profile) readIdentity(d *stream.Decoder) {
-	p.hour, p.hours = d.Int(), d.Uint()
-	var claimed [8]byte
-	d.Fixed(claimed[:])
-	p.claimed = binary.BigEndian.Uint64(claimed[:])
-	for i := range p.addresses {
-		p.addresses[i].owned = uint8(d.Uint())
-	}
-	p.since = proto.Time(d.Int())
-	flags := d.Uint()
-	p.watched, p.hourly = flags&1 != 0, flags&2 != 0
-	p.groupVersion, p.why = d.Uint(), d.String()
+	return w.b
 }
 
 // Parse decodes the profile.
 func (p *profile) Parse(b []byte) error {
+	if !bytes.HasPrefix(b, packedProfile) {
+		return p.parseLong(b)
+	}
+	u := newUnpacker(b[len(packedProfile):])
+	*p = profile{}
+	f := u.Uint()
+	if f&profileMAC != 0 {
+		u.Fixed(p.mac[:])
+	}
+	if f&profileGateway != 0 {
+		u.Fixed(p.gateway[:])
+	}
+	if f&profileGroup != 0 {
+		u.Fixed(p.group[:])
+	}
+	p.watched, p.hourly = f&profileWatched != 0, f&profileHourly != 0
+	p.version = u.Uint()
+	for n := u.Uint(); n > 0 && u.More(); n-- {
+		a := tenancy{ip: readAddr(u.Decoder), protocol: u.text(), first: u.time(), last: u.time()}
+		n := u.Uint()
+		a.count, a.owned = n>>2, uint8(n&3)
+		p.addresses = append(p.addresses, a)
+	}
+	p.evidence = u.evidence()
+	p.hour, p.hours = u.Int(), u.Uint()
+	var claimed [8]byte
+	u.Fixed(claimed[:])
+	p.claimed = binary.BigEndian.Uint64(claimed[:])
+	if f&profileGrouped != 0 {
+		p.since, p.groupVersion, p.why = u.time(), u.Uint(), u.text()
+	}
+	return u.failed()
+}
+
+// parseLong decodes a profile of an earlier release.
+func (p *profile) parseLong(b []byte) error {
 	d := stream.NewTextDecoder(b)
 	*p = profile{}
 	d.Fixed(p.mac[:])
@@ -114,16 +158,18 @@ func (p *profile) Parse(b []byte) error {
 	return d.Err()
 }
 
-// appendEvidence keeps four decimals of a weight; no more are ever given.
-func appendEvidence(b []byte, list []proto.Evidence) []byte {
-	b = stream.AppendUint(b, uint64(len(list)))
-	for i := range list {
-		v := &list[i]
-		b = stream.AppendString(stream.AppendString(stream.AppendString(b, v.Attribute), v.Value), v.Protocol)
-		b = stream.AppendInt(stream.AppendInt(b, int64(v.First)), int64(v.Last-v.First))
-		b = stream.AppendUint(stream.AppendUint(b, v.Count), uint64(math.Round(v.Weight*1e4)))
+func (p *profile) readIdentity(d *stream.Decoder) {
+	p.hour, p.hours = d.Int(), d.Uint()
+	var claimed [8]byte
+	d.Fixed(claimed[:])
+	p.claimed = binary.BigEndian.Uint64(claimed[:])
+	for i := range p.addresses {
+		p.addresses[i].owned = uint8(d.Uint())
 	}
-	return b
+	p.since = proto.Time(d.Int())
+	flags := d.Uint()
+	p.watched, p.hourly = flags&1 != 0, flags&2 != 0
+	p.groupVersion, p.why = d.Uint(), d.String()
 }
 
 func readEvidence(d *stream.Decoder) []proto.Evidence {

@@ -85,6 +85,16 @@ func (s *stage) commit() (out []stream.Emitted) {
 	return out
 }
 
+// logged is what the changelog has by table: bytes and entries an observation.
+func (s *stage) logged(sent int) (tables string) {
+	for k := range byte(128) {
+		if n := s.tables[k]; n[0] > sent/10 {
+			tables += fmt.Sprintf(" %q %.0f in %.2f", k, float64(n[0])/float64(sent), float64(n[1])/float64(sent))
+		}
+	}
+	return tables
+}
+
 // held is the state's size: entries and bytes by table.
 func (s *stage) held() (entries, bytes int, tables string) {
 	by := map[byte][2]int{}
@@ -240,6 +250,8 @@ const batch = 3000
 func (w *pipeline) measure(when string, n, devices int, random *rand.Rand) {
 	t := w.endpoint.t
 	w.endpoint.written, w.device.written, w.told = 0, 0, 0
+	clear(w.endpoint.tables)
+	clear(w.device.tables)
 	ended := profiling(t)
 	begun, cost, made, sent := time.Now(), processor(), time.Duration(0), 0
 	var list []*proto.Observation
@@ -258,7 +270,8 @@ func (w *pipeline) measure(when string, n, devices int, random *rand.Rand) {
 	ended()
 	t.Logf("%s %d observations of devices at random in %s: %.0f a second of processor (%.0f without making them), both folds and their state; %d devices told again",
 		when, sent, time.Since(begun).Round(time.Second), float64(sent)/cost.Seconds(), float64(sent)/(cost-made).Seconds(), w.told)
-	t.Logf("changelog: %.0f bytes an observation of the endpoint fold, %.0f of the device fold", float64(w.endpoint.written)/float64(sent), float64(w.device.written)/float64(sent))
+	t.Logf("changelog: %.0f bytes an observation of the endpoint fold, %.0f of the device fold:%s;%s",
+		float64(w.endpoint.written)/float64(sent), float64(w.device.written)/float64(sent), w.endpoint.logged(sent), w.device.logged(sent))
 }
 
 // TestScale measures what a hospital's observations cost while many devices are
