@@ -83,7 +83,7 @@ func (e *Endpoint) conclude(tx *stream.Tx, id proto.ID, h *host) bool {
 		return false
 	}
 	m.Explain(x, &d)
-	p := profiles.Edit(tx, id[:])
+	p := writeProfile(tx, id) // not as it lies there: repeats know evidence by its place
 	put := func(attribute, value string, weight float64) {
 		v := proto.Evidence{Attribute: attribute, Value: clean(value), Protocol: protocolBehaviour, First: s.Begins(), Last: ends, Count: 1, Weight: weight}
 		i, found := slices.BinarySearchFunc(p.evidence, v, compareEvidence)

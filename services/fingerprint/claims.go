@@ -72,16 +72,21 @@ func owns(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 }
 
 // saw notes the hour in which the endpoint was seen.
-func (p *profile) saw(at proto.Time) {
+func (p *profile) saw(at proto.Time) { p.hour, p.hours = sawHour(p.hour, p.hours, at) }
+
+// sawHour adds the hour of a moment to the latest of which something is known and those
+// before it.
+func sawHour(latest int64, hours uint64, at proto.Time) (int64, uint64) {
 	hour := hourOf(at)
-	switch d := hour - p.hour; {
-	case p.hours == 0 || d >= 64:
-		p.hour, p.hours = hour, 1
+	switch d := hour - latest; {
+	case hours == 0 || d >= 64:
+		return hour, 1
 	case d >= 0:
-		p.hour, p.hours = hour, p.hours<<d|1
+		return hour, hours<<d | 1
 	case d > -64:
-		p.hours |= 1 << -d
+		return latest, hours | 1<<-d
 	}
+	return latest, hours
 }
 
 // upTo moves the latest hour of which it is known whether the endpoint was seen.
@@ -106,14 +111,15 @@ func (p *profile) class(h *host) proto.EndpointClass {
 }
 
 // claim tells the identity fold by what the endpoint may be known again, where that
-// has changed.
+// has changed. p is its profile, up to date, and gets the version of the claim.
 func (e *Endpoint) claim(tx *stream.Tx, id proto.ID, h *host, p *profile) {
 	c := proto.Claim{Site: h.site, Class: p.class(h), FirstSeen: h.first, Gateway: p.gateway, Watched: p.watched, Keys: p.keys(h)}
+	hourly := p.hourly
 	if p.watched {
 		p.upTo(tx.Now())
 		c.Hour, c.Hours = p.hour, p.hours
 		if !p.hourly && !h.ended {
-			p.hourly = true
+			hourly = true
 			tx.Timer(proto.Time(hourOf(tx.Now())+1)*hourNS, timerKey(timerHours, id))
 		}
 	}
@@ -123,11 +129,17 @@ func (e *Endpoint) claim(tx *stream.Tx, id proto.ID, h *host, p *profile) {
 		return
 	}
 	sum := xxhash.Sum64(said)
+	if sum == p.claimed && hourly == p.hourly {
+		return
+	}
+	w := writeProfile(tx, id)
+	w.hourly, w.hour, w.hours = hourly, p.hour, p.hours
 	if sum == p.claimed {
 		return
 	}
-	p.claimed = sum
-	p.version++
+	w.claimed = sum
+	w.version++
+	p.version = w.version
 	c.Endpoint, c.Hour, c.Hours, c.Version = id, p.hour, p.hours, p.version
 	val, err := proto.Marshal(&c)
 	if err != nil {

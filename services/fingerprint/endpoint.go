@@ -177,17 +177,17 @@ func (h *host) address(tx *stream.Tx, id proto.ID, ip netip.Addr, protocol strin
 	}
 	p := writeProfile(tx, id)
 	if held.IsValid() { // the epoch of the one before ends with its last use
-		h.extend(p, *held)
+		p.extend(*held, h.last)
 	}
 	*held = ip
 	return p.hold(ip, protocol, first, at)
 }
 
 // extend writes the last use of an address that is held now into its epoch.
-func (h *host) extend(p *profile, ip netip.Addr) {
+func (p *profile) extend(ip netip.Addr, last proto.Time) {
 	for i := len(p.addresses) - 1; i >= 0; i-- {
 		if a := &p.addresses[i]; a.ip == ip {
-			a.last = max(a.last, h.last)
+			a.last = max(a.last, last)
 			return
 		}
 	}
@@ -228,14 +228,8 @@ func (e *Endpoint) tell(tx *stream.Tx, id proto.ID, h *host, final bool) {
 	if !h.spoke {
 		return
 	}
-	p := writeProfile(tx, id)
-	for _, ip := range [...]netip.Addr{h.ip4, h.ip6} {
-		if ip.IsValid() {
-			h.extend(p, ip)
-		}
-	}
-	p.version++
-	p.saw(h.last)
+	h.unwritten.tell(h.last)
+	p := h.profile(tx, id)
 	e.claim(tx, id, h, p)
 	s := p.summary(id, h)
 	h.usage(tx, id, s)

@@ -46,6 +46,7 @@ type host struct {
 	open        bool          // its use has not been told whole since the last change
 	ended       bool          // its capture file is over
 	anonymous   bool          // not an endpoint: owner of pairs whose ends are both outside
+	unwritten   unwritten     // what its profile lacks
 }
 
 // The stages of telling news between two flushes.
@@ -80,6 +81,7 @@ const (
 	flagOpen
 	flagEnded
 	flagVLAN
+	flagUnwritten
 )
 
 func flagIf(on bool, f uint64) uint64 {
@@ -93,7 +95,8 @@ func flagIf(on bool, f uint64) uint64 {
 func (h *host) AppendTo(b []byte) []byte {
 	b = stream.AppendUint(b, flagIf(h.unsent, flagUnsent)|flagIf(h.timer, flagTimer)|flagIf(h.cleaning, flagCleaning)|
 		flagIf(h.anonymous, flagAnonymous)|flagIf(h.spoke, flagSpoke)|flagIf(h.hours[0].unsent, flagHour0)|flagIf(h.hours[1].unsent, flagHour1)|
-		flagIf(h.watching, flagWatching)|flagIf(h.open, flagOpen)|flagIf(h.ended, flagEnded)|flagIf(h.vlan != 0, flagVLAN))
+		flagIf(h.watching, flagWatching)|flagIf(h.open, flagOpen)|flagIf(h.ended, flagEnded)|flagIf(h.vlan != 0, flagVLAN)|
+		flagIf(!h.unwritten.empty(), flagUnwritten))
 	b = stream.AppendString(b, h.site)
 	b = stream.AppendInt(b, int64(h.first))
 	b = stream.AppendInt(b, int64(h.last-h.first))
@@ -117,6 +120,9 @@ func (h *host) AppendTo(b []byte) []byte {
 			b = stream.AppendUint(b, n)
 		}
 		b = stream.AppendInt(stream.AppendInt(b, int64(t.first-start)), int64(t.last-start))
+	}
+	if !h.unwritten.empty() {
+		b = h.unwritten.appendTo(b, h.last)
 	}
 	if h.since == 0 {
 		return b
@@ -152,6 +158,9 @@ func (h *host) Parse(b []byte) error {
 		t.flows, t.packetsOut, t.bytesOut, t.packetsIn, t.bytesIn = d.Uint(), d.Uint(), d.Uint(), d.Uint(), d.Uint()
 		t.first, t.last = start+proto.Time(d.Int()), start+proto.Time(d.Int())
 		t.unsent = f&(flagHour0<<i) != 0
+	}
+	if f&flagUnwritten != 0 {
+		h.unwritten.parse(d, h.last)
 	}
 	if d.More() {
 		h.since = h.last - proto.Time(d.Int())
