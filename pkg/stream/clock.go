@@ -41,6 +41,7 @@ type timer struct {
 type due struct {
 	at  proto.Time
 	key string
+	row bool // it has one of its own; else it is a reminder
 }
 
 // timerHeap is a binary heap that has the first timer by time, then key, in front.
@@ -122,7 +123,7 @@ func (p *Partition) saveClock(c *clock) {
 func (p *Partition) setTimer(t timer) {
 	if e := p.timerEntry(t); e.obj == nil {
 		p.putTimer(e, new(empty))
-		p.clockOf(t.site, t.domain).timers.push(due{t.at, t.key})
+		p.clockOf(t.site, t.domain).timers.push(due{t.at, t.key, true})
 	}
 }
 
@@ -149,11 +150,14 @@ func (p *Partition) putTimer(e *entry, obj any) {
 // of the state.
 func (p *Partition) popTimer(c *clock) timer {
 	first := c.timers.pop()
-	for len(c.timers) > 0 && c.timers[0] == first {
-		c.timers.pop()
+	row := first.row
+	for len(c.timers) > 0 && c.timers[0].at == first.at && c.timers[0].key == first.key {
+		row = c.timers.pop().row || row
 	}
 	t := timer{at: first.at, key: first.key, site: c.site, domain: c.domain}
-	p.putTimer(p.timerEntry(t), nil)
+	if row {
+		p.putTimer(p.timerEntry(t), nil)
+	}
 	return t
 }
 
@@ -163,7 +167,7 @@ func (p *Partition) loadTimers() {
 		t, ok := parseTimer(full[1:])
 		if ok {
 			c := p.clockOf(t.site, t.domain)
-			c.timers = append(c.timers, due{t.at, t.key})
+			c.timers = append(c.timers, due{t.at, t.key, true})
 		}
 		return true
 	})

@@ -37,6 +37,15 @@ type Fold interface {
 	Sweep(tx *Tx, name string, key []byte)
 }
 
+// Reminder is a fold that knows from its rows which timers it waits for, so that these
+// need no rows of their own: one that is set and fires would be written twice.
+type Reminder interface {
+	// Reminders says of which table the rows are.
+	Reminders() (table byte)
+	// Remind calls set for each timer that a row tells of, which Tx.Remind has taken.
+	Remind(key, val []byte, set func(at proto.Time, site string, key []byte)) error
+}
+
 // ProgressTo is a topic on which a fold says how far it has come.
 type ProgressTo struct {
 	Topic string

@@ -126,12 +126,12 @@ func OpenPartition(f Fold, id int32, o Options) (*Partition, error) {
 	}
 	p.together = togetherOf(f)
 	p.entities, _ = o.Store.(entityStore)
-	if o.Store != nil {
-		p.filter = newFilter()
-		p.fillFilter()
-	}
 	if !o.marked && f.Inputs()[0].Topic == proto.TopicTraffic {
 		p.rule = dedup.NewRule(conversationTable{p}, factTable{p}, o.MaxKept)
+	}
+	if o.Store != nil {
+		p.filter = newFilter()
+		p.readAll()
 	}
 	for i, in := range f.Inputs() {
 		p.inputs = append(p.inputs, newInput(in, i == 0))
@@ -142,10 +142,17 @@ func OpenPartition(f Fold, id int32, o Options) (*Partition, error) {
 	return p, nil
 }
 
-// fillFilter takes in what the store has. Timers are not asked for.
-func (p *Partition) fillFilter() {
+// readAll goes once through what the store has: the filter takes the keys in, but those of
+// timers, which are not asked for, and the clocks the timers that rows tell of.
+func (p *Partition) readAll() {
 	var last [1 + entityLen]byte
-	p.each(nil, func(key, _ []byte) bool {
+	reminder, reminds := p.fold.(Reminder)
+	p.each(nil, func(key, val []byte) bool {
+		if reminds && key[0] == reminder.Reminders() {
+			if err := reminder.Remind(key[1:], val, p.remind); err != nil {
+				p.fail(fmt.Errorf("read state of fold %s, table %q: %w", p.fold.Name(), key[0], err))
+			}
+		}
 		switch {
 		case p.liesTogether(key):
 			if k := p.entityKey(key); !bytes.Equal(k, last[:]) {
@@ -157,6 +164,12 @@ func (p *Partition) fillFilter() {
 		}
 		return true
 	})
+}
+
+// remind takes in a timer of live traffic that a row tells of.
+func (p *Partition) remind(at proto.Time, site string, key []byte) {
+	c := p.clockOf(site, "")
+	c.timers = append(c.timers, due{at: at, key: string(key)})
 }
 
 func (p *Partition) restore() error {

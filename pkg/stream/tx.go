@@ -66,6 +66,21 @@ func (tx *Tx) Timer(at proto.Time, key []byte) {
 	tx.p.setTimer(timer{at: at, domain: tx.domain, site: tx.site, key: string(key)})
 }
 
+// Remind is Timer for what a row of the fold, which must be a Reminder, tells of: from
+// then on, until the row tells of it no more. It reports false, and has done nothing, for a
+// row of another site or where it is not live traffic that the timer would wait for:
+// then it takes Timer.
+//
+// After a restart there is what the rows tell of. So that one makes no difference, the
+// fold must let a timer pass whose time is not that in its row.
+func (tx *Tx) Remind(at proto.Time, site string, key []byte) bool {
+	if tx.domain != "" || tx.site != site {
+		return false
+	}
+	tx.p.clockOf(site, "").timers.push(due{at: at, key: string(key)})
+	return true
+}
+
 // Sweep asks for a call of the fold's Sweep for every key of a table that exists
 // now, in key order, before the next event is applied. A sweep of a large table
 // spans several transactions; nothing else of the partition happens meanwhile,

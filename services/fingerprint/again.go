@@ -32,7 +32,7 @@ type unwritten struct {
 // endpoint is told, and with more at any time.
 const (
 	manyRepeats = 10
-	mostRepeats = 20
+	mostRepeats = 16
 )
 
 // repeats are evidence that is told again: how often, and when last.
@@ -84,18 +84,21 @@ func (r *repeats) add(at int, t proto.Time) {
 // empty reports that there is nothing.
 func (n *unwritten) empty() bool { return len(n.list) == 0 && n.told == 0 }
 
-// appendTo encodes what is new; times are told from when the host was seen last. What
-// one observation told again is told together.
+// appendTo encodes what is new; times are told from when the host was seen last.
 func (n *unwritten) appendTo(b []byte, last proto.Time) []byte {
 	b = stream.AppendUint(b, n.told)
 	if n.told > 0 {
 		b = stream.AppendInt(stream.AppendInt(b, int64(last-n.held)), hourOf(last)-n.hour)
 		b = stream.AppendUint(b, n.hours)
 	}
-	var done uint64 // a profile has at most 64 pieces of evidence
-	groups := 0
-	at := len(b)
-	for i, x := range n.list {
+	return n.appendGroups(b, last)
+}
+
+// appendGroups encodes at most 64 repeats: those together that one observation made.
+func (r *repeats) appendGroups(b []byte, last proto.Time) []byte {
+	var done uint64
+	groups, at := 0, len(b)
+	for i, x := range r.list {
 		if done&(1<<i) != 0 {
 			continue
 		}
@@ -103,7 +106,7 @@ func (n *unwritten) appendTo(b []byte, last proto.Time) []byte {
 		b = stream.AppendUint(stream.AppendInt(b, int64(last-x.last)), x.count)
 		size := len(b)
 		b = append(b, 0)
-		for j, y := range n.list[i:] {
+		for j, y := range r.list[i:] {
 			if y.last == x.last && y.count == x.count {
 				done |= 1 << (i + j)
 				b[size]++
@@ -121,21 +124,25 @@ func (n *unwritten) parse(d *stream.Decoder, last proto.Time) {
 		n.held = last - proto.Time(d.Int())
 		n.hour, n.hours = hourOf(last)-d.Int(), d.Uint()
 	}
+	n.parseGroups(d, last)
+}
+
+func (r *repeats) parseGroups(d *stream.Decoder, last proto.Time) {
 	for groups := d.Uint(); groups > 0 && d.More(); groups-- {
 		x := repeat{last: last - proto.Time(d.Int()), count: d.Uint()}
 		for size := d.Uint(); size > 0 && d.More(); size-- {
 			x.at = int(d.Uint())
-			n.list = append(n.list, x)
+			r.list = append(r.list, x)
 		}
 	}
-	slices.SortFunc(n.list, func(a, b repeat) int { return cmp.Compare(a.at, b.at) })
+	slices.SortFunc(r.list, func(a, b repeat) int { return cmp.Compare(a.at, b.at) })
 }
 
-// into brings a profile up to date.
-func (r *repeats) into(p *profile) {
+// into brings evidence up to date.
+func (r *repeats) into(list []proto.Evidence) {
 	for _, x := range r.list {
-		if x.at < len(p.evidence) {
-			e := &p.evidence[x.at]
+		if x.at < len(list) {
+			e := &list[x.at]
 			e.Count, e.Last = e.Count+x.count, max(e.Last, x.last)
 		}
 	}
@@ -150,7 +157,7 @@ func (n *unwritten) tell(last proto.Time) {
 
 // into brings the host's profile up to date.
 func (n *unwritten) into(p *profile, h *host) {
-	n.repeats.into(p)
+	n.repeats.into(p.evidence)
 	if n.told == 0 {
 		return
 	}
@@ -171,7 +178,7 @@ func (n *unwritten) into(p *profile, h *host) {
 func writeProfile(tx *stream.Tx, id proto.ID) *profile {
 	p := profiles.Edit(tx, id[:])
 	if r := again.Get(tx, id[:]); r != nil {
-		r.into(p)
+		r.into(p.evidence)
 		again.Delete(tx, id[:])
 	}
 	if h := hosts.Get(tx, id[:]); h != nil && !h.unwritten.empty() {

@@ -1,8 +1,11 @@
 package fingerprint
 
 import (
+	"encoding/binary"
 	"slices"
 	"strings"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/wardflow/wardflow/pkg/stream"
 	"github.com/wardflow/wardflow/proto"
@@ -69,15 +72,18 @@ func (d *Device) summary(tx *stream.Tx, ev *stream.Event, s *proto.Summary) {
 		return
 	}
 	key := slices.Concat(s.Group[:], s.Endpoint[:])
-	if m := members.Get(tx, key); m != nil && m.Version >= s.Version {
+	m := members.Get(tx, key)
+	if m != nil && devices.Get(tx, s.Group[:]).versionOf(m, s.Endpoint) >= s.Version {
 		return
 	}
 	d.grouped(tx, s)
-	kept := members.Edit(tx, key)
-	kept.Summary = *s
-	kept.Presence, kept.Uses = nil, nil // the timeline has them
-	d.seen(tx, s.Group)
 	st := devices.Edit(tx, s.Group[:])
+	if m == nil || st.keep(&m.Summary, s) {
+		kept := members.Edit(tx, key)
+		kept.Summary = *s
+		kept.Presence, kept.Uses = nil, nil // the timeline has them
+	}
+	d.seen(tx, s.Group)
 	st.now, st.domain = ev.Time, ev.Domain
 	d.tell(tx, s.Group, d.members(tx, s.Group), s)
 }
@@ -86,7 +92,7 @@ func (d *Device) summary(tx *stream.Tx, ev *stream.Event, s *proto.Summary) {
 // that nothing is left of is told no more: its id is an alias of the other.
 func (d *Device) left(tx *stream.Tx, ev *stream.Event, s *proto.Summary) {
 	key := slices.Concat(s.Left[:], s.Endpoint[:])
-	if m := members.Get(tx, key); m == nil || m.Version >= s.Version {
+	if m := members.Get(tx, key); m == nil || devices.Get(tx, s.Left[:]).versionOf(m, s.Endpoint) >= s.Version {
 		return
 	}
 	members.Delete(tx, key)
@@ -100,9 +106,10 @@ func (d *Device) left(tx *stream.Tx, ev *stream.Event, s *proto.Summary) {
 
 // members are the endpoints of a group.
 func (d *Device) members(tx *stream.Tx, group proto.ID) (all []*proto.Summary) {
+	st := devices.Get(tx, group[:])
 	members.Scan(tx, group[:], func(key []byte, m *memberState) bool {
 		m.Group, m.Endpoint = group, proto.ID(key[idLen:])
-		all = append(all, &m.Summary)
+		all = append(all, st.upToDate(&m.Summary))
 		return true
 	})
 	return all
@@ -243,7 +250,8 @@ func bind(tx *stream.Tx, sig *signatures, st *deviceState, dev *proto.Device, s 
 		b.Location = dev.Location.Value
 	}
 	what := strings.Join([]string{s.Endpoint.String(), b.Category, b.Type, b.Criticality, b.Location, b.Gateway.String()}, "\x00")
-	if st.told(s.Endpoint) == what {
+	short := string(binary.BigEndian.AppendUint64(nil, xxhash.Sum64String(what)))
+	if told := st.told(s.Endpoint); told == short || told == what { // the latter of an earlier release
 		return
 	}
 	b.Version = st.version
@@ -252,7 +260,7 @@ func bind(tx *stream.Tx, sig *signatures, st *deviceState, dev *proto.Device, s 
 		tx.Dead("binding: " + err.Error())
 		return
 	}
-	st.tell(s.Endpoint, what)
+	st.tell(s.Endpoint, short)
 	tx.Emit(stream.Output{Topic: proto.TopicBindings, Kind: proto.KindBinding, Lane: s.Endpoint.Lane(), Key: s.Endpoint[:], Value: val, Time: at})
 }
 

@@ -205,11 +205,11 @@ func (e *Endpoint) changed(tx *stream.Tx, id proto.ID, h *host, news bool) {
 		e.tell(tx, id, h, false)
 	default:
 		h.news = newsWaiting
-		tx.Timer(tx.Now().Add(newsEvery), timerKey(timerNews, id))
+		h.remind(tx, id, dueNews, tx.Now().Add(newsEvery))
 	}
 	if !h.timer {
 		h.timer = true
-		tx.Timer(tx.Now().Add(e.spread(id)), timerKey(timerFlush, id))
+		h.remind(tx, id, dueFlush, tx.Now().Add(e.spread(id)))
 	}
 }
 
@@ -251,7 +251,7 @@ func (e *Endpoint) settle(tx *stream.Tx, id proto.ID, h *host, final bool) (open
 	if h.unsent || final {
 		e.tell(tx, id, h, final)
 	}
-	h.news = newsNone
+	h.news, h.due[dueNews] = newsNone, 0
 	return open
 }
 
@@ -267,17 +267,23 @@ func (e *Endpoint) Fire(tx *stream.Tx, t stream.Timer) {
 	h := hosts.Edit(tx, id[:])
 	switch t.Key[0] {
 	case timerFlush:
+		if !h.timer || !h.fires(dueFlush, t) {
+			return
+		}
 		h.timer = false
 		if e.settle(tx, id, h, false) && !h.cleaning {
 			h.cleaning = true
 			tx.Timer((proto.Time(hourOf(t.At)+1) * hourNS).Add(openFor), timerKey(timerClean, id))
 		}
 	case timerNews:
-		if h.news == newsWaiting { // a flush may have told it meanwhile
+		if h.news == newsWaiting && h.fires(dueNews, t) { // a flush may have told it meanwhile
 			h.news = newsTold
 			e.tell(tx, id, h, false)
 		}
 	case timerWatch:
+		if !h.watching || !h.fires(dueWatch, t) {
+			return
+		}
 		h.watching = false
 		if h.silent(tx, id, t) {
 			e.tell(tx, id, h, false)
@@ -343,6 +349,7 @@ func (e *Endpoint) Sweep(tx *stream.Tx, name string, key []byte) {
 		writeProfile(tx, proto.ID(key)).hourly = false
 	}
 	h.timer, h.cleaning, h.watching, h.open, h.ended = false, false, false, false, true // timers of the file's time domain end with it
+	h.due = due{}
 	h.unwatched(tx, proto.ID(key))
 	e.settle(tx, proto.ID(key), h, true)
 }

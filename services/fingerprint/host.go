@@ -46,6 +46,7 @@ type host struct {
 	open        bool          // its use has not been told whole since the last change
 	ended       bool          // its capture file is over
 	anonymous   bool          // not an endpoint: owner of pairs whose ends are both outside
+	due         due           // when its timers are
 	unwritten   unwritten     // what its profile lacks
 }
 
@@ -82,6 +83,8 @@ const (
 	flagEnded
 	flagVLAN
 	flagUnwritten
+	flagDue
+	flagUnseen // no roles, which an earlier release writes as well
 )
 
 func flagIf(on bool, f uint64) uint64 {
@@ -93,18 +96,22 @@ func flagIf(on bool, f uint64) uint64 {
 
 // AppendTo encodes the host.
 func (h *host) AppendTo(b []byte) []byte {
+	unseen := h.seen == roleSet{} && h.window == 0
 	b = stream.AppendUint(b, flagIf(h.unsent, flagUnsent)|flagIf(h.timer, flagTimer)|flagIf(h.cleaning, flagCleaning)|
 		flagIf(h.anonymous, flagAnonymous)|flagIf(h.spoke, flagSpoke)|flagIf(h.hours[0].unsent, flagHour0)|flagIf(h.hours[1].unsent, flagHour1)|
 		flagIf(h.watching, flagWatching)|flagIf(h.open, flagOpen)|flagIf(h.ended, flagEnded)|flagIf(h.vlan != 0, flagVLAN)|
-		flagIf(!h.unwritten.empty(), flagUnwritten))
+		flagIf(!h.unwritten.empty(), flagUnwritten)|flagIf(h.due != (due{}), flagDue)|
+		flagIf(unseen, flagUnseen))
 	b = stream.AppendString(b, h.site)
 	b = stream.AppendInt(b, int64(h.first))
 	b = stream.AppendInt(b, int64(h.last-h.first))
 	b = appendAddr(appendAddr(b, h.ip4), h.ip6)
-	for _, s := range h.seen {
-		b = stream.AppendUint(b, s)
+	if !unseen {
+		for _, s := range h.seen {
+			b = stream.AppendUint(b, s)
+		}
+		b = stream.AppendInt(b, h.window)
 	}
-	b = stream.AppendInt(b, h.window)
 	b = stream.AppendUint(stream.AppendUint(stream.AppendUint(b, h.pairCount), h.news), h.fresh)
 	if h.vlan != 0 {
 		b = stream.AppendUint(b, uint64(h.vlan))
@@ -120,6 +127,9 @@ func (h *host) AppendTo(b []byte) []byte {
 			b = stream.AppendUint(b, n)
 		}
 		b = stream.AppendInt(stream.AppendInt(b, int64(t.first-start)), int64(t.last-start))
+	}
+	if h.due != (due{}) {
+		b = h.due.appendTo(b, h.last)
 	}
 	if !h.unwritten.empty() {
 		b = h.unwritten.appendTo(b, h.last)
@@ -142,10 +152,13 @@ func (h *host) Parse(b []byte) error {
 	h.first = proto.Time(d.Int())
 	h.last = h.first + proto.Time(d.Int())
 	h.ip4, h.ip6 = readAddr(d), readAddr(d)
-	for i := range h.seen {
-		h.seen[i] = d.Uint()
+	if f&flagUnseen == 0 {
+		for i := range h.seen {
+			h.seen[i] = d.Uint()
+		}
+		h.window = d.Int()
 	}
-	h.window, h.pairCount, h.news, h.fresh = d.Int(), d.Uint(), d.Uint(), d.Uint()
+	h.pairCount, h.news, h.fresh = d.Uint(), d.Uint(), d.Uint()
 	if f&flagVLAN != 0 {
 		h.vlan = proto.VLAN(d.Uint())
 	}
@@ -158,6 +171,9 @@ func (h *host) Parse(b []byte) error {
 		t.flows, t.packetsOut, t.bytesOut, t.packetsIn, t.bytesIn = d.Uint(), d.Uint(), d.Uint(), d.Uint(), d.Uint()
 		t.first, t.last = start+proto.Time(d.Int()), start+proto.Time(d.Int())
 		t.unsent = f&(flagHour0<<i) != 0
+	}
+	if f&flagDue != 0 {
+		h.due.parse(d, h.last)
 	}
 	if f&flagUnwritten != 0 {
 		h.unwritten.parse(d, h.last)

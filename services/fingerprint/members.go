@@ -2,6 +2,7 @@ package fingerprint
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 
 	"github.com/wardflow/wardflow/pkg/stream"
@@ -105,7 +106,8 @@ type deviceState struct {
 
 type toldBinding struct {
 	endpoint proto.ID
-	what     string
+	what     string // its hash
+	member   memberNews
 }
 
 func (st *deviceState) find(id proto.ID) (int, bool) {
@@ -134,19 +136,50 @@ func (st *deviceState) forget(id proto.ID) {
 	}
 }
 
+// packedDevice begins a device's row; those of an earlier release begin with its version,
+// which is not written so.
+var packedDevice = []byte{0x80, 0}
+
 // AppendTo encodes the state.
 func (st *deviceState) AppendTo(b []byte) []byte {
-	b = stream.AppendUint(stream.AppendUint(b, st.version), uint64(len(st.bindings)))
+	w := packer{b: append(b, packedDevice...)}
+	w.uint(st.version)
+	w.uint(uint64(len(st.bindings)))
 	for i := range st.bindings {
-		b = stream.AppendString(append(b, st.bindings[i].endpoint[:]...), st.bindings[i].what)
+		w.b = append(w.b, st.bindings[i].endpoint[:]...)
+		w.text(st.bindings[i].what)
+		st.bindings[i].member.appendTo(&w)
 	}
-	b = stream.AppendString(stream.AppendUint(b, st.facts), st.last)
-	b = stream.AppendString(stream.AppendInt(b, int64(st.now)), st.domain)
-	return stream.AppendUint(b, st.around)
+	w.b = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(w.b, st.facts), st.around)
+	w.text(st.last)
+	w.time(st.now)
+	w.text(st.domain)
+	return w.b
 }
 
-// Parse decodes the state; one of an earlier release has no facts.
+// Parse decodes the state.
 func (st *deviceState) Parse(b []byte) error {
+	if !bytes.HasPrefix(b, packedDevice) {
+		return st.parseLong(b)
+	}
+	u := newUnpacker(b[len(packedDevice):])
+	*st = deviceState{version: u.Uint()}
+	for n := u.Uint(); n > 0 && u.More(); n-- {
+		var t toldBinding
+		u.Fixed(t.endpoint[:])
+		t.what = u.text()
+		t.member.parse(u)
+		st.bindings = append(st.bindings, t)
+	}
+	var sums [16]byte
+	u.Fixed(sums[:])
+	st.facts, st.around = binary.BigEndian.Uint64(sums[:8]), binary.BigEndian.Uint64(sums[8:])
+	st.last, st.now, st.domain = u.text(), u.time(), u.text()
+	return u.failed()
+}
+
+// parseLong decodes the state of an earlier release; of a yet earlier one it has no facts.
+func (st *deviceState) parseLong(b []byte) error {
 	d := stream.NewDecoder(b)
 	*st = deviceState{version: d.Uint()}
 	for n := d.Uint(); n > 0 && d.More(); n-- {

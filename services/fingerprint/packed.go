@@ -121,6 +121,15 @@ func (p *packer) time(t proto.Time) {
 	p.times = append(p.times, t)
 }
 
+// moment writes a time that may be none, which would make the next a long way off.
+func (p *packer) moment(t proto.Time) {
+	if t == 0 {
+		p.uint(math.MaxUint8)
+		return
+	}
+	p.time(t)
+}
+
 // evidence writes a list. It keeps four decimals of a weight; no more are ever given.
 func (p *packer) evidence(list []proto.Evidence) {
 	p.uint(uint64(len(list)))
@@ -212,6 +221,14 @@ func (u *unpacker) time() proto.Time {
 	}
 	u.times = append(u.times, t)
 	return t
+}
+
+func (u *unpacker) moment() proto.Time {
+	if mark := *u.Decoder; mark.Uint() == math.MaxUint8 {
+		u.Uint()
+		return 0
+	}
+	return u.time()
 }
 
 func (u *unpacker) evidence() []proto.Evidence {

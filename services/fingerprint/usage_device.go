@@ -1,6 +1,7 @@
 package fingerprint
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"slices"
@@ -23,21 +24,45 @@ type timelineState struct {
 
 // AppendTo encodes the state.
 func (s *timelineState) AppendTo(b []byte) []byte {
-	b = appendTimeline(stream.AppendInt(b, int64(s.from)), s.spans, s.uses)
-	b = stream.AppendUint(stream.AppendUint(b, uint64(s.offline/time.Second)), flagIf(s.decoded, 1))
-	b = stream.AppendUint(b, uint64(len(s.told)))
+	w := packer{b: append(b, packedUse...)}
+	w.timeline(s.spans, s.uses)
+	w.moment(s.from)
+	w.uint(uint64(s.offline/time.Second)<<1 | flagIf(s.decoded, 1))
+	w.uint(uint64(len(s.told)))
 	for i := range s.told {
 		l := &s.told[i]
-		b = stream.AppendString(stream.AppendInt(stream.AppendInt(b, int64(l.Start)), int64(l.End-l.Start)), l.State)
-		b = stream.AppendUint(stream.AppendString(stream.AppendString(b, l.Kind), l.Outcome), uint64(math.Round(l.Confidence*1e4)))
+		w.time(l.Start)
+		w.time(l.End)
+		w.text(l.State)
+		w.text(l.Kind)
+		w.text(l.Outcome)
+		w.uint(uint64(math.Round(l.Confidence * 1e4)))
 	}
-	return b
+	return w.b
 }
 
 // Parse decodes the state.
 func (s *timelineState) Parse(b []byte) error {
-	d := stream.NewDecoder(b)
 	*s = timelineState{}
+	if !bytes.HasPrefix(b, packedUse) {
+		return s.parseLong(b)
+	}
+	u := newUnpacker(b[len(packedUse):])
+	s.spans, s.uses = u.timeline()
+	s.from = u.moment()
+	offline := u.Uint()
+	s.offline, s.decoded = time.Duration(offline>>1)*time.Second, offline&1 == 1
+	for n := u.Uint(); n > 0 && u.More(); n-- {
+		l := proto.Usage{Start: u.time(), End: u.time(), State: u.text(), Kind: u.text(), Outcome: u.text()}
+		l.Confidence = float64(u.Uint()) / 1e4
+		s.told = append(s.told, l)
+	}
+	return u.failed()
+}
+
+// parseLong decodes the state of an earlier release.
+func (s *timelineState) parseLong(b []byte) error {
+	d := stream.NewDecoder(b)
 	s.from = proto.Time(d.Int())
 	s.spans, s.uses = readTimeline(d)
 	s.offline = time.Duration(d.Uint()) * time.Second

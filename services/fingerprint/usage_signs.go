@@ -57,7 +57,7 @@ func (h *host) usage(tx *stream.Tx, id proto.ID, s *proto.Summary) {
 func (h *host) watch(tx *stream.Tx, id proto.ID) {
 	if !h.watching && h.spoke {
 		h.watching = true
-		tx.Timer(max(tx.Now(), h.last).Add(offlineAfter+time.Second), timerKey(timerWatch, id))
+		h.remind(tx, id, dueWatch, max(tx.Now(), h.last).Add(offlineAfter+time.Second))
 	}
 }
 
@@ -76,7 +76,7 @@ func (h *host) silent(tx *stream.Tx, id proto.ID, t stream.Timer) bool {
 		return true
 	}
 	h.watching = true
-	tx.Timer(due.Add(time.Second), timerKey(timerWatch, id))
+	h.remind(tx, id, dueWatch, due.Add(time.Second))
 	return false
 }
 

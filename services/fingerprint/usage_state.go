@@ -1,6 +1,7 @@
 package fingerprint
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"time"
@@ -55,33 +56,73 @@ func compareSigns(a, b sign) int {
 	return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.how, b.how), cmp.Compare(a.act, b.act), cmp.Compare(a.key, b.key))
 }
 
+// packedUse begins a row of the endpoint's or the device's use. Those of an earlier
+// release begin with a number, and none is written in two bytes of which one says nothing.
+var packedUse = []byte{0x80, 0}
+
 // AppendTo encodes the state.
 func (s *useState) AppendTo(b []byte) []byte {
-	b = appendTimeline(b, s.spans, s.uses)
-	b = stream.AppendInt(stream.AppendInt(b, int64(s.habit.longest)), int64(s.habit.since))
-	b = stream.AppendUint(stream.AppendInt(b, int64(s.step)), uint64(len(s.signs)))
-	var last proto.Time
+	w := packer{b: append(b, packedUse...)}
+	w.timeline(s.spans, s.uses)
+	w.uint(uint64(s.habit.longest))
+	w.moment(s.habit.since)
+	w.moment(s.step)
+	w.uint(uint64(len(s.signs)))
 	for i := range s.signs {
 		g := &s.signs[i]
-		b = stream.AppendUint(stream.AppendInt(stream.AppendInt(b, int64(g.at-last)), int64(g.until-g.at)), uint64(g.how)<<2|uint64(g.act))
-		b = stream.AppendUint(stream.AppendString(b, g.key), g.count)
-		last = g.at
+		w.time(g.at)
+		w.time(g.until)
+		w.uint(uint64(g.how)<<2 | uint64(g.act))
+		w.text(g.key)
+		w.uint(g.count)
 	}
 	if s.habit.away == [2]time.Duration{} && s.unheard == 0 && !s.waited && s.activity == nil {
-		return b
+		return w.b
 	}
-	b = stream.AppendUint(stream.AppendUint(b, uint64(s.habit.away[0]/time.Second)), uint64(s.habit.away[1]/time.Second))
-	b = stream.AppendUint(stream.AppendUint(b, uint64(s.unheard/time.Second)), flagIf(s.waited, 1))
+	w.uint(uint64(s.habit.away[0] / time.Second))
+	w.uint(uint64(s.habit.away[1] / time.Second))
+	w.uint(uint64(s.unheard / time.Second))
+	w.uint(flagIf(s.waited, 1))
 	if s.activity == nil {
-		return b
+		return w.b
 	}
-	return s.activity.AppendTo(b)
+	return s.activity.AppendTo(w.b)
 }
 
 // Parse decodes the state.
 func (s *useState) Parse(b []byte) error {
-	d := stream.NewDecoder(b)
 	*s = useState{}
+	if !bytes.HasPrefix(b, packedUse) {
+		return s.parseLong(b)
+	}
+	u := newUnpacker(b[len(packedUse):])
+	s.spans, s.uses = u.timeline()
+	s.habit.longest, s.habit.since, s.step = time.Duration(u.Uint()), u.moment(), u.moment()
+	for n := u.Uint(); n > 0 && u.More(); n-- {
+		g := sign{at: u.time(), until: u.time()}
+		kind := u.Uint()
+		g.how, g.act, g.key, g.count = uint8(kind>>2), uint8(kind&3), u.text(), u.Uint()
+		s.signs = append(s.signs, g)
+	}
+	s.readAway(u.Decoder)
+	return u.failed()
+}
+
+// readAway decodes the end of a row, which most have not.
+func (s *useState) readAway(d *stream.Decoder) {
+	if d.More() {
+		s.habit.away = [2]time.Duration{time.Duration(d.Uint()) * time.Second, time.Duration(d.Uint()) * time.Second}
+		s.unheard, s.waited = time.Duration(d.Uint())*time.Second, d.Uint() == 1
+	}
+	if d.More() {
+		s.activity = &activityState{}
+		s.activity.parse(d)
+	}
+}
+
+// parseLong decodes the state of an earlier release.
+func (s *useState) parseLong(b []byte) error {
+	d := stream.NewDecoder(b)
 	s.spans, s.uses = readTimeline(d)
 	s.habit.longest, s.habit.since = time.Duration(d.Int()), proto.Time(d.Int())
 	s.step = proto.Time(d.Int())
@@ -93,14 +134,7 @@ func (s *useState) Parse(b []byte) error {
 		g.how, g.act, g.key, g.count = uint8(kind>>2), uint8(kind&3), d.String(), d.Uint()
 		s.signs = append(s.signs, g)
 	}
-	if d.More() {
-		s.habit.away = [2]time.Duration{time.Duration(d.Uint()) * time.Second, time.Duration(d.Uint()) * time.Second}
-		s.unheard, s.waited = time.Duration(d.Uint())*time.Second, d.Uint() == 1
-	}
-	if d.More() {
-		s.activity = &activityState{}
-		s.activity.parse(d)
-	}
+	s.readAway(d)
 	return d.Err()
 }
 
@@ -109,22 +143,39 @@ const (
 	flagUseGuessed
 )
 
-func appendTimeline(b []byte, spans []proto.Span, uses []proto.Use) []byte {
-	b = stream.AppendUint(b, uint64(len(spans)))
+// timeline writes spans and uses.
+func (p *packer) timeline(spans []proto.Span, uses []proto.Use) {
+	p.uint(uint64(len(spans)))
 	for _, s := range spans {
-		b = stream.AppendInt(stream.AppendInt(b, int64(s.Start)), int64(s.End-s.Start))
+		p.time(s.Start)
+		p.time(s.End)
 	}
-	b = stream.AppendUint(b, uint64(len(uses)))
+	p.uint(uint64(len(uses)))
 	for i := range uses {
 		u := &uses[i]
-		b = stream.AppendString(stream.AppendUint(b, uint64(u.How)), u.Key)
-		b = stream.AppendInt(stream.AppendInt(b, int64(u.Start)), int64(u.End-u.Start))
-		b = stream.AppendUint(b, flagIf(u.Open, flagUseOpen)|flagIf(u.Guessed, flagUseGuessed))
-		b = stream.AppendUint(stream.AppendString(b, u.Outcome), u.Signs)
+		p.uint(uint64(u.How)<<2 | flagIf(u.Open, flagUseOpen) | flagIf(u.Guessed, flagUseGuessed))
+		p.text(u.Key)
+		p.time(u.Start)
+		p.time(u.End)
+		p.text(u.Outcome)
+		p.uint(u.Signs)
 	}
-	return b
 }
 
+func (u *unpacker) timeline() (spans []proto.Span, uses []proto.Use) {
+	for n := u.Uint(); n > 0 && u.More(); n-- {
+		spans = append(spans, proto.Span{Start: u.time(), End: u.time()})
+	}
+	for n := u.Uint(); n > 0 && u.More(); n-- {
+		f := u.Uint()
+		x := proto.Use{How: uint8(f >> 2), Open: f&flagUseOpen != 0, Guessed: f&flagUseGuessed != 0, Key: u.text(), Start: u.time(), End: u.time()}
+		x.Outcome, x.Signs = u.text(), u.Uint()
+		uses = append(uses, x)
+	}
+	return spans, uses
+}
+
+// readTimeline decodes what an earlier release wrote.
 func readTimeline(d *stream.Decoder) (spans []proto.Span, uses []proto.Use) {
 	for n := d.Uint(); n > 0 && d.More(); n-- {
 		s := proto.Span{Start: proto.Time(d.Int())}
