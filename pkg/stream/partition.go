@@ -168,7 +168,7 @@ func (p *Partition) readAll() {
 
 // remind takes in a timer of live traffic that a row tells of.
 func (p *Partition) remind(at proto.Time, site string, key []byte) {
-	c := p.clockOf(site, "")
+	c := p.clockOf(site, proto.LiveDomain)
 	c.timers = append(c.timers, due{at: at, key: string(key)})
 }
 

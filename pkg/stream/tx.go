@@ -74,10 +74,10 @@ func (tx *Tx) Timer(at proto.Time, key []byte) {
 // After a restart there is what the rows tell of. So that one makes no difference, the
 // fold must let a timer pass whose time is not that in its row.
 func (tx *Tx) Remind(at proto.Time, site string, key []byte) bool {
-	if tx.domain != "" || tx.site != site {
+	if tx.domain != proto.LiveDomain || tx.site != site {
 		return false
 	}
-	tx.p.clockOf(site, "").timers.push(due{at: at, key: string(key)})
+	tx.p.clockOf(site, tx.domain).timers.push(due{at: at, key: string(key)})
 	return true
 }
 

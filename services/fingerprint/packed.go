@@ -37,7 +37,7 @@ var words = strings.Fields(`
 	ftp hart_ip iec104 imap ipp jetdirect kerberos knx ldap lldp llmnr lpd medibus mms modbus mqtt mysql netbios nfs ntp opcua
 	oracle poct1a pop3 postgresql profinet quic radius rdp rpc rtp rtsp s7comm sdc sip smtp ssh syslog tds telnet tftp upnp
 	vnc ws_discovery x11 802.1q ndp igmp icmp unknown idle in_use offline exam infusion monitoring test completed
-	discontinued true false storage_scu storage_scp worklist_scu mpps_scu query_retrieve_scp receiver sender_equipment`)
+	discontinued true false storage_scu storage_scp worklist_scu mpps_scu query_retrieve_scp receiver sender_equipment live`)
 
 // wordNumbers finds a word's number.
 var wordNumbers = func() map[string]int {

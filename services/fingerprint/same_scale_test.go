@@ -50,7 +50,7 @@ func TestScaleOfIdentity(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.offer(proto.TopicClaims, env, val)
+			s.offer(proto.TopicClaims, noon, env, val)
 		}
 		groupings += len(s.commit())
 		sent += len(list)

@@ -47,8 +47,8 @@ func mebibytes(name string, otherwise int) int {
 	return otherwise
 }
 
-func (s *stage) offer(topic string, env, val []byte) {
-	s.p.Offer(stream.Record{Topic: topic, Offset: s.offset, Envelope: env, Value: val})
+func (s *stage) offer(topic string, at proto.Time, env, val []byte) {
+	s.p.Offer(stream.Record{Topic: topic, Time: at, Offset: s.offset, Envelope: env, Value: val})
 	s.offset++
 }
 
@@ -170,7 +170,7 @@ func (w *pipeline) send(list []*proto.Observation) {
 	if err != nil {
 		w.endpoint.t.Fatal(err)
 	}
-	w.endpoint.offer(proto.TopicTraffic, nil, val)
+	w.endpoint.offer(proto.TopicTraffic, w.clock, nil, val)
 	for _, e := range w.endpoint.commit() {
 		if e.Topic != proto.TopicSummaries {
 			continue
@@ -179,7 +179,7 @@ func (w *pipeline) send(list []*proto.Observation) {
 		if err != nil {
 			w.endpoint.t.Fatal(err)
 		}
-		w.device.offer(e.Topic, env, e.Value)
+		w.device.offer(e.Topic, w.clock, env, e.Value)
 	}
 	for _, e := range w.device.commit() {
 		if e.Kind == proto.KindDevice {
@@ -285,7 +285,7 @@ func TestScale(t *testing.T) {
 	}
 	blocks := stream.NewCache(int64(mebibytes("WARDFLOW_BLOCKS", 256<<20)), 2)
 	w := &pipeline{endpoint: newStage(t, NewEndpoint(Config{}), blocks), device: newStage(t, NewDevice(Config{}), blocks), clock: noon}
-	w.batch = proto.Batch{Site: "st-alban", Sensor: "tap", Producer: "p", Domain: "file"}
+	w.batch = proto.Batch{Site: "st-alban", Sensor: "tap", Producer: "p", Domain: proto.LiveDomain}
 	begun, cost, sent := time.Now(), processor(), 0
 	var list []*proto.Observation
 	for n := range devices {
