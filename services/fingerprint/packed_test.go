@@ -2,6 +2,7 @@ package fingerprint
 
 import (
 	"encoding/base64"
+	"math/rand/v2"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -198,4 +199,51 @@ func TestReminders(t *testing.T) {
 	if h.fires(dueFlush, stream.Timer{At: 1700000299 * second}) || !h.fires(dueFlush, stream.Timer{At: 1700000300 * second}) {
 		t.Error("a timer is taken for another")
 	}
+}
+
+// TestRestartsOfLiveFolds: with a restart after each transaction live traffic comes to the
+// same, in each byte and at the same moments: what timers wait for is read from rows.
+func TestRestartsOfLiveFolds(t *testing.T) {
+	play := func(restarts bool) []string {
+		e, d := NewEndpoint(Config{}), NewDevice(Config{})
+		w := &pipeline{endpoint: newStage(t, e, nil), device: newStage(t, d, nil), clock: noon}
+		w.endpoint.emitted, w.device.emitted = []string{}, []string{}
+		w.batch = proto.Batch{Site: "st-alban", Sensor: "tap", Producer: "p", Domain: proto.LiveDomain}
+		random := rand.New(rand.NewPCG(3, 4))
+		for range 150 {
+			var list []*proto.Observation
+			for range random.IntN(6) {
+				all := known(random.IntN(8))
+				list = append(list, all[random.IntN(len(all))])
+			}
+			w.send(list)
+			w.clock = w.clock.Add([]time.Duration{time.Second, 8 * time.Second, 2 * time.Minute, 4 * time.Minute, 50 * time.Minute}[random.IntN(5)])
+			if restarts {
+				w.endpoint.reopen(e)
+				w.device.reopen(d)
+			}
+		}
+		return append(w.endpoint.emitted, w.device.emitted...)
+	}
+	want, got := play(false), play(true)
+	if len(want) < 300 {
+		t.Errorf("%d outputs: too few to tell", len(want))
+	}
+	for i := range min(len(want), len(got)) {
+		if want[i] != got[i] {
+			t.Fatalf("output %d of %d differs: %s, want %s", i, len(want), got[i], want[i])
+		}
+	}
+	if len(want) != len(got) {
+		t.Errorf("%d outputs, want %d", len(got), len(want))
+	}
+}
+
+// reopen makes the partition anew from what is stored.
+func (s *stage) reopen(f stream.Fold) {
+	p, err := stream.OpenPartition(f, 0, stream.Options{Store: s.db})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.p = p
 }

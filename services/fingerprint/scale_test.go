@@ -23,6 +23,7 @@ type stage struct {
 	offset  int64
 	written int             // bytes of changelog
 	tables  map[byte][2]int // of them: bytes and entries, by table
+	emitted []string        // what restart tests compare
 }
 
 func newStage(t *testing.T, f stream.Fold, blocks *stream.Cache) *stage {
@@ -78,6 +79,11 @@ func (s *stage) commit() (out []stream.Emitted) {
 		}
 		if err := b.Store(); err != nil {
 			s.t.Fatal(err)
+		}
+		for i := range c.Outputs {
+			if e := &c.Outputs[i]; s.emitted != nil {
+				s.emitted = append(s.emitted, fmt.Sprintf("%s %x %d %x", e.Topic, e.Key, e.Time, e.Value))
+			}
 		}
 		out = append(out, c.Outputs...)
 		s.p.Committed(c, stream.DefaultMaxEntries)
