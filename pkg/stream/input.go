@@ -45,9 +45,10 @@ type input struct {
 	scratch []byte
 
 	decoder decoder
-	records []Record  // primary: not yet decoded
-	queue   []pending // primary: the decoded record at hand
-	at      int       // index into queue
+	records []Record        // primary: not yet decoded
+	queue   []pending       // primary: the decoded record at hand
+	at      int             // index into queue
+	decoded func([]pending) // told of each record that is decoded; may be nil
 
 	sides map[string][]pending
 	names []string // sorted keys of sides
@@ -128,6 +129,9 @@ func (in *input) head() *pending {
 		in.records[0] = Record{}
 		in.records = in.records[1:]
 		in.queue, in.at = in.decoder.decode(r), 0
+		if in.decoded != nil {
+			in.decoded(in.queue)
+		}
 		if len(in.queue) == 0 { // a batch without items
 			in.next = proto.Position{Offset: r.Offset + 1}
 			in.movedSince = true

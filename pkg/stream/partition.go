@@ -50,6 +50,8 @@ type Partition struct {
 	hand     rows // the rows that were read last, while nothing is committed
 	handKey  [1 + entityLen]byte
 	atHand   bool
+	foreseer Foreseer // fold, where it is one and there is a shelf to read ahead to
+	ahead    [][entityLen]byte
 	producer string
 	stats    *Stats
 
@@ -135,6 +137,9 @@ func OpenPartition(f Fold, id int32, o Options) (*Partition, error) {
 	}
 	for i, in := range f.Inputs() {
 		p.inputs = append(p.inputs, newInput(in, i == 0))
+	}
+	if fs, ok := f.(Foreseer); ok && p.entities != nil && p.shelf != nil {
+		p.foreseer, p.inputs[0].decoded = fs, p.foresee
 	}
 	if err := p.restore(); err != nil {
 		return nil, fmt.Errorf("open %s: %w", p.producer, err)

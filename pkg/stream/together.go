@@ -17,6 +17,15 @@ type Gatherer interface {
 	Together() string
 }
 
+// Foreseer is a Gatherer that can tell beforehand what an event is about, so that what the
+// events of a batch need is read in the order in which it lies.
+type Foreseer interface {
+	Gatherer
+	// Foresees gives what the rows that an event will ask for first are about; ok is false
+	// where that is not known.
+	Foresees(msg any) (id [16]byte, ok bool)
+}
+
 // entityLen is the length of what rows that lie together begin with, table id apart.
 const entityLen = 16
 
@@ -156,6 +165,34 @@ func (p *Partition) gathered(full []byte) rows {
 	p.shelf.put(key, p.hand, len(p.hand) > 0)
 	return p.hand
 }
+
+// foresee reads what lies together of all that a batch is about and is not in memory.
+func (p *Partition) foresee(batch []pending) {
+	if len(batch) < leastForeseen {
+		return
+	}
+	p.ahead = p.ahead[:0]
+	var full [1 + entityLen]byte
+	for i := range batch {
+		id, ok := p.foreseer.Foresees(batch[i].ev.Msg)
+		if !ok {
+			continue
+		}
+		copy(full[1:], id[:])
+		key := p.entityKey(full[:])
+		if _, _, known := p.shelf.get(key); !known && p.filter.has(key) {
+			p.ahead = append(p.ahead, id)
+		}
+	}
+	slices.SortFunc(p.ahead, func(a, b [entityLen]byte) int { return bytes.Compare(a[:], b[:]) })
+	for i := range p.ahead {
+		copy(full[1:], p.ahead[i][:])
+		p.gathered(full[:]) // what is there twice is in memory then
+	}
+}
+
+// leastForeseen is how many events make it worth the while.
+const leastForeseen = 64
 
 // eachOf calls f for the rows of one table of one entity; f asks for no other entity.
 func (p *Partition) eachOf(prefix []byte, f func(key, val []byte) bool) {

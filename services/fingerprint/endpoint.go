@@ -354,6 +354,17 @@ func (e *Endpoint) Sweep(tx *stream.Tx, name string, key []byte) {
 	e.settle(tx, proto.ID(key), h, true)
 }
 
+// Foresees is the endpoint that an event is about.
+func (e *Endpoint) Foresees(msg any) (id [idLen]byte, ok bool) {
+	switch m := msg.(type) {
+	case *proto.Observation:
+		id = m.Endpoint
+	case *proto.Flow:
+		id = m.SrcEndpoint
+	}
+	return id, id != [idLen]byte{}
+}
+
 // Together lists the tables that nearly every observation asks for.
 func (e *Endpoint) Together() string {
 	return string([]byte{tableHosts, tableProfiles, tableAgain, tableUses, tableSketches})

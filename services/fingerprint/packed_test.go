@@ -210,9 +210,13 @@ func TestRestartsOfLiveFolds(t *testing.T) {
 		w.endpoint.emitted, w.device.emitted = []string{}, []string{}
 		w.batch = proto.Batch{Site: "st-alban", Sensor: "tap", Producer: "p", Domain: proto.LiveDomain}
 		random := rand.New(rand.NewPCG(3, 4))
-		for range 150 {
+		for i := range 150 {
 			var list []*proto.Observation
-			for range random.IntN(6) {
+			n := random.IntN(6)
+			if i%25 == 24 {
+				n = 90 // enough to read ahead
+			}
+			for range n {
 				all := known(random.IntN(8))
 				list = append(list, all[random.IntN(len(all))])
 			}
@@ -241,7 +245,7 @@ func TestRestartsOfLiveFolds(t *testing.T) {
 
 // reopen makes the partition anew from what is stored.
 func (s *stage) reopen(f stream.Fold) {
-	p, err := stream.OpenPartition(f, 0, stream.Options{Store: s.db})
+	p, err := stream.OpenPartition(f, 0, stream.Options{Store: s.db, CacheBytes: 1 << 20})
 	if err != nil {
 		s.t.Fatal(err)
 	}

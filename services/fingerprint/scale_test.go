@@ -1,6 +1,7 @@
 package fingerprint
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/wardflow/wardflow/pkg/stream"
 	"github.com/wardflow/wardflow/proto"
@@ -24,6 +27,9 @@ type stage struct {
 	written int             // bytes of changelog
 	tables  map[byte][2]int // of them: bytes and entries, by table
 	emitted []string        // what restart tests compare
+
+	compressor kgo.Compressor // with WARDFLOW_COMPRESSED: that of the bus
+	squeezed   int            // bytes of changelog as batches of it go to the broker
 }
 
 func newStage(t *testing.T, f stream.Fold, blocks *stream.Cache) *stage {
@@ -37,7 +43,27 @@ func newStage(t *testing.T, f stream.Fold, blocks *stream.Cache) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &stage{t: t, p: p, db: db, tables: map[byte][2]int{}}
+	s := &stage{t: t, p: p, db: db, tables: map[byte][2]int{}}
+	if os.Getenv("WARDFLOW_COMPRESSED") != "" {
+		if s.compressor, err = kgo.DefaultCompressor(kgo.Lz4Compression()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// squeeze counts what a transaction's changes are as compressed batches, with seven bytes
+// around each record.
+func (s *stage) squeeze(changes []stream.Change) {
+	var all []byte
+	for i, c := range changes {
+		all = append(append(append(all, 0, 0, 0, byte(i), byte(len(c.Key)), byte(len(c.Value)), 0), c.Key...), c.Value...)
+		if len(all) > 1<<20 || i == len(changes)-1 {
+			short, _ := s.compressor.Compress(new(bytes.Buffer), all)
+			s.squeezed += len(short)
+			all = all[:0]
+		}
+	}
 }
 
 // mebibytes is what an environment variable says, in bytes.
@@ -67,6 +93,9 @@ func (s *stage) commit() (out []stream.Emitted) {
 		}
 		if c == nil {
 			return out
+		}
+		if s.compressor != nil {
+			s.squeeze(c.Changes)
 		}
 		b := s.db.NewBatch()
 		for _, ch := range c.Changes {
@@ -256,6 +285,7 @@ const batch = 3000
 func (w *pipeline) measure(when string, n, devices int, random *rand.Rand) {
 	t := w.endpoint.t
 	w.endpoint.written, w.device.written, w.told = 0, 0, 0
+	w.endpoint.squeezed, w.device.squeezed = 0, 0
 	clear(w.endpoint.tables)
 	clear(w.device.tables)
 	ended := profiling(t)
@@ -278,12 +308,17 @@ func (w *pipeline) measure(when string, n, devices int, random *rand.Rand) {
 		when, sent, time.Since(begun).Round(time.Second), float64(sent)/cost.Seconds(), float64(sent)/(cost-made).Seconds(), w.told)
 	t.Logf("changelog: %.0f bytes an observation of the endpoint fold, %.0f of the device fold:%s;%s",
 		float64(w.endpoint.written)/float64(sent), float64(w.device.written)/float64(sent), w.endpoint.logged(sent), w.device.logged(sent))
+	if w.endpoint.compressor != nil {
+		t.Logf("of it compressed, with what is around records: %.0f and %.0f", float64(w.endpoint.squeezed)/float64(sent), float64(w.device.squeezed)/float64(sent))
+	}
 }
 
 // TestScale measures what a hospital's observations cost while many devices are
 // known, on disk: WARDFLOW_SCALE is how many (go tool task bench:devices), WARDFLOW_ROWS
 // and WARDFLOW_BLOCKS the memory for them in MiB, WARDFLOW_OBSERVATIONS how many more to
-// send after the first 400,000, WARDFLOW_PROFILE a file for a profile of these.
+// send after the first 400,000, WARDFLOW_PROFILE a file for a profile of these; with
+// WARDFLOW_COMPRESSED the changelog is counted as it goes to the broker as well, which
+// costs time.
 func TestScale(t *testing.T) {
 	devices, _ := strconv.Atoi(os.Getenv("WARDFLOW_SCALE"))
 	if devices == 0 {
