@@ -81,6 +81,9 @@ func (p *packer) text(s string) {
 	p.uint(uint64(len(s)) << 2)
 	p.b = append(p.b, s...)
 	if s != "" {
+		if p.texts == nil {
+			p.texts = make([]string, 0, usual)
+		}
 		p.texts = append(p.texts, s)
 	}
 }
@@ -116,6 +119,9 @@ func (p *packer) time(t proto.Time) {
 	}
 	if n := len(p.times); n > 0 {
 		last = p.times[n-1]
+	}
+	if p.times == nil {
+		p.times = make([]proto.Time, 0, usual)
 	}
 	p.b = stream.AppendInt(append(p.b, 0), int64(t-last))
 	p.times = append(p.times, t)
@@ -154,7 +160,12 @@ type unpacker struct {
 	err   error
 }
 
-func newUnpacker(b []byte) *unpacker { return &unpacker{Decoder: stream.NewTextDecoder(b)} }
+// usual is how many texts, and times, most rows have at most.
+const usual = 16
+
+func newUnpacker(b []byte) *unpacker {
+	return &unpacker{Decoder: stream.NewTextDecoder(b), texts: make([]string, 0, usual), times: make([]proto.Time, 0, usual)}
+}
 
 // failed is the first error.
 func (u *unpacker) failed() error {
