@@ -146,7 +146,10 @@ func TestUnwritten(t *testing.T) {
 // TestMemberNews: a member is what it was told last, from its row and what lies with the
 // device.
 func TestMemberNews(t *testing.T) {
-	m := rowsOfEachKind()[1].row.(*memberState)
+	m, ok := rowsOfEachKind()[1].row.(*memberState)
+	if !ok {
+		t.Fatal("no member")
+	}
 	m.Endpoint = proto.ID{7}
 	s := m.Summary
 	s.Evidence = slices.Clone(m.Evidence)
