@@ -63,6 +63,7 @@ const (
 	ClaimHostname                      // name
 	ClaimMaker                         // what it says of its maker
 	ClaimModel                         // and model
+	ClaimVLAN                          // all its own frames are in this VLAN
 )
 
 // Verdict is what a person has decided about two ids.

@@ -29,7 +29,12 @@ const (
 	maxOwned6   = 8
 	maxChanges  = 8 // of address within an hour; who changes more often is no host
 	leastSerial = 5
+	maxBeside   = 1 // IPv4 addresses beside the one that it answers for
 )
+
+// besideFor is how long an address that was used beside another counts as one that
+// is, when it is silent.
+const besideFor = 24 * time.Hour
 
 // ownership is how surely an observation shows that its endpoint has its address.
 func ownership(o *proto.Observation) uint8 {
@@ -159,6 +164,7 @@ func (p *profile) keys(h *host) []proto.ClaimKey {
 	}
 	if class == proto.ClassMAC || class == proto.ClassLocal {
 		p.owned(h, put)
+		put(proto.ClaimVLAN, p.onlyVLAN(), 0)
 	}
 	p.names(put)
 	slices.SortFunc(keys, func(a, b proto.ClaimKey) int {
@@ -177,8 +183,8 @@ func addrText(ip netip.Addr) string {
 	return ip.String()
 }
 
-// owned puts the addresses that the endpoint has: of IPv4 the one of now, of IPv6
-// the latest few.
+// owned puts the addresses that the endpoint has: of IPv4 the one of now and one that is
+// used beside it, of IPv6 the latest few.
 func (p *profile) owned(h *host, put func(proto.ClaimKind, string, proto.Time)) {
 	recent := 0
 	for i := range p.addresses {
@@ -192,7 +198,7 @@ func (p *profile) owned(h *host, put func(proto.ClaimKind, string, proto.Time)) 
 	six := 0
 	for i := range slices.Backward(p.addresses) {
 		a := &p.addresses[i]
-		if a.owned == ownsNot || addrText(a.ip) == "" || a.ip.Is4() && (a.ip != h.ip4 || a.owned == ownsAnswers && !p.alone(i)) {
+		if a.owned == ownsNot || addrText(a.ip) == "" || a.ip.Is4() && !p.has4(h, i) {
 			continue
 		}
 		if a.ip.Is6() {
@@ -208,16 +214,61 @@ func (p *profile) owned(h *host, put func(proto.ClaimKind, string, proto.Time)) 
 	}
 }
 
-// alone reports that the endpoint had no other IPv4 address while it had one: who
-// answers for several is often a router (proxy ARP, RFC 1027).
-func (p *profile) alone(at int) bool {
+// has4 reports that an IPv4 address that the endpoint had surely is still its own: it is
+// the one of now, or is used beside that, as a server uses its second one.
+func (p *profile) has4(h *host, at int) bool {
 	a := &p.addresses[at]
-	for i := range p.addresses {
-		if b := &p.addresses[i]; i != at && b.ip.Is4() && b.first < a.last && a.first < b.last {
+	if a.ip != h.ip4 {
+		i := p.latest(h.ip4)
+		if i < 0 || a.last <= p.addresses[i].first || h.last.Sub(a.last) > besideFor {
 			return false
 		}
+		for _, b := range p.addresses[at+1:] {
+			if a.owned == ownsLeased && b.owned == ownsLeased && b.ip.Is4() && b.ip != a.ip { // it has moved
+				return false
+			}
+		}
 	}
-	return true
+	return a.owned != ownsAnswers || p.beside(at) <= maxBeside
+}
+
+// latest is the place of the latest epoch of an address, -1 for none.
+func (p *profile) latest(ip netip.Addr) int {
+	for i := range slices.Backward(p.addresses) {
+		if p.addresses[i].ip == ip {
+			return i
+		}
+	}
+	return -1
+}
+
+// beside counts the other IPv4 addresses that the endpoint had while it had one. A
+// server has two at times; who answers for more is often a router (proxy ARP, RFC 1027).
+func (p *profile) beside(at int) int {
+	a := &p.addresses[at]
+	var others []netip.Addr
+	for i := range p.addresses {
+		b := &p.addresses[i]
+		if b.ip.Is4() && b.ip != a.ip && b.first < a.last && a.first < b.last && !slices.Contains(others, b.ip) {
+			others = append(others, b.ip)
+		}
+	}
+	return len(others)
+}
+
+// onlyVLAN is the VLAN that the endpoint's own frames are in, "" where there are several.
+func (p *profile) onlyVLAN() string {
+	vlan := ""
+	for i := range p.evidence {
+		switch v := &p.evidence[i]; {
+		case v.Attribute != attrVLAN || v.Value == vlan:
+		case vlan != "":
+			return ""
+		default:
+			vlan = v.Value
+		}
+	}
+	return vlan
 }
 
 // names puts what the endpoint says of itself.

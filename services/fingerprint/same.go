@@ -278,8 +278,10 @@ func newNearby(tx *stream.Tx, all []*claimState) *nearby {
 }
 
 // owners finds, for each address alone, who has it: the latest of those that a
-// DHCP server gave it to, else the one host that answers for it. Where two answer,
-// or the address is seen in two VLANs, nobody knows.
+// DHCP server gave it to, else the one host that answers for it. A capture of a trunk
+// shows an address in each VLAN that it is routed to, and they are all its owner's.
+// Where two answer, nobody knows; nor where the address is seen in two VLANs, and more
+// than one has it who may be in different ones: a site may use its addresses twice.
 func (n *nearby) owners() {
 	for at, st := range n.all {
 		if st.Class != proto.ClassAddress {
@@ -289,33 +291,52 @@ func (n *nearby) owners() {
 			if k.Kind != proto.ClaimAddress {
 				continue
 			}
-			best, answering, twice := owned{by: -1}, owned{by: -1}, false
-			answers := 0
-			for other, o := range n.all {
-				if o.Site != st.Site || other == at {
-					continue
-				}
-				for _, c := range o.Keys {
-					switch {
-					case c.Value != k.Value:
-					case c.Kind == proto.ClaimAddress:
-						twice = true
-					case c.Kind == proto.ClaimOwns && (best.by < 0 || c.Since > best.key.Since):
-						best = owned{other, c, true}
-					case c.Kind == proto.ClaimAnswers:
-						answering = owned{other, c, false}
-						answers++
-					}
-				}
-			}
-			if best.by < 0 && answers == 1 {
-				best = answering
-			}
-			if best.by >= 0 && !twice {
+			if best, is := n.ownerOf(at, k.Value); is {
 				n.owner[at] = best
 			}
 		}
 	}
+}
+
+// ownerOf finds who has the address that an endpoint is.
+func (n *nearby) ownerOf(at int, ip string) (owned, bool) {
+	best, answering, twice := owned{by: -1}, owned{by: -1}, false
+	var leased, answers []int
+	for other, o := range n.all {
+		if o.Site != n.all[at].Site || other == at {
+			continue
+		}
+		for _, c := range o.Keys {
+			switch {
+			case c.Value != ip:
+			case c.Kind == proto.ClaimAddress:
+				twice = true
+			case c.Kind == proto.ClaimOwns:
+				leased = append(leased, other)
+				if best.by < 0 || c.Since > best.key.Since {
+					best = owned{other, c, true}
+				}
+			case c.Kind == proto.ClaimAnswers:
+				answering = owned{other, c, false}
+				answers = append(answers, other)
+			}
+		}
+	}
+	if best.by < 0 && len(answers) == 1 {
+		best = answering
+	}
+	if best.by < 0 {
+		return owned{}, false
+	}
+	// The tenants of one address are of one network, and so of one VLAN.
+	elsewhere := func(other int) bool { return n.all[best.by].differs(n.all[other], proto.ClaimVLAN) }
+	answersToo := func(other int) bool {
+		return other != best.by && n.all[best.by].shared(n.all[other], proto.ClaimVLAN) == ""
+	}
+	if twice && (slices.ContainsFunc(leased, elsewhere) || slices.ContainsFunc(answers, answersToo)) {
+		return owned{}, false
+	}
+	return best, true
 }
 
 // link is a reason to take two endpoints for one device.

@@ -48,12 +48,19 @@ func (n *nearby) veto(a, b int) string {
 	switch {
 	case x.Gateway == y.Endpoint || y.Gateway == x.Endpoint:
 		return "one is the gateway of the other"
-	case x.Class == proto.ClassAddress && y.Class == proto.ClassAddress && x.Site == y.Site && x.shared(y, proto.ClaimAddress) != "":
+	case x.Class == proto.ClassAddress && y.Class == proto.ClassAddress && x.Site == y.Site && x.shared(y, proto.ClaimAddress) != "" && !n.ofOne(a, b):
 		return "the address is in two VLANs"
 	case !n.borne(a) && !n.borne(b) && x.differs(y, proto.ClaimSerial):
 		return "their serial numbers differ"
 	}
 	return ""
+}
+
+// ofOne reports that two addresses have the same owner.
+func (n *nearby) ofOne(a, b int) bool {
+	x, is := n.owner[a]
+	y, too := n.owner[b]
+	return is && too && x.by == y.by
 }
 
 // compare says how far two endpoints look like one device, and why.

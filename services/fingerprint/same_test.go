@@ -99,7 +99,7 @@ func TestIdentity(t *testing.T) {
 		{"one answers for it", []*proto.Observation{as(seen("arp", "reply", 1, at(0)), id(1), mac(1), "10.9.0.7"), web("10.9.0.7", 1.1, "y")}, "A+address"},
 		{"a proxy answers for many", []*proto.Observation{
 			as(seen("arp", "reply", 1, at(0)), id(1), mac(1), "10.9.0.7"), as(seen("arp", "reply", 1, at(0.1)), id(1), mac(1), "10.9.0.8"),
-			as(seen("arp", "reply", 1, at(0.2)), id(1), mac(1), "10.9.0.7"), web("10.9.0.7", 1.1, "y"),
+			as(seen("arp", "reply", 1, at(0.15)), id(1), mac(1), "10.9.0.9"), as(seen("arp", "reply", 1, at(0.2)), id(1), mac(1), "10.9.0.7"), web("10.9.0.7", 1.1, "y"),
 		}, "A address"},
 		{"who only speaks from it has it not", []*proto.Observation{as(seen("http", "request", 1, at(0)), id(1), mac(1), "10.9.0.7"), web("10.9.0.7", 1.1, "y")}, "A address"},
 
