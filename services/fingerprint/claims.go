@@ -1,6 +1,7 @@
 package fingerprint
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -17,13 +18,6 @@ import (
 // The endpoint fold claims, the identity fold compares (same.go), and the endpoint
 // fold then sends its summaries to the device of the group that it is told.
 
-// How surely an endpoint has an address.
-const (
-	ownsNot     = iota
-	ownsAnswers // its own ARP (RFC 826) or neighbour discovery (RFC 4861) says so
-	ownsLeased  // a DHCP server says so
-)
-
 const (
 	maxClaimed  = 4 // values of one kind; who says more of them speaks for others
 	maxOwned6   = 8
@@ -35,46 +29,6 @@ const (
 // besideFor is how long an address that was used beside another counts as one that
 // is, when it is silent.
 const besideFor = 24 * time.Hour
-
-// ownership is how surely an observation shows that its endpoint has its address.
-func ownership(o *proto.Observation) uint8 {
-	switch o.Protocol {
-	case "dhcp", "dhcpv6":
-		if (o.Kind == "ack" || o.Kind == "reply") && o.Attributes.Get("role") != "server" {
-			return ownsLeased
-		}
-	case "arp":
-		if o.Kind != "probe" {
-			return ownsAnswers
-		}
-	case "ndp":
-		return ownsAnswers
-	}
-	return ownsNot
-}
-
-// owns notes that the endpoint has its address for sure, and reports whether that
-// was not known.
-func owns(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
-	how := ownership(o)
-	if how == ownsNot {
-		return false
-	}
-	p := profiles.Get(tx, id[:])
-	if p == nil {
-		return false
-	}
-	for i := range slices.Backward(p.addresses) {
-		if a := &p.addresses[i]; a.ip == o.IP.Unmap() {
-			if a.owned >= how {
-				return false
-			}
-			writeProfile(tx, id).addresses[i].owned = how
-			return true
-		}
-	}
-	return false
-}
 
 // saw notes the hour in which the endpoint was seen.
 func (p *profile) saw(at proto.Time) {
@@ -146,7 +100,7 @@ func (e *Endpoint) claim(tx *stream.Tx, id proto.ID, h *host, p *profile) {
 func (p *profile) keys(h *host) []proto.ClaimKey {
 	var keys []proto.ClaimKey
 	put := func(kind proto.ClaimKind, value string, since proto.Time) {
-		if value == "" || slices.ContainsFunc(keys, func(k proto.ClaimKey) bool { return k.Kind == kind && k.Value == value }) {
+		if value == "" || slices.Contains(keys, proto.ClaimKey{Kind: kind, Value: value, Since: since}) {
 			return
 		}
 		keys = append(keys, proto.ClaimKey{Kind: kind, Value: value, Since: since})
@@ -168,10 +122,7 @@ func (p *profile) keys(h *host) []proto.ClaimKey {
 	}
 	p.names(put)
 	slices.SortFunc(keys, func(a, b proto.ClaimKey) int {
-		if a.Kind != b.Kind {
-			return int(a.Kind) - int(b.Kind)
-		}
-		return strings.Compare(a.Value, b.Value)
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), strings.Compare(a.Value, b.Value), cmp.Compare(a.Since, b.Since))
 	})
 	return keys
 }
@@ -198,7 +149,7 @@ func (p *profile) owned(h *host, put func(proto.ClaimKind, string, proto.Time)) 
 	six := 0
 	for i := range slices.Backward(p.addresses) {
 		a := &p.addresses[i]
-		if a.owned == ownsNot || addrText(a.ip) == "" || a.ip.Is4() && !p.has4(h, i) {
+		if a.owned == ownsNot || addrText(a.ip) == "" || a.ip.Is4() && !p.has4(h, i) || a.owned == ownsAnswers && p.latest(a.ip) != i {
 			continue
 		}
 		if a.ip.Is6() {
@@ -207,7 +158,7 @@ func (p *profile) owned(h *host, put func(proto.ClaimKind, string, proto.Time)) 
 			}
 		}
 		kind := proto.ClaimAnswers
-		if a.owned == ownsLeased {
+		if a.owned >= ownsLeased {
 			kind = proto.ClaimOwns
 		}
 		put(kind, a.ip.String(), a.first)
@@ -224,7 +175,7 @@ func (p *profile) has4(h *host, at int) bool {
 			return false
 		}
 		for _, b := range p.addresses[at+1:] {
-			if a.owned == ownsLeased && b.owned == ownsLeased && b.ip.Is4() && b.ip != a.ip { // it has moved
+			if a.owned >= ownsLeased && b.owned >= ownsLeased && b.ip.Is4() && b.ip != a.ip { // it has moved
 				return false
 			}
 		}

@@ -81,10 +81,11 @@ func (i *Identity) index(tx *stream.Tx, near map[proto.ID]bool, id proto.ID, bef
 		}
 	}
 	for _, k := range now {
-		if slices.Contains(before, k) {
+		key := slices.Concat(k[:], id[:])
+		if slices.Contains(before, k) && (!k.owners() || sharers.Get(tx, key) != nil) { // an earlier owner may have been forgotten
 			continue
 		}
-		sharers.Edit(tx, slices.Concat(k[:], id[:])).N = 1
+		sharers.Edit(tx, key).N = 1
 		if k.owners() {
 			forgetOwner(tx, k)
 		} else {
@@ -119,11 +120,15 @@ func forgetOwner(tx *stream.Tx, k indexKey) {
 		if st == nil || st.Class == proto.ClassAddress {
 			continue
 		}
+		latest := proto.Time(0) // of its tenancies
 		for i := range st.Keys {
 			key := &st.Keys[i]
-			if (key.Kind == proto.ClaimOwns || key.Kind == proto.ClaimAnswers) && keyOf(&st.Claim, key) == k && (oldest < 0 || key.Since < since) {
-				oldest, since = at, key.Since
+			if (key.Kind == proto.ClaimOwns || key.Kind == proto.ClaimAnswers) && keyOf(&st.Claim, key) == k {
+				latest = max(latest, key.Since)
 			}
+		}
+		if oldest < 0 || latest < since {
+			oldest, since = at, latest
 		}
 	}
 	if oldest >= 0 {
@@ -333,10 +338,31 @@ func (n *nearby) ownerOf(at int, ip string) (owned, bool) {
 	answersToo := func(other int) bool {
 		return other != best.by && n.all[best.by].shared(n.all[other], proto.ClaimVLAN) == ""
 	}
+	best.key.Since = n.heldSince(best)
 	if twice && (slices.ContainsFunc(leased, elsewhere) || slices.ContainsFunc(answers, answersToo)) {
 		return owned{}, false
 	}
 	return best, true
+}
+
+// heldSince is from when an owner has had its address: a tenant that comes back to it has
+// had it all along, unless somebody else has leased it in between.
+func (n *nearby) heldSince(o owned) proto.Time {
+	between := proto.Time(0)
+	for other, st := range n.all {
+		for _, k := range st.Keys {
+			if other != o.by && st.Site == n.all[o.by].Site && k.Kind == proto.ClaimOwns && k.Value == o.key.Value && k.Since <= o.key.Since {
+				between = max(between, k.Since)
+			}
+		}
+	}
+	since := o.key.Since
+	for _, k := range n.all[o.by].Keys {
+		if k.Kind == proto.ClaimOwns && k.Value == o.key.Value && k.Since > between {
+			since = min(since, k.Since)
+		}
+	}
+	return since
 }
 
 // link is a reason to take two endpoints for one device.
