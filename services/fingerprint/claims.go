@@ -23,7 +23,8 @@ const (
 	maxOwned6   = 8
 	maxChanges  = 8 // of address within an hour; who changes more often is no host
 	leastSerial = 5
-	maxBeside   = 1 // IPv4 addresses beside the one that it answers for
+	netBIOSName = 15 // bytes of a name at most
+	maxBeside   = 1  // IPv4 addresses beside the one that it answers for
 )
 
 // besideFor is how long an address that was used beside another counts as one that
@@ -241,13 +242,47 @@ func (p *profile) names(put func(proto.ClaimKind, string, proto.Time)) {
 		if kind == proto.ClaimSerial {
 			most = 1
 		}
-		if len(found[kind]) > most {
+		if len(found[kind]) > most || p.ofSeveral(kind) {
 			continue
 		}
 		for _, v := range found[kind] {
 			put(kind, v, 0)
 		}
 	}
+}
+
+// ofSeveral reports that an endpoint has said, one after the other, what is of two hosts:
+// the MAC of a docking station is that of whichever notebook is in it.
+func (p *profile) ofSeveral(kind proto.ClaimKind) bool {
+	if kind != proto.ClaimHostname && kind != proto.ClaimDUID {
+		return false
+	}
+	for i := range p.evidence {
+		a := &p.evidence[i]
+		is, one := claimOf(a)
+		if is != kind || one == "" || a.Protocol == "dns" || a.Protocol == "syslog" { // what others call it, and what it hands on
+			continue
+		}
+		for j := range p.evidence[:i] {
+			b := &p.evidence[j]
+			also, other := claimOf(b)
+			if also == kind && other != "" && a.Protocol == b.Protocol && a.First != b.First && (kind == proto.ClaimDUID && one != other || kind == proto.ClaimHostname && !sameName(one, other)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sameName reports that two names are forms of one: cut to the length of NetBIOS, or with
+// the number that mDNS gives to a name that is taken (RFC 6762, 9).
+func sameName(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	rest, is := strings.CutPrefix(b, a)
+	number, is2 := strings.CutPrefix(rest, "-")
+	return is && (rest == "" || len(a) >= netBIOSName || is2 && number != "" && strings.Trim(number, "0123456789") == "")
 }
 
 // onBehalf reports that what the endpoint says over a protocol may be of others: an

@@ -370,6 +370,7 @@ type link struct {
 	a, b  int
 	score float64
 	why   string
+	sure  bool // by one reason that is enough
 }
 
 // join puts together what belongs together, the surest first, but never two that
@@ -378,8 +379,8 @@ func (n *nearby) join() {
 	var links []link
 	for a := range n.all {
 		for b := a + 1; b < len(n.all); b++ {
-			if score, why := n.compare(a, b); score >= sameFrom {
-				links = append(links, link{a, b, score, why})
+			if l := n.compare(a, b); l.score >= sameFrom {
+				links = append(links, l)
 			}
 		}
 	}
@@ -391,7 +392,7 @@ func (n *nearby) join() {
 		if l.score == certain {
 			n.said[l.a], n.said[l.b] = true, true
 		}
-		if a == b || n.apart(a, b) {
+		if a == b || n.apart(a, b) || !l.sure && (n.unlike(a, b, proto.ClaimHostname) || n.unlike(a, b, proto.ClaimDUID)) {
 			continue
 		}
 		if n.before(b, a) {
@@ -438,6 +439,20 @@ func (n *nearby) apart(a, b int) bool {
 		}
 	}
 	return false
+}
+
+// unlike reports that the members of two groups claim something of a kind, and nothing of
+// it alike: what lies between them is of two devices.
+func (n *nearby) unlike(a, b int, kind proto.ClaimKind) bool {
+	var values [2]claimState
+	for x := range n.all {
+		for side, root := range [...]int{a, b} {
+			if n.root(x) == root && !n.borne(x) {
+				values[side].Keys = append(values[side].Keys, n.all[x].Keys...)
+			}
+		}
+	}
+	return values[0].differs(&values[1], kind)
 }
 
 // grouping is what has been concluded of an endpoint.

@@ -64,10 +64,10 @@ func (n *nearby) ofOne(a, b int) bool {
 }
 
 // compare says how far two endpoints look like one device, and why.
-func (n *nearby) compare(a, b int) (float64, string) {
+func (n *nearby) compare(a, b int) link {
 	x, y := n.all[a], n.all[b]
 	if v, said := n.between[[2]int{a, b}]; said && v.Same {
-		return certain, v.By + " has said that they are one"
+		return link{a, b, certain, v.By + " has said that they are one", true}
 	}
 	for _, at := range [...][2]int{{a, b}, {b, a}} {
 		if o, is := n.owner[at[0]]; is && o.by == at[1] {
@@ -75,19 +75,20 @@ func (n *nearby) compare(a, b int) (float64, string) {
 			if o.held {
 				how = "by DHCP"
 			}
-			return scoreAddress, fmt.Sprintf("%s has the address %s since %s, %s", macOf(n.all[at[1]]), o.key.Value, o.key.Since, how)
+			return link{a, b, scoreAddress, fmt.Sprintf("%s has the address %s since %s, %s", macOf(n.all[at[1]]), o.key.Value, o.key.Since, how), true}
 		}
 	}
 	if n.borne(a) || n.borne(b) || n.veto(a, b) != "" {
-		return 0, ""
+		return link{}
 	}
 	if x.Site != y.Site && !n.inTurn(a, b) { // nothing is at two sites at once
-		return 0, ""
+		return link{}
 	}
 	var why []string
-	no := 1.0
+	no, sure := 1.0, false
 	add := func(score float64, format string, args ...any) {
 		no *= 1 - score
+		sure = sure || score >= sameFrom
 		why = append(why, fmt.Sprintf(format, args...))
 	}
 	if mac := x.shared(y, proto.ClaimMAC); mac != "" {
@@ -106,7 +107,7 @@ func (n *nearby) compare(a, b int) (float64, string) {
 	default:
 		add(scoreHostname, "both are named %s", name)
 	}
-	return 1 - no, strings.Join(why, "; ")
+	return link{a, b, 1 - no, strings.Join(why, "; "), sure}
 }
 
 // borne reports that an endpoint is an address that somebody is known to have: what

@@ -123,6 +123,26 @@ func TestIdentity(t *testing.T) {
 			lease(1, 0, "10.9.0.1", "client_id", "ff00000001000100011846488c003005010203", "hostname", "lap-17"),
 			lease(2, 0, "10.9.0.2", "client_id", "ff00000002000100011846488c003005010203", "hostname", "lap-18"),
 		}, "A B"},
+		{"two notebooks and the dock that they share", []*proto.Observation{
+			lease(1, 0, "10.9.0.1", "client_id", "ff00000001000100011846488c003005010203", "hostname", "lap-a17"),
+			lease(2, 0.1, "10.9.0.2", "client_id", "ff0000000100010001184648990011aabbccdd", "hostname", "lap-b18"),
+			lease(3, 1, "10.9.0.3", "client_id", "ff00000001000100011846488c003005010203", "hostname", "lap-a17"),
+			lease(3, 5, "10.9.0.3", "client_id", "ff0000000100010001184648990011aabbccdd", "hostname", "lap-b18"),
+			lease(3, 7, "10.9.0.3", "client_id", "ff00000001000100011846488c003005010203", "hostname", "lap-a17"),
+		}, "A B C"},
+		{"a dock of one", []*proto.Observation{
+			lease(1, 0, "10.9.0.1", "client_id", "ff00000001000100011846488c003005010203", "hostname", "lap-a17"),
+			lease(3, 1, "10.9.0.3", "client_id", "ff00000001000100011846488c003005010203", "hostname", "lap-a17"),
+			lease(3, 5, "10.9.0.3", "client_id", "ff00000001000100011846488c003005010203", "hostname", "LAP-A17.hosp"),
+		}, "A+C"},
+		{"what lies between two", []*proto.Observation{
+			seen("snmp", "response", 1, at(0), "role", "server", "engine_id", "800000090300aabbccddeeff", "system_name", "rt1"), seen("ssdp", "notify", 1, at(0), "device_uid", "uuid:2f402f80-da50-11e1-9b23-001788aabbcc"),
+			seen("snmp", "response", 2, at(0.01), "role", "server", "engine_id", "800000090300aabbccddeeff", "system_name", "rt2"), seen("ssdp", "notify", 2, at(0.01), "device_uid", "uuid:2f402f80-da50-11e1-9b23-001788aabbcc"),
+			seen("snmp", "response", 3, at(0.02), "role", "server", "engine_id", "800000090300aabbccddeeff"), seen("ssdp", "notify", 3, at(0.02), "device_uid", "uuid:2f402f80-da50-11e1-9b23-001788aabbcc"),
+		}, "A B+C"},
+		{"one model and serial number, two names", []*proto.Observation{
+			seen("lldp", "neighbor", 1, at(0), "serial", "SN-20441", "model", "X2", "system_name", "ct1"), seen("lldp", "neighbor", 2, at(0.01), "serial", "SN-20441", "model", "X2", "system_name", "ct1-service"),
+		}, "A+B"},
 		{"an agent of three interfaces", []*proto.Observation{
 			seen("snmp", "response", 1, at(0), "role", "server", "engine_id", "800000090300aabbccddeeff", "system_name", "rt1"),
 			seen("snmp", "response", 2, at(0.01), "role", "server", "engine_id", "800000090300aabbccddeeff", "system_name", "rt1"),
