@@ -260,13 +260,13 @@ func (p *profile) ofSeveral(kind proto.ClaimKind) bool {
 	for i := range p.evidence {
 		a := &p.evidence[i]
 		is, one := claimOf(a)
-		if is != kind || one == "" || a.Protocol == "dns" || a.Protocol == "syslog" { // what others call it, and what it hands on
+		if is != kind || one == "" || anybody(one) || a.Protocol == "dns" || a.Protocol == "syslog" { // what others call it, and what it hands on
 			continue
 		}
 		for j := range p.evidence[:i] {
 			b := &p.evidence[j]
 			also, other := claimOf(b)
-			if also == kind && other != "" && a.Protocol == b.Protocol && a.First != b.First && (kind == proto.ClaimDUID && one != other || kind == proto.ClaimHostname && !sameName(one, other)) {
+			if also == kind && other != "" && !anybody(other) && a.Protocol == b.Protocol && a.First != b.First && (kind == proto.ClaimDUID && one != other || kind == proto.ClaimHostname && !sameName(one, other)) {
 				return true
 			}
 		}
@@ -382,6 +382,18 @@ func distinctive(name string) bool {
 		}
 	}
 	return len(name) >= 6 && strings.ContainsAny(name, "0123456789")
+}
+
+// anybody reports a name that is a maker's default, or that of a kind of device: many have it.
+func anybody(name string) bool {
+	switch name {
+	case "localhost", "localdomain", "hostname", "host", "unknown", "default", "none", "null", "noname", "device", "node", "test", "admin", "root", "user", "client", "server",
+		"ipcam", "ipcamera", "ip-camera", "ip_camera", "ipc", "camera", "cam", "netcam", "webcam", "dvr", "nvr", "printer", "scanner", "copier", "tv", "phone", "ipphone", "iphone", "ipad", "ipod",
+		"tablet", "android", "linux", "debian", "ubuntu", "raspberrypi", "openwrt", "buildroot", "busybox", "embedded", "esp", "espressif", "arduino", "router", "switch", "gateway", "modem", "bridge",
+		"ap", "accesspoint", "desktop", "laptop", "notebook", "pc", "computer", "workstation", "macbook", "imac", "nas", "ups", "plc", "hmi", "controller", "monitor", "pump", "sensor", "thermostat":
+		return true
+	}
+	return false
 }
 
 // sharedMAC reports an address that routers share: of VRRP (RFC 9568 7.3), of HSRP version 1

@@ -80,11 +80,34 @@ func TestIdentity(t *testing.T) {
 	phone := func(m proto.MAC, h float64, name string) *proto.Observation {
 		return as(seen("dhcp", "request", 0, at(h), "hostname", name), proto.MACEndpoint("st-alban", m), m, "")
 	}
+	series := func(from, to float64, name string, who ...byte) (all []*proto.Observation) {
+		for h := from; h < to; h += 0.5 {
+			for i, n := range who {
+				t := at(h + float64(i)/100)
+				all = append(all, as(seen("arp", "request", n, t), id(n), mac(n), fmt.Sprintf("10.9.0.%d", n)),
+					seen("ssdp", "notify", n, t, "device_uid", "uuid:2f402f80-da50-11e1-9b23-001788aabbcc"), seen("mdns", "response", n, t, "hostname", name))
+			}
+		}
+		return all
+	}
 	for _, c := range []struct {
 		name string
 		says []*proto.Observation
 		want string
 	}{
+		{"two cameras of a series, as they are delivered", series(0, 3, "ipcam", 1, 2), "A B"},
+		{"two of another", series(0, 3, "localhost.local", 1, 2), "A B"},
+		{"two of a third", series(0, 6, "IPC-4000", 1, 2), "A B"},
+		{"one that has another card now", slices.Concat(series(0, 3, "ipc-4000", 1), series(3, 9, "ipc-4000", 2)), "A+B"},
+		{"two cards of one", append(series(0, 3, "localhost", 1, 2), seen("lldp", "neighbor", 1, at(3), "serial", "SN-20441", "model", "X2"), seen("lldp", "neighbor", 2, at(3), "serial", "SN-20441", "model", "X2")), "A+B"},
+		{"two copies of an image", []*proto.Observation{
+			lease(1, 0, "10.9.0.1", "client_id", "ff00000001000100011846488c003005010203", "hostname", "kiosk"), lease(2, 0.01, "10.9.0.2", "client_id", "ff00000002000100011846488c003005010203", "hostname", "kiosk"),
+			as(seen("ssdp", "notify", 1, at(0.1), "device_uid", "uuid:2f402f80-da50-11e1-9b23-001788aabbcc"), id(1), mac(1), "10.9.0.1"), as(seen("ssdp", "notify", 2, at(0.1), "device_uid", "uuid:2f402f80-da50-11e1-9b23-001788aabbcc"), id(2), mac(2), "10.9.0.2"),
+		}, "A B"},
+		{"two ports of a switch that nobody has named", []*proto.Observation{
+			listing(seen("lldp", "neighbor", 1, at(0), "system_name", "Switch"), "management_ips", "10.0.0.250"), listing(seen("cdp", "neighbor", 2, at(0.01), "device_id", "Switch"), "management_ips", "10.0.0.250"),
+		}, "A+B"},
+
 		{"an address that DHCP gave", []*proto.Observation{lease(1, 0, "10.9.0.7"), web("10.9.0.7", 0.1, "x")}, "A+address"},
 		{"the other way round", []*proto.Observation{web("10.9.0.7", 0, "x"), lease(1, 0.1, "10.9.0.7")}, "A+address"},
 		{"the next tenant has it", []*proto.Observation{
