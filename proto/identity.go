@@ -43,7 +43,7 @@ func (c EndpointClass) Rank() int {
 type ClaimKey struct {
 	Kind  ClaimKind
 	Value string
-	Since Time // ClaimOwns: when it took the address
+	Since Time // ClaimOwns: when it took the address; one key for each time that it did
 }
 
 // ClaimKind is what a key is.

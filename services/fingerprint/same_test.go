@@ -361,6 +361,25 @@ func TestIdentityIsOfTheClaims(t *testing.T) {
 	for i := range maxSharers + 2 { // so many that it tells nobody, however few there were at first
 		list = append(list, &proto.Claim{Endpoint: proto.ID{byte(100 + i)}, Site: "s", FirstSeen: 1, Version: 1, Keys: []proto.ClaimKey{key(proto.ClaimSerial, "SN777", 0), key(proto.ClaimModel, "m", 0)}})
 	}
+	also := func(id byte, class proto.EndpointClass, keys ...proto.ClaimKey) {
+		list = append(list, &proto.Claim{Endpoint: proto.ID{id}, Site: "s", FirstSeen: proto.Time(id), Version: 1, Class: class, Keys: keys})
+	}
+	for at, ip := range []string{"10.0.0.9", "10.0.0.10"} { // each is seen in two VLANs
+		for vlan := range 2 {
+			also(byte(0x20+2*at+vlan), proto.ClassAddress, key(proto.ClaimAddress, ip, 0))
+		}
+	}
+	also(0x30, proto.ClassMAC, key(proto.ClaimOwns, "10.0.0.9", 10), key(proto.ClaimOwns, "10.0.0.9", 24), key(proto.ClaimOwns, "10.0.0.9", 48))
+	also(0x31, proto.ClassMAC, key(proto.ClaimOwns, "10.0.0.9", 18))
+	also(0x32, proto.ClassMAC, key(proto.ClaimOwns, "10.0.0.10", 1), key(proto.ClaimVLAN, "10", 0))
+	also(0x33, proto.ClassMAC, key(proto.ClaimAnswers, "10.0.0.10", 2), key(proto.ClaimVLAN, "40", 0))
+	for n, name := range []string{"rt1", "rt2", ""} { // the third lies between
+		keys := []proto.ClaimKey{key(proto.ClaimUID, "2f402f80-da50", 0), key(proto.ClaimEngine, "80000009", 0)}
+		if name != "" {
+			keys = append(keys, key(proto.ClaimHostname, name, 0))
+		}
+		also(byte(0x40+n), proto.ClassMAC, keys...)
+	}
 	want := ""
 	random := rand.New(rand.NewPCG(1, 2))
 	for round := range 200 {
@@ -404,7 +423,11 @@ func TestIdentityIsOfTheClaims(t *testing.T) {
 			t.Fatalf("round %d:\n%s\n%s", round, got, want)
 		}
 	}
-	for _, part := range []string{"01=0c ", "02=09@1970-01-01T00:00:00.000000009Z", "06=06 ", "0b=0c "} { // one serial number; the latest lease; answered for by three
+	held := "=30@1970-01-01T00:00:00.000000024Z "
+	for _, part := range []string{
+		"01=0c ", "02=09@1970-01-01T00:00:00.000000009Z", "06=06 ", "0b=0c ", // one serial number; the latest lease; answered for by three
+		"20" + held, "21" + held, "22=22 ", "23=23 ", "40=40 ", "41=41 ", "42=40 ", // leased again; twice in use; between two
+	} {
 		if !strings.Contains(want, part) {
 			t.Errorf("no %q in %s", part, want)
 		}

@@ -58,7 +58,10 @@ func owns(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 	if how == ownsNot || p == nil {
 		return false
 	}
-	fresh := how == ownsLeased && o.IP.Unmap().Is4() && lapsed(tx, id, o)
+	last, fresh := proto.Time(0), false
+	if how == ownsLeased && o.IP.Unmap().Is4() {
+		last, fresh = lapsed(tx, id, o)
+	}
 	i := p.latest(o.IP.Unmap())
 	if i < 0 {
 		return false
@@ -71,7 +74,7 @@ func owns(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 		}
 		return false
 	case how == ownsLeased && a.first < o.Time && (fresh || a.owned == ownsGivenUp):
-		writeProfile(tx, id).again(i, o.Time)
+		writeProfile(tx, id).again(i, last, o.Time)
 		return true
 	case a.owned >= how:
 		return false
@@ -80,17 +83,16 @@ func owns(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
 	return true
 }
 
-// lapsed notes a lease, and reports that the one before was over: another may have had
-// the address in between.
-func lapsed(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
-	last := proto.Time(0)
+// lapsed notes a lease, and says when the one before was given, and whether it was over:
+// another may have had the address in between.
+func lapsed(tx *stream.Tx, id proto.ID, o *proto.Observation) (last proto.Time, over bool) {
 	if st := leases.Get(tx, id[:]); st != nil {
 		last = proto.Time(st.N)
 	}
 	if o.Time > last {
 		leases.Edit(tx, id[:]).N = uint64(o.Time)
 	}
-	return last != 0 && o.Time.Sub(last) > leaseTime(o)
+	return last, last != 0 && o.Time.Sub(last) > leaseTime(o)
 }
 
 // leaseTime is how long a lease holds; servers seldom change it, so it is that of the
@@ -107,7 +109,8 @@ func leaseTime(o *proto.Observation) time.Duration {
 // again begins another tenancy of an address by lease. Of each address there are a few:
 // the first, from which it is the endpoint's when nobody else has had it since, and the
 // latest.
-func (p *profile) again(at int, since proto.Time) {
+func (p *profile) again(at int, last, since proto.Time) {
+	p.addresses[at].last = max(p.addresses[at].last, last)
 	a := p.addresses[at]
 	second, n := -1, 0
 	for i := range p.addresses {
