@@ -43,7 +43,7 @@ func (c EndpointClass) Rank() int {
 type ClaimKey struct {
 	Kind  ClaimKind
 	Value string
-	Since Time // ClaimOwns: when it took the address
+	Since Time // ClaimOwns: when it took the address; one key for each time that it did
 }
 
 // ClaimKind is what a key is.
@@ -63,6 +63,7 @@ const (
 	ClaimHostname                      // name
 	ClaimMaker                         // what it says of its maker
 	ClaimModel                         // and model
+	ClaimVLAN                          // all its own frames are in this VLAN
 )
 
 // Verdict is what a person has decided about two ids.

@@ -1,6 +1,7 @@
 package fingerprint
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -17,59 +18,18 @@ import (
 // The endpoint fold claims, the identity fold compares (same.go), and the endpoint
 // fold then sends its summaries to the device of the group that it is told.
 
-// How surely an endpoint has an address.
-const (
-	ownsNot     = iota
-	ownsAnswers // its own ARP (RFC 826) or neighbour discovery (RFC 4861) says so
-	ownsLeased  // a DHCP server says so
-)
-
 const (
 	maxClaimed  = 4 // values of one kind; who says more of them speaks for others
 	maxOwned6   = 8
 	maxChanges  = 8 // of address within an hour; who changes more often is no host
 	leastSerial = 5
+	netBIOSName = 15 // bytes of a name at most
+	maxBeside   = 1  // IPv4 addresses beside the one that it answers for
 )
 
-// ownership is how surely an observation shows that its endpoint has its address.
-func ownership(o *proto.Observation) uint8 {
-	switch o.Protocol {
-	case "dhcp", "dhcpv6":
-		if (o.Kind == "ack" || o.Kind == "reply") && o.Attributes.Get("role") != "server" {
-			return ownsLeased
-		}
-	case "arp":
-		if o.Kind != "probe" {
-			return ownsAnswers
-		}
-	case "ndp":
-		return ownsAnswers
-	}
-	return ownsNot
-}
-
-// owns notes that the endpoint has its address for sure, and reports whether that
-// was not known.
-func owns(tx *stream.Tx, id proto.ID, o *proto.Observation) bool {
-	how := ownership(o)
-	if how == ownsNot {
-		return false
-	}
-	p := profiles.Get(tx, id[:])
-	if p == nil {
-		return false
-	}
-	for i := range slices.Backward(p.addresses) {
-		if a := &p.addresses[i]; a.ip == o.IP.Unmap() {
-			if a.owned >= how {
-				return false
-			}
-			writeProfile(tx, id).addresses[i].owned = how
-			return true
-		}
-	}
-	return false
-}
+// besideFor is how long an address that was used beside another counts as one that
+// is, when it is silent.
+const besideFor = 24 * time.Hour
 
 // saw notes the hour in which the endpoint was seen.
 func (p *profile) saw(at proto.Time) { p.hour, p.hours = sawHour(p.hour, p.hours, at) }
@@ -153,7 +113,7 @@ func (e *Endpoint) claim(tx *stream.Tx, id proto.ID, h *host, p *profile) {
 func (p *profile) keys(h *host) []proto.ClaimKey {
 	var keys []proto.ClaimKey
 	put := func(kind proto.ClaimKind, value string, since proto.Time) {
-		if value == "" || slices.ContainsFunc(keys, func(k proto.ClaimKey) bool { return k.Kind == kind && k.Value == value }) {
+		if value == "" || slices.Contains(keys, proto.ClaimKey{Kind: kind, Value: value, Since: since}) {
 			return
 		}
 		keys = append(keys, proto.ClaimKey{Kind: kind, Value: value, Since: since})
@@ -171,13 +131,11 @@ func (p *profile) keys(h *host) []proto.ClaimKey {
 	}
 	if class == proto.ClassMAC || class == proto.ClassLocal {
 		p.owned(h, put)
+		put(proto.ClaimVLAN, p.onlyVLAN(), 0)
 	}
 	p.names(put)
 	slices.SortFunc(keys, func(a, b proto.ClaimKey) int {
-		if a.Kind != b.Kind {
-			return int(a.Kind) - int(b.Kind)
-		}
-		return strings.Compare(a.Value, b.Value)
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), strings.Compare(a.Value, b.Value), cmp.Compare(a.Since, b.Since))
 	})
 	return keys
 }
@@ -189,8 +147,8 @@ func addrText(ip netip.Addr) string {
 	return ip.String()
 }
 
-// owned puts the addresses that the endpoint has: of IPv4 the one of now, of IPv6
-// the latest few.
+// owned puts the addresses that the endpoint has: of IPv4 the one of now and one that is
+// used beside it, of IPv6 the latest few.
 func (p *profile) owned(h *host, put func(proto.ClaimKind, string, proto.Time)) {
 	recent := 0
 	for i := range p.addresses {
@@ -204,7 +162,7 @@ func (p *profile) owned(h *host, put func(proto.ClaimKind, string, proto.Time)) 
 	six := 0
 	for i := range slices.Backward(p.addresses) {
 		a := &p.addresses[i]
-		if a.owned == ownsNot || addrText(a.ip) == "" || a.ip.Is4() && (a.ip != h.ip4 || a.owned == ownsAnswers && !p.alone(i)) {
+		if a.owned == ownsNot || addrText(a.ip) == "" || a.ip.Is4() && !p.has4(h, i) || a.owned == ownsAnswers && p.latest(a.ip) != i {
 			continue
 		}
 		if a.ip.Is6() {
@@ -213,23 +171,68 @@ func (p *profile) owned(h *host, put func(proto.ClaimKind, string, proto.Time)) 
 			}
 		}
 		kind := proto.ClaimAnswers
-		if a.owned == ownsLeased {
+		if a.owned >= ownsLeased {
 			kind = proto.ClaimOwns
 		}
 		put(kind, a.ip.String(), a.first)
 	}
 }
 
-// alone reports that the endpoint had no other IPv4 address while it had one: who
-// answers for several is often a router (proxy ARP, RFC 1027).
-func (p *profile) alone(at int) bool {
+// has4 reports that an IPv4 address that the endpoint had surely is still its own: it is
+// the one of now, or is used beside that, as a server uses its second one.
+func (p *profile) has4(h *host, at int) bool {
 	a := &p.addresses[at]
-	for i := range p.addresses {
-		if b := &p.addresses[i]; i != at && b.ip.Is4() && b.first < a.last && a.first < b.last {
+	if a.ip != h.ip4 {
+		i := p.latest(h.ip4)
+		if i < 0 || a.last <= p.addresses[i].first || h.last.Sub(a.last) > besideFor {
 			return false
 		}
+		for _, b := range p.addresses[at+1:] {
+			if a.owned >= ownsLeased && b.owned >= ownsLeased && b.ip.Is4() && b.ip != a.ip { // it has moved
+				return false
+			}
+		}
 	}
-	return true
+	return a.owned != ownsAnswers || p.beside(at) <= maxBeside
+}
+
+// latest is the place of the latest epoch of an address, -1 for none.
+func (p *profile) latest(ip netip.Addr) int {
+	for i := range slices.Backward(p.addresses) {
+		if p.addresses[i].ip == ip {
+			return i
+		}
+	}
+	return -1
+}
+
+// beside counts the other IPv4 addresses that the endpoint had while it had one. A
+// server has two at times; who answers for more is often a router (proxy ARP, RFC 1027).
+func (p *profile) beside(at int) int {
+	a := &p.addresses[at]
+	var others []netip.Addr
+	for i := range p.addresses {
+		b := &p.addresses[i]
+		if b.ip.Is4() && b.ip != a.ip && b.first < a.last && a.first < b.last && !slices.Contains(others, b.ip) {
+			others = append(others, b.ip)
+		}
+	}
+	return len(others)
+}
+
+// onlyVLAN is the VLAN that the endpoint's own frames are in, "" where there are several.
+func (p *profile) onlyVLAN() string {
+	vlan := ""
+	for i := range p.evidence {
+		switch v := &p.evidence[i]; {
+		case v.Attribute != attrVLAN || v.Value == vlan:
+		case vlan != "":
+			return ""
+		default:
+			vlan = v.Value
+		}
+	}
+	return vlan
 }
 
 // names puts what the endpoint says of itself.
@@ -251,13 +254,47 @@ func (p *profile) names(put func(proto.ClaimKind, string, proto.Time)) {
 		if kind == proto.ClaimSerial {
 			most = 1
 		}
-		if len(found[kind]) > most {
+		if len(found[kind]) > most || p.ofSeveral(kind) {
 			continue
 		}
 		for _, v := range found[kind] {
 			put(kind, v, 0)
 		}
 	}
+}
+
+// ofSeveral reports that an endpoint has said, one after the other, what is of two hosts:
+// the MAC of a docking station is that of whichever notebook is in it.
+func (p *profile) ofSeveral(kind proto.ClaimKind) bool {
+	if kind != proto.ClaimHostname && kind != proto.ClaimDUID {
+		return false
+	}
+	for i := range p.evidence {
+		a := &p.evidence[i]
+		is, one := claimOf(a)
+		if is != kind || one == "" || anybody(one) || a.Protocol == "dns" || a.Protocol == "syslog" { // what others call it, and what it hands on
+			continue
+		}
+		for j := range p.evidence[:i] {
+			b := &p.evidence[j]
+			also, other := claimOf(b)
+			if also == kind && other != "" && !anybody(other) && a.Protocol == b.Protocol && a.First != b.First && (kind == proto.ClaimDUID && one != other || kind == proto.ClaimHostname && !sameName(one, other)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sameName reports that two names are forms of one: cut to the length of NetBIOS, or with
+// the number that mDNS gives to a name that is taken (RFC 6762, 9).
+func sameName(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	rest, is := strings.CutPrefix(b, a)
+	number, is2 := strings.CutPrefix(rest, "-")
+	return is && (rest == "" || len(a) >= netBIOSName || is2 && number != "" && strings.Trim(number, "0123456789") == "")
 }
 
 // onBehalf reports that what the endpoint says over a protocol may be of others: an
@@ -357,6 +394,18 @@ func distinctive(name string) bool {
 		}
 	}
 	return len(name) >= 6 && strings.ContainsAny(name, "0123456789")
+}
+
+// anybody reports a name that is a maker's default, or that of a kind of device: many have it.
+func anybody(name string) bool {
+	switch name {
+	case "localhost", "localdomain", "hostname", "host", "unknown", "default", "none", "null", "noname", "device", "node", "test", "admin", "root", "user", "client", "server",
+		"ipcam", "ipcamera", "ip-camera", "ip_camera", "ipc", "camera", "cam", "netcam", "webcam", "dvr", "nvr", "printer", "scanner", "copier", "tv", "phone", "ipphone", "iphone", "ipad", "ipod",
+		"tablet", "android", "linux", "debian", "ubuntu", "raspberrypi", "openwrt", "buildroot", "busybox", "embedded", "esp", "espressif", "arduino", "router", "switch", "gateway", "modem", "bridge",
+		"ap", "accesspoint", "desktop", "laptop", "notebook", "pc", "computer", "workstation", "macbook", "imac", "nas", "ups", "plc", "hmi", "controller", "monitor", "pump", "sensor", "thermostat":
+		return true
+	}
+	return false
 }
 
 // sharedMAC reports an address that routers share: of VRRP (RFC 9568 7.3), of HSRP version 1

@@ -293,11 +293,16 @@ func (p *profile) hold(ip netip.Addr, protocol string, first, at proto.Time) boo
 		a.count++
 		return false
 	}
-	p.addresses = append(p.addresses, tenancy{ip: ip, protocol: protocol, first: first, last: at, count: 1})
+	p.begin(tenancy{ip: ip, protocol: protocol, first: first, last: at, count: 1})
+	return true
+}
+
+// begin adds an epoch.
+func (p *profile) begin(a tenancy) {
+	p.addresses = append(p.addresses, a)
 	if len(p.addresses) > maxAddresses {
 		p.addresses = slices.Delete(p.addresses, 0, 1)
 	}
-	return true
 }
 
 // replaced reports whether another address of the same family came after epoch i.

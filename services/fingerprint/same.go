@@ -81,10 +81,11 @@ func (i *Identity) index(tx *stream.Tx, near map[proto.ID]bool, id proto.ID, bef
 		}
 	}
 	for _, k := range now {
-		if slices.Contains(before, k) {
+		key := slices.Concat(k[:], id[:])
+		if slices.Contains(before, k) && (!k.owners() || sharers.Get(tx, key) != nil) { // an earlier owner may have been forgotten
 			continue
 		}
-		sharers.Edit(tx, slices.Concat(k[:], id[:])).N = 1
+		sharers.Edit(tx, key).N = 1
 		if k.owners() {
 			forgetOwner(tx, k)
 		} else {
@@ -119,11 +120,15 @@ func forgetOwner(tx *stream.Tx, k indexKey) {
 		if st == nil || st.Class == proto.ClassAddress {
 			continue
 		}
+		latest := proto.Time(0) // of its tenancies
 		for i := range st.Keys {
 			key := &st.Keys[i]
-			if (key.Kind == proto.ClaimOwns || key.Kind == proto.ClaimAnswers) && keyOf(&st.Claim, key) == k && (oldest < 0 || key.Since < since) {
-				oldest, since = at, key.Since
+			if (key.Kind == proto.ClaimOwns || key.Kind == proto.ClaimAnswers) && keyOf(&st.Claim, key) == k {
+				latest = max(latest, key.Since)
 			}
+		}
+		if oldest < 0 || latest < since {
+			oldest, since = at, latest
 		}
 	}
 	if oldest >= 0 {
@@ -278,8 +283,10 @@ func newNearby(tx *stream.Tx, all []*claimState) *nearby {
 }
 
 // owners finds, for each address alone, who has it: the latest of those that a
-// DHCP server gave it to, else the one host that answers for it. Where two answer,
-// or the address is seen in two VLANs, nobody knows.
+// DHCP server gave it to, else the one host that answers for it. A capture of a trunk
+// shows an address in each VLAN that it is routed to, and they are all its owner's.
+// Where two answer, nobody knows; nor where the address is seen in two VLANs, and more
+// than one has it who may be in different ones: a site may use its addresses twice.
 func (n *nearby) owners() {
 	for at, st := range n.all {
 		if st.Class != proto.ClassAddress {
@@ -289,33 +296,73 @@ func (n *nearby) owners() {
 			if k.Kind != proto.ClaimAddress {
 				continue
 			}
-			best, answering, twice := owned{by: -1}, owned{by: -1}, false
-			answers := 0
-			for other, o := range n.all {
-				if o.Site != st.Site || other == at {
-					continue
-				}
-				for _, c := range o.Keys {
-					switch {
-					case c.Value != k.Value:
-					case c.Kind == proto.ClaimAddress:
-						twice = true
-					case c.Kind == proto.ClaimOwns && (best.by < 0 || c.Since > best.key.Since):
-						best = owned{other, c, true}
-					case c.Kind == proto.ClaimAnswers:
-						answering = owned{other, c, false}
-						answers++
-					}
-				}
-			}
-			if best.by < 0 && answers == 1 {
-				best = answering
-			}
-			if best.by >= 0 && !twice {
+			if best, is := n.ownerOf(at, k.Value); is {
 				n.owner[at] = best
 			}
 		}
 	}
+}
+
+// ownerOf finds who has the address that an endpoint is.
+func (n *nearby) ownerOf(at int, ip string) (owned, bool) {
+	best, answering, twice := owned{by: -1}, owned{by: -1}, false
+	var leased, answers []int
+	for other, o := range n.all {
+		if o.Site != n.all[at].Site || other == at {
+			continue
+		}
+		for _, c := range o.Keys {
+			switch {
+			case c.Value != ip:
+			case c.Kind == proto.ClaimAddress:
+				twice = true
+			case c.Kind == proto.ClaimOwns:
+				leased = append(leased, other)
+				if best.by < 0 || c.Since > best.key.Since {
+					best = owned{other, c, true}
+				}
+			case c.Kind == proto.ClaimAnswers:
+				answering = owned{other, c, false}
+				answers = append(answers, other)
+			}
+		}
+	}
+	if best.by < 0 && len(answers) == 1 {
+		best = answering
+	}
+	if best.by < 0 {
+		return owned{}, false
+	}
+	// The tenants of one address are of one network, and so of one VLAN.
+	elsewhere := func(other int) bool { return n.all[best.by].differs(n.all[other], proto.ClaimVLAN) }
+	answersToo := func(other int) bool {
+		return other != best.by && n.all[best.by].shared(n.all[other], proto.ClaimVLAN) == ""
+	}
+	best.key.Since = n.heldSince(best)
+	if twice && (slices.ContainsFunc(leased, elsewhere) || slices.ContainsFunc(answers, answersToo)) {
+		return owned{}, false
+	}
+	return best, true
+}
+
+// heldSince is from when an owner has had its address: a tenant that comes back to it has
+// had it all along, unless somebody else has leased it in between.
+func (n *nearby) heldSince(o owned) proto.Time {
+	between := proto.Time(0)
+	for other, st := range n.all {
+		for _, k := range st.Keys {
+			if other != o.by && st.Site == n.all[o.by].Site && k.Kind == proto.ClaimOwns && k.Value == o.key.Value && k.Since <= o.key.Since {
+				between = max(between, k.Since)
+			}
+		}
+	}
+	since := o.key.Since
+	for _, k := range n.all[o.by].Keys {
+		if k.Kind == proto.ClaimOwns && k.Value == o.key.Value && k.Since > between {
+			since = min(since, k.Since)
+		}
+	}
+	return since
 }
 
 // link is a reason to take two endpoints for one device.
@@ -323,6 +370,7 @@ type link struct {
 	a, b  int
 	score float64
 	why   string
+	sure  bool // by one reason that is enough
 }
 
 // join puts together what belongs together, the surest first, but never two that
@@ -331,8 +379,8 @@ func (n *nearby) join() {
 	var links []link
 	for a := range n.all {
 		for b := a + 1; b < len(n.all); b++ {
-			if score, why := n.compare(a, b); score >= sameFrom {
-				links = append(links, link{a, b, score, why})
+			if l := n.compare(a, b); l.score >= sameFrom {
+				links = append(links, l)
 			}
 		}
 	}
@@ -344,7 +392,7 @@ func (n *nearby) join() {
 		if l.score == certain {
 			n.said[l.a], n.said[l.b] = true, true
 		}
-		if a == b || n.apart(a, b) {
+		if a == b || n.apart(a, b) || !l.sure && (n.unlike(a, b, proto.ClaimHostname) || n.unlike(a, b, proto.ClaimDUID)) {
 			continue
 		}
 		if n.before(b, a) {
@@ -391,6 +439,20 @@ func (n *nearby) apart(a, b int) bool {
 		}
 	}
 	return false
+}
+
+// unlike reports that the members of two groups claim something of a kind, and nothing of
+// it alike: what lies between them is of two devices.
+func (n *nearby) unlike(a, b int, kind proto.ClaimKind) bool {
+	var values [2]claimState
+	for x := range n.all {
+		for side, root := range [...]int{a, b} {
+			if n.root(x) == root && !n.borne(x) {
+				values[side].Keys = append(values[side].Keys, n.all[x].Keys...)
+			}
+		}
+	}
+	return values[0].differs(&values[1], kind)
 }
 
 // grouping is what has been concluded of an endpoint.

@@ -48,7 +48,7 @@ func (n *nearby) veto(a, b int) string {
 	switch {
 	case x.Gateway == y.Endpoint || y.Gateway == x.Endpoint:
 		return "one is the gateway of the other"
-	case x.Class == proto.ClassAddress && y.Class == proto.ClassAddress && x.Site == y.Site && x.shared(y, proto.ClaimAddress) != "":
+	case x.Class == proto.ClassAddress && y.Class == proto.ClassAddress && x.Site == y.Site && x.shared(y, proto.ClaimAddress) != "" && !n.ofOne(a, b):
 		return "the address is in two VLANs"
 	case !n.borne(a) && !n.borne(b) && x.differs(y, proto.ClaimSerial):
 		return "their serial numbers differ"
@@ -56,11 +56,18 @@ func (n *nearby) veto(a, b int) string {
 	return ""
 }
 
+// ofOne reports that two addresses have the same owner.
+func (n *nearby) ofOne(a, b int) bool {
+	x, is := n.owner[a]
+	y, too := n.owner[b]
+	return is && too && x.by == y.by
+}
+
 // compare says how far two endpoints look like one device, and why.
-func (n *nearby) compare(a, b int) (float64, string) {
+func (n *nearby) compare(a, b int) link {
 	x, y := n.all[a], n.all[b]
 	if v, said := n.between[[2]int{a, b}]; said && v.Same {
-		return certain, v.By + " has said that they are one"
+		return link{a, b, certain, v.By + " has said that they are one", true}
 	}
 	for _, at := range [...][2]int{{a, b}, {b, a}} {
 		if o, is := n.owner[at[0]]; is && o.by == at[1] {
@@ -68,19 +75,20 @@ func (n *nearby) compare(a, b int) (float64, string) {
 			if o.held {
 				how = "by DHCP"
 			}
-			return scoreAddress, fmt.Sprintf("%s has the address %s since %s, %s", macOf(n.all[at[1]]), o.key.Value, o.key.Since, how)
+			return link{a, b, scoreAddress, fmt.Sprintf("%s has the address %s since %s, %s", macOf(n.all[at[1]]), o.key.Value, o.key.Since, how), true}
 		}
 	}
 	if n.borne(a) || n.borne(b) || n.veto(a, b) != "" {
-		return 0, ""
+		return link{}
 	}
 	if x.Site != y.Site && !n.inTurn(a, b) { // nothing is at two sites at once
-		return 0, ""
+		return link{}
 	}
 	var why []string
-	no := 1.0
+	no, sure := 1.0, false
 	add := func(score float64, format string, args ...any) {
 		no *= 1 - score
+		sure = sure || score >= sameFrom
 		why = append(why, fmt.Sprintf(format, args...))
 	}
 	if mac := x.shared(y, proto.ClaimMAC); mac != "" {
@@ -96,10 +104,41 @@ func (n *nearby) compare(a, b int) (float64, string) {
 	case name == "" || x.Site != y.Site:
 	case (x.Class == proto.ClassLocal || y.Class == proto.ClassLocal) && distinctive(name) && n.inTurn(a, b):
 		add(scoreRenamed, "both are named %s, and one MAC that was made up came when the other had gone", name)
+	case x.shared(y, proto.ClaimManaged) != "": // which nothing else of the site has, whatever it is named
+		add(scoreHostname, "both are named %s", name)
+	case anybody(name):
+	case x.likeCopies(y, name) && !n.inTurn(a, b):
 	default:
 		add(scoreHostname, "both are named %s", name)
 	}
-	return 1 - no, strings.Join(why, "; ")
+	return link{a, b, 1 - no, strings.Join(why, "; "), sure}
+}
+
+// likeCopies reports two endpoints with addresses of their own that share nothing but a
+// name and what all units of a cheap series, or all copies of an image, may have: seen at
+// once they are two. A DHCP identifier is meant to be of all interfaces of a host, and is
+// believed with a name that may be of one.
+func (st *claimState) likeCopies(o *claimState, name string) bool {
+	for _, kind := range [...]proto.ClaimKind{proto.ClaimMAC, proto.ClaimSerial, proto.ClaimEngine} {
+		if st.shared(o, kind) != "" {
+			return false
+		}
+	}
+	if st.shared(o, proto.ClaimDUID) != "" && strings.ContainsAny(name, "0123456789") {
+		return false
+	}
+	mine, its := st.addresses4(), o.addresses4()
+	return len(mine) > 0 && len(its) > 0 && !slices.ContainsFunc(mine, func(ip string) bool { return slices.Contains(its, ip) })
+}
+
+// addresses4 are the IPv4 addresses that an endpoint has.
+func (st *claimState) addresses4() (list []string) {
+	for _, k := range st.Keys {
+		if (k.Kind == proto.ClaimOwns || k.Kind == proto.ClaimAnswers) && strings.Contains(k.Value, ".") {
+			list = append(list, k.Value)
+		}
+	}
+	return list
 }
 
 // borne reports that an endpoint is an address that somebody is known to have: what
@@ -125,14 +164,15 @@ func (st *claimState) sayTheSame(o *claimState, add func(float64, string, ...any
 	if !named { // copies of one image share what was made once, and are named apart
 		return
 	}
-	if uid := st.shared(o, proto.ClaimUID); uid != "" {
+	uid := st.shared(o, proto.ClaimUID)
+	if uid != "" {
 		score := scoreUID
 		if strings.Contains(uid, "(21)") {
 			score = scoreUDI
 		}
 		add(score, "same unique identifier %s", uid)
 	}
-	if duid := st.shared(o, proto.ClaimDUID); duid != "" {
+	if duid := st.shared(o, proto.ClaimDUID); duid != "" && uid == "" { // an image has both
 		add(scoreDUID, "same DHCP identifier %s", duid)
 	}
 	if ip := st.shared(o, proto.ClaimManaged); ip != "" && st.Site == o.Site {

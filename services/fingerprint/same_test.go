@@ -80,11 +80,34 @@ func TestIdentity(t *testing.T) {
 	phone := func(m proto.MAC, h float64, name string) *proto.Observation {
 		return as(seen("dhcp", "request", 0, at(h), "hostname", name), proto.MACEndpoint("st-alban", m), m, "")
 	}
+	series := func(from, to float64, name string, who ...byte) (all []*proto.Observation) {
+		for h := from; h < to; h += 0.5 {
+			for i, n := range who {
+				t := at(h + float64(i)/100)
+				all = append(all, as(seen("arp", "request", n, t), id(n), mac(n), fmt.Sprintf("10.9.0.%d", n)),
+					seen("ssdp", "notify", n, t, "device_uid", "uuid:2f402f80-da50-11e1-9b23-001788aabbcc"), seen("mdns", "response", n, t, "hostname", name))
+			}
+		}
+		return all
+	}
 	for _, c := range []struct {
 		name string
 		says []*proto.Observation
 		want string
 	}{
+		{"two cameras of a series, as they are delivered", series(0, 3, "ipcam", 1, 2), "A B"},
+		{"two of another", series(0, 3, "localhost.local", 1, 2), "A B"},
+		{"two of a third", series(0, 6, "IPC-4000", 1, 2), "A B"},
+		{"one that has another card now", slices.Concat(series(0, 3, "ipc-4000", 1), series(3, 9, "ipc-4000", 2)), "A+B"},
+		{"two cards of one", append(series(0, 3, "localhost", 1, 2), seen("lldp", "neighbor", 1, at(3), "serial", "SN-20441", "model", "X2"), seen("lldp", "neighbor", 2, at(3), "serial", "SN-20441", "model", "X2")), "A+B"},
+		{"two copies of an image", []*proto.Observation{
+			lease(1, 0, "10.9.0.1", "client_id", "ff00000001000100011846488c003005010203", "hostname", "kiosk"), lease(2, 0.01, "10.9.0.2", "client_id", "ff00000002000100011846488c003005010203", "hostname", "kiosk"),
+			as(seen("ssdp", "notify", 1, at(0.1), "device_uid", "uuid:2f402f80-da50-11e1-9b23-001788aabbcc"), id(1), mac(1), "10.9.0.1"), as(seen("ssdp", "notify", 2, at(0.1), "device_uid", "uuid:2f402f80-da50-11e1-9b23-001788aabbcc"), id(2), mac(2), "10.9.0.2"),
+		}, "A B"},
+		{"two ports of a switch that nobody has named", []*proto.Observation{
+			listing(seen("lldp", "neighbor", 1, at(0), "system_name", "Switch"), "management_ips", "10.0.0.250"), listing(seen("cdp", "neighbor", 2, at(0.01), "device_id", "Switch"), "management_ips", "10.0.0.250"),
+		}, "A+B"},
+
 		{"an address that DHCP gave", []*proto.Observation{lease(1, 0, "10.9.0.7"), web("10.9.0.7", 0.1, "x")}, "A+address"},
 		{"the other way round", []*proto.Observation{web("10.9.0.7", 0, "x"), lease(1, 0.1, "10.9.0.7")}, "A+address"},
 		{"the next tenant has it", []*proto.Observation{
@@ -99,7 +122,7 @@ func TestIdentity(t *testing.T) {
 		{"one answers for it", []*proto.Observation{as(seen("arp", "reply", 1, at(0)), id(1), mac(1), "10.9.0.7"), web("10.9.0.7", 1.1, "y")}, "A+address"},
 		{"a proxy answers for many", []*proto.Observation{
 			as(seen("arp", "reply", 1, at(0)), id(1), mac(1), "10.9.0.7"), as(seen("arp", "reply", 1, at(0.1)), id(1), mac(1), "10.9.0.8"),
-			as(seen("arp", "reply", 1, at(0.2)), id(1), mac(1), "10.9.0.7"), web("10.9.0.7", 1.1, "y"),
+			as(seen("arp", "reply", 1, at(0.15)), id(1), mac(1), "10.9.0.9"), as(seen("arp", "reply", 1, at(0.2)), id(1), mac(1), "10.9.0.7"), web("10.9.0.7", 1.1, "y"),
 		}, "A address"},
 		{"who only speaks from it has it not", []*proto.Observation{as(seen("http", "request", 1, at(0)), id(1), mac(1), "10.9.0.7"), web("10.9.0.7", 1.1, "y")}, "A address"},
 
@@ -123,6 +146,26 @@ func TestIdentity(t *testing.T) {
 			lease(1, 0, "10.9.0.1", "client_id", "ff00000001000100011846488c003005010203", "hostname", "lap-17"),
 			lease(2, 0, "10.9.0.2", "client_id", "ff00000002000100011846488c003005010203", "hostname", "lap-18"),
 		}, "A B"},
+		{"two notebooks and the dock that they share", []*proto.Observation{
+			lease(1, 0, "10.9.0.1", "client_id", "ff00000001000100011846488c003005010203", "hostname", "lap-a17"),
+			lease(2, 0.1, "10.9.0.2", "client_id", "ff0000000100010001184648990011aabbccdd", "hostname", "lap-b18"),
+			lease(3, 1, "10.9.0.3", "client_id", "ff00000001000100011846488c003005010203", "hostname", "lap-a17"),
+			lease(3, 5, "10.9.0.3", "client_id", "ff0000000100010001184648990011aabbccdd", "hostname", "lap-b18"),
+			lease(3, 7, "10.9.0.3", "client_id", "ff00000001000100011846488c003005010203", "hostname", "lap-a17"),
+		}, "A B C"},
+		{"a dock of one", []*proto.Observation{
+			lease(1, 0, "10.9.0.1", "client_id", "ff00000001000100011846488c003005010203", "hostname", "lap-a17"),
+			lease(3, 1, "10.9.0.3", "client_id", "ff00000001000100011846488c003005010203", "hostname", "lap-a17"),
+			lease(3, 5, "10.9.0.3", "client_id", "ff00000001000100011846488c003005010203", "hostname", "LAP-A17.hosp"),
+		}, "A+C"},
+		{"what lies between two", []*proto.Observation{
+			seen("snmp", "response", 1, at(0), "role", "server", "engine_id", "800000090300aabbccddeeff", "system_name", "rt1"), seen("ssdp", "notify", 1, at(0), "device_uid", "uuid:2f402f80-da50-11e1-9b23-001788aabbcc"),
+			seen("snmp", "response", 2, at(0.01), "role", "server", "engine_id", "800000090300aabbccddeeff", "system_name", "rt2"), seen("ssdp", "notify", 2, at(0.01), "device_uid", "uuid:2f402f80-da50-11e1-9b23-001788aabbcc"),
+			seen("snmp", "response", 3, at(0.02), "role", "server", "engine_id", "800000090300aabbccddeeff"), seen("ssdp", "notify", 3, at(0.02), "device_uid", "uuid:2f402f80-da50-11e1-9b23-001788aabbcc"),
+		}, "A B+C"},
+		{"one model and serial number, two names", []*proto.Observation{
+			seen("lldp", "neighbor", 1, at(0), "serial", "SN-20441", "model", "X2", "system_name", "ct1"), seen("lldp", "neighbor", 2, at(0.01), "serial", "SN-20441", "model", "X2", "system_name", "ct1-service"),
+		}, "A+B"},
 		{"an agent of three interfaces", []*proto.Observation{
 			seen("snmp", "response", 1, at(0), "role", "server", "engine_id", "800000090300aabbccddeeff", "system_name", "rt1"),
 			seen("snmp", "response", 2, at(0.01), "role", "server", "engine_id", "800000090300aabbccddeeff", "system_name", "rt1"),
@@ -318,6 +361,25 @@ func TestIdentityIsOfTheClaims(t *testing.T) {
 	for i := range maxSharers + 2 { // so many that it tells nobody, however few there were at first
 		list = append(list, &proto.Claim{Endpoint: proto.ID{byte(100 + i)}, Site: "s", FirstSeen: 1, Version: 1, Keys: []proto.ClaimKey{key(proto.ClaimSerial, "SN777", 0), key(proto.ClaimModel, "m", 0)}})
 	}
+	also := func(id byte, class proto.EndpointClass, keys ...proto.ClaimKey) {
+		list = append(list, &proto.Claim{Endpoint: proto.ID{id}, Site: "s", FirstSeen: proto.Time(id), Version: 1, Class: class, Keys: keys})
+	}
+	for at, ip := range []string{"10.0.0.9", "10.0.0.10"} { // each is seen in two VLANs
+		for vlan := range 2 {
+			also(byte(0x20+2*at+vlan), proto.ClassAddress, key(proto.ClaimAddress, ip, 0))
+		}
+	}
+	also(0x30, proto.ClassMAC, key(proto.ClaimOwns, "10.0.0.9", 10), key(proto.ClaimOwns, "10.0.0.9", 24), key(proto.ClaimOwns, "10.0.0.9", 48))
+	also(0x31, proto.ClassMAC, key(proto.ClaimOwns, "10.0.0.9", 18))
+	also(0x32, proto.ClassMAC, key(proto.ClaimOwns, "10.0.0.10", 1), key(proto.ClaimVLAN, "10", 0))
+	also(0x33, proto.ClassMAC, key(proto.ClaimAnswers, "10.0.0.10", 2), key(proto.ClaimVLAN, "40", 0))
+	for n, name := range []string{"rt1", "rt2", ""} { // the third lies between
+		keys := []proto.ClaimKey{key(proto.ClaimUID, "2f402f80-da50", 0), key(proto.ClaimEngine, "80000009", 0)}
+		if name != "" {
+			keys = append(keys, key(proto.ClaimHostname, name, 0))
+		}
+		also(byte(0x40+n), proto.ClassMAC, keys...)
+	}
 	want := ""
 	random := rand.New(rand.NewPCG(1, 2))
 	for round := range 200 {
@@ -361,7 +423,11 @@ func TestIdentityIsOfTheClaims(t *testing.T) {
 			t.Fatalf("round %d:\n%s\n%s", round, got, want)
 		}
 	}
-	for _, part := range []string{"01=0c ", "02=09@1970-01-01T00:00:00.000000009Z", "06=06 ", "0b=0c "} { // one serial number; the latest lease; answered for by three
+	held := "=30@1970-01-01T00:00:00.000000024Z "
+	for _, part := range []string{
+		"01=0c ", "02=09@1970-01-01T00:00:00.000000009Z", "06=06 ", "0b=0c ", // one serial number; the latest lease; answered for by three
+		"20" + held, "21" + held, "22=22 ", "23=23 ", "40=40 ", "41=41 ", "42=40 ", // leased again; twice in use; between two
+	} {
 		if !strings.Contains(want, part) {
 			t.Errorf("no %q in %s", part, want)
 		}
