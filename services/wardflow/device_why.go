@@ -24,8 +24,8 @@ type deviceWhyCmd struct {
 // Help is shown by --help.
 func (deviceWhyCmd) Help() string {
 	return `Which packets said so: each piece of evidence that speaks for the value, its weight, and the first observations and
-the last in which it was said, with the flow that carried them. A MAC's maker is in every frame, and has none. What a switch's tables say of a device stands in the
-switch's packets, and is found by the device's MAC.
+the last in which it was said, with the flow that carried them. What a MAC says is in every frame, and has none. What a
+switch's tables say of a device stands in the switch's packets, and is found by the device's MAC.
 
 Examples:
 
@@ -205,7 +205,11 @@ func showWhy(io *streams, output format, f *proto.Fact, attribute string, reason
 			rows = append(rows, []any{showTime(p.Time), p.Sensor, p.Kind, p.Said, p.Flow})
 		}
 		if len(rows) == 0 {
-			rows = append(rows, []any{showTime(r.First.String()), "", "", "no observation of it is kept", ""})
+			says := "no observation of it is kept"
+			if r.Protocol == "oui" || r.Protocol == "virtual_mac" {
+				says = "its MAC, in every frame"
+			}
+			rows = append(rows, []any{showTime(r.First.String()), "", "", says, ""})
 		}
 		if err := section(out, title, &fixedRows{list: rows}, []string{"time (UTC)", "sensor", "message", "says", "flow"}, nil); err != nil {
 			return err
