@@ -109,9 +109,8 @@ func passOn(tx *stream.Tx, site string, o *proto.Observation) bool {
 		return passOnImage(tx, site, o)
 	}
 	from := o.Endpoint
-	key := func(what string) []byte { return nestedKey(from, what) }
 	if device == "" {
-		return endOfStep(tx, site, o, key(step))
+		return endOfStep(tx, site, o, nestedKey(from, step))
 	}
 	id := proto.EquipmentEndpoint(site, device)
 	if step != "" {
@@ -127,11 +126,11 @@ func passOn(tx *stream.Tx, site string, o *proto.Observation) bool {
 		held, room = readdressed(tx, site, o, id), maxHeld
 	}
 	if !b.known {
-		st := nested.Edit(tx, key(device))
+		st := nested.Edit(tx, nestedKey(from, device))
 		st.device, st.held = id, held
 	}
 	if step != "" && b.steps < room {
-		st := nested.Edit(tx, key(step))
+		st := nested.Edit(tx, nestedKey(from, step))
 		st.device, st.step, st.at, st.held = id, true, o.Time, held
 	}
 	if b.others == 0 {
@@ -170,18 +169,17 @@ type spokenFor struct {
 // is held is given, and held no longer, when the message is about another device.
 func lookBehind(tx *stream.Tx, from, id proto.ID, now proto.Time) spokenFor {
 	var b spokenFor
-	var ended [][]byte
-	oldest, at0 := -1, proto.Time(0)
+	var oldest []byte // of the steps that are held and over
+	over, began := 0, proto.Time(0)
 	nested.Scan(tx, from[:], func(at []byte, s *nestedState) bool {
 		switch {
 		case s.step && now.Sub(s.at) > useGaps[proto.UseStep]:
 			nested.Delete(tx, at)
 			return true
 		case s.step && len(s.ended) > 0:
-			if oldest < 0 || s.at < at0 {
-				oldest, at0 = len(ended), s.at
+			if over++; over == 1 || s.at < began {
+				oldest, began = bytes.Clone(at), s.at
 			}
-			ended = append(ended, bytes.Clone(at))
 		case s.step:
 			b.steps++
 		case s.device == id:
@@ -195,8 +193,8 @@ func lookBehind(tx *stream.Tx, from, id proto.ID, now proto.Time) spokenFor {
 		}
 		return true
 	})
-	if len(ended) > maxHeld && len(b.held) == 0 {
-		nested.Delete(tx, ended[oldest])
+	if over > maxHeld && len(b.held) == 0 {
+		nested.Delete(tx, oldest)
 	}
 	return b
 }

@@ -169,8 +169,8 @@ func passOnImage(tx *stream.Tx, site string, o *proto.Observation) bool {
 		}
 	}
 	if next := *s; next.note(o) {
-		*stations.Edit(tx, key) = next
-		s = stations.Get(tx, key)
+		s = stations.Edit(tx, key)
+		*s = next
 		if !s.several && s.enough() {
 			pairStations(tx, from, s, o.Time)
 		}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/wardflow/wardflow/pkg/stream"
 	"github.com/wardflow/wardflow/proto"
-	"github.com/wardflow/wardflow/services/fingerprint"
 )
 
 // collector keeps what capture and the folds emit until all of it is known, and
@@ -341,20 +340,7 @@ func (c *collector) finishUsage(to sink, n *uint64) error {
 		first[u.DeviceID] = was
 		list = append(list, u)
 	}
-	list = slices.DeleteFunc(list, func(u *proto.Usage) bool {
-		lines, several := joined[u.DeviceID]
-		if several {
-			joined[u.DeviceID] = append(lines, u)
-		}
-		return several
-	})
-	for _, lines := range joined {
-		slices.SortFunc(lines, func(a, b *proto.Usage) int {
-			return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.End, b.End), cmp.Compare(a.State, b.State), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Outcome, b.Outcome))
-		})
-		list = append(list, c.registry.within(fingerprint.JoinUsage(lines))...)
-	}
-	list = c.registry.ownUse(list)
+	list = c.registry.ownUse(c.registry.within(rejoined(list, joined)))
 	slices.SortFunc(list, func(a, b *proto.Usage) int {
 		return cmp.Or(cmp.Compare(a.Start, b.Start), bytes.Compare(a.DeviceID[:], b.DeviceID[:]))
 	})

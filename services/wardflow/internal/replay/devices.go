@@ -82,6 +82,9 @@ func (r *registry) settle() error {
 			r.current[a] = d.DeviceID
 		}
 	}
+	for _, d := range r.devices {
+		d.Gateway = r.now(d.Gateway)
+	}
 	return nil
 }
 
@@ -96,13 +99,11 @@ func (r *registry) sorted() []*proto.Device {
 	return list
 }
 
-// final lists the devices that there are in the end, in order of first sight, behind the
-// devices that their gateways are in the end.
+// final lists the devices that there are in the end, in order of first sight.
 func (r *registry) final() []*proto.Device {
 	var list []*proto.Device
 	for _, d := range r.sorted() {
 		if r.now(d.DeviceID) == d.DeviceID {
-			d.Gateway = r.now(d.Gateway)
 			list = append(list, d)
 		}
 	}
@@ -139,29 +140,33 @@ func (r *registry) ownUse(list []*proto.Usage) []*proto.Usage {
 	others := map[use]bool{}
 	for _, u := range list {
 		if d := r.devices[u.DeviceID]; d != nil && u.State == "in_use" && !d.Gateway.IsZero() {
-			others[use{r.now(d.Gateway), u.Start, u.End, u.Kind}] = true
+			others[use{d.Gateway, u.Start, u.End, u.Kind}] = true
 		}
 	}
 	changed := map[proto.ID][]*proto.Usage{}
 	for _, u := range list {
 		if u.State == "in_use" && others[use{u.DeviceID, u.Start, u.End, u.Kind}] {
-			u.State, u.Kind, u.Outcome, u.How, u.Confidence = "idle", "", "", "inferred", fingerprint.IdleConfidence
+			u.State, u.Confidence = "idle", fingerprint.IdleConfidence
 			changed[u.DeviceID] = nil
 		}
 	}
-	if len(changed) == 0 {
-		return list
-	}
+	return rejoined(list, changed)
+}
+
+// rejoined makes one timeline of the lines of each device that is a key of lines.
+func rejoined(list []*proto.Usage, lines map[proto.ID][]*proto.Usage) []*proto.Usage {
 	list = slices.DeleteFunc(list, func(u *proto.Usage) bool {
-		lines, is := changed[u.DeviceID]
+		of, is := lines[u.DeviceID]
 		if is {
-			changed[u.DeviceID] = append(lines, u)
+			lines[u.DeviceID] = append(of, u)
 		}
 		return is
 	})
-	for _, lines := range changed {
-		slices.SortFunc(lines, func(a, b *proto.Usage) int { return cmp.Compare(a.Start, b.Start) })
-		list = append(list, fingerprint.JoinUsage(lines)...)
+	for _, of := range lines {
+		slices.SortFunc(of, func(a, b *proto.Usage) int {
+			return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.End, b.End), cmp.Compare(a.State, b.State), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Outcome, b.Outcome))
+		})
+		list = append(list, fingerprint.JoinUsage(of)...)
 	}
 	return list
 }
